@@ -33,6 +33,10 @@ class DataError(SymcheckError):
     """The inputs or outputs do not fit the claim."""
 
 
+class ModelError(SymcheckError):
+    """The model itself failed while it was called."""
+
+
 class ConfigError(SymcheckError):
     """An option or a configuration key is unknown or has a bad value."""
 

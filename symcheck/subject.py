@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from symcheck.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -17,15 +20,16 @@ class Source:
     sha256: str = ""
     format: str = ""
     model: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A function `call(*tensors) -> tensor | tuple | dict` with its module, if it has one.
+    """A function `call(*tensors) -> tensor | tuple | dict`, with its module if it has one.
 
     `castable` is False for programs of fixed precision; `fixed_batch` is the only batch size that the program
-    takes (chunks are cut and padded); `derive` maps a new output to `-d(energy)/d(pos)`; `packed` is set by
-    inputs with an owner index.
+    takes (chunks are cut and padded to it); `derive` adds outputs such as `forces = -d(energy)/d(pos)`.
     """
 
     name: str
@@ -35,10 +39,60 @@ class Subject:
     castable: bool = True
     fixed_batch: int | None = None
     derive: Mapping[str, str] = field(default_factory=dict)
-    by_name: bool = False  # call(**inputs) instead of call(*inputs)
     notes: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters the module has (0 without a module)."""
+        return sum(p.numel() for p in self.module.parameters()) if self.module else 0
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """The dtype of the first floating parameter or buffer, None without one."""
+        if self.module is None:
+            return None
+        tensors = [*self.module.parameters(), *self.module.buffers()]
+        return next((t.dtype for t in tensors if t.is_floating_point()), None)
+
+
+def as_subject(model: Any) -> Subject:
+    """A Subject from an `nn.Module` or any callable; a Subject stays as it is."""
+    if isinstance(model, Subject):
+        return model
+    if isinstance(model, nn.Module):
+        name = type(model).__name__
+        fixed = isinstance(model, torch.jit.ScriptModule)
+        return Subject(name, model, module=model, castable=not fixed)
+    if callable(model):
+        return Subject(getattr(model, "__name__", type(model).__name__), model)
+    raise DataError(
+        f"a {type(model).__name__} cannot be audited",
+        where="the first argument of audit",
+        hint="give an nn.Module, a callable on tensors, or what symcheck.load returned",
+    )
 
 
 def named_outputs(result: Any, names: list[str]) -> dict[str, Tensor]:
-    """The tensors of a model's result by name: a mapping's keys, or the claim's names by position."""
-    raise NotImplementedError
+    """The tensors of a model's result by name: a mapping's keys, else `names` by position, else output0, ..."""
+    if isinstance(result, Tensor):
+        return {names[0] if len(names) == 1 else "output": result}
+    if is_dataclass(result) and not isinstance(result, type):
+        result = dict(vars(result))
+    if isinstance(result, Mapping):
+        pairs = [(str(k), v) for k, v in result.items()]
+    elif isinstance(result, tuple) and type(result) is not tuple and getattr(result, "_fields", None):
+        pairs = list(zip(result._fields, result, strict=True))
+    elif isinstance(result, tuple | list):
+        given = names if len(names) == len(result) else [f"output{i}" for i in range(len(result))]
+        pairs = list(zip(given, result, strict=True))
+    else:
+        pairs = []
+    tensors = {key: value for key, value in pairs if value is not None}
+    odd = {key: type(value).__name__ for key, value in tensors.items() if not isinstance(value, Tensor)}
+    if odd or not tensors:
+        raise DataError(
+            "the model returned " + (f"no tensor but {odd}" if odd else f"a {type(result).__name__} without tensors"),
+            where="the output of the model",
+            hint="wrap the model so that it returns a tensor, a tuple of tensors or a dict of tensors",
+        )
+    return tensors

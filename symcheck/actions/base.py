@@ -33,6 +33,7 @@ class Action(ABC):
     isometric: bool = True
     trivial: bool = False
     rowwise: bool = False  # acts on each row of a packed tensor by itself
+    whole: bool = False  # takes the whole element of a product, not the part in one factor
 
     @abstractmethod
     def represent(self, group: Group, g: Tensor) -> Rep:
@@ -49,6 +50,14 @@ class Action(ABC):
     def exact(self, group: Group, g: Tensor) -> Tensor:
         """(n,) bool: False where the element is applied by resampling, so that its own law holds up to a floor."""
         return torch.ones(len(g), dtype=torch.bool)
+
+    def lattice(self, group: Group) -> Tensor | None:
+        """The elements (identity left out) that need no resampling, where an action knows them; else None."""
+        return None
+
+    def mask(self, shape: tuple[int, ...]) -> Tensor | None:
+        """Which entries of a sample of this shape count when elements are resampled; None: all of them."""
+        return None
 
     def observe(self, x: Tensor) -> Tensor:
         """What the model sees of the stored sample (a crop); the identity for most actions."""
@@ -70,7 +79,7 @@ class Action(ABC):
 
 @dataclass(frozen=True)
 class Part:
-    """One action of one direct factor of the group."""
+    """One action of one direct factor of the group; index -1 is the whole group."""
 
     action: Action
     group: Group
@@ -85,8 +94,8 @@ class Bound:
         self.parts = tuple(
             Part(action, factor, index)
             for action in actions
-            for index, factor in enumerate(group.factors())
-            if action.uses & factor.faces and not action.trivial
+            for index, factor in ([(-1, group)] if action.whole else enumerate(group.factors()))
+            if action.whole or (action.uses & factor.faces and not action.trivial)
         )
 
     @property
@@ -101,7 +110,7 @@ class Bound:
 
     def represent(self, g: Tensor) -> tuple[Rep, ...]:
         """One tuple of tensors per part, float64 or int64 on the CPU."""
-        pieces = self.group.split(g)
+        pieces = (*self.group.split(g), g)
         return tuple(part.action.represent(part.group, pieces[part.index]) for part in self.parts)
 
     def act(self, reps: tuple[Rep, ...], x: Tensor) -> Tensor:
@@ -117,7 +126,7 @@ class Bound:
 
     def exact(self, g: Tensor) -> Tensor:
         """(n,) bool: whether every part applies the element without resampling."""
-        pieces = self.group.split(g)
+        pieces = (*self.group.split(g), g)
         flags = torch.ones(len(g), dtype=torch.bool)
         for part in self.parts:
             flags &= part.action.exact(part.group, pieces[part.index])
@@ -154,6 +163,7 @@ actions: Registry[ActionMaker] = Registry(
     modules=(
         "symcheck.actions.plain",
         "symcheck.actions.geometric",
+        "symcheck.actions.rotation",
         "symcheck.actions.irreps",
         "symcheck.actions.nodes",
         "symcheck.actions.image",

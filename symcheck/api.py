@@ -1,0 +1,251 @@
+"""The Python door: `symcheck.audit(model, claims, inputs) -> Report`, the same run that the command line makes."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symcheck.claim import Claim
+from symcheck.errors import ClaimError, ConfigError, DataError
+from symcheck.grammar import parse_claim
+from symcheck.measure.audit import Audit, Options
+from symcheck.measure.evaluator import Evaluator, chunks_for
+from symcheck.measure.propose import propose
+from symcheck.measure.runner import Runner, environment, measuring
+from symcheck.measure.samples import Samples
+from symcheck.measure.worst import WorstPair, save_worst
+from symcheck.registry import suggest
+from symcheck.report.model import Finding, Report, Worst
+from symcheck.subject import Subject, as_subject
+from symcheck.version import __version__
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+Inputs = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
+
+
+def audit(
+    model: Any,
+    claims: str | Sequence[str] | None,
+    inputs: Inputs,
+    *,
+    samples: int = 64,
+    elements: int = 32,
+    seed: int = 0,
+    tolerance: float | Mapping[str, float] = 1e-3,
+    device: str | None = None,
+    dtype: str = "as-is",
+    batch_size: int | None = None,
+    worst: bool = False,
+    derive: Mapping[str, str] | None = None,
+    save: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Measure ||f(g·x) − g·f(x)|| for every claim, over `elements` × the first `samples`, and judge it.
+
+    `model` is an nn.Module, a callable on tensors, or a Subject; `claims` are sentences such as
+    `SO(3): pos=points -> energy=scalar`, or None to have them proposed from the input shapes; `inputs` is a tensor,
+    a tuple or a dict of tensors with a leading sample axis. `tolerance` is relative to the output's spread.
+    `save` writes the worst pairs to a file for replay; `progress` is called with (pairs done, pairs in all).
+    Raises SymcheckError (ClaimError, DataError, ModelError, ConfigError) when nothing could be concluded.
+    """
+    start = time.perf_counter()
+    subject = as_subject(model)
+    subject = replace(subject, derive=dict(derive)) if derive else subject
+    tensors = first_samples(named_inputs(inputs), samples, claims)
+    options = _options(elements, seed, tolerance, worst)
+    runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, tensors), [])
+    runner.limit = batch_size or runner.limit
+    with measuring(runner):
+        session, texts, proposed = _session(runner, tensors, claims, options, batch_size, progress)
+        findings, notes = _measure(session, texts, proposed)
+    origin = {"seed": seed, "dtype": dtype, "derive": dict(subject.derive), **vars(subject.source)}
+    if save is not None:
+        save_worst(save, session.pairs, origin)
+        findings = [replace(f, worst=f.worst and _with_file(f.worst, f"{save}#{i}")) for i, f in enumerate(findings)]
+    return Report(
+        subject={"name": subject.name, "parameters": subject.parameters, **vars(subject.source)},
+        environment=environment(runner, {"symcheck": __version__, "python": platform.python_version()}),
+        settings={
+            "samples": session.evaluator.samples.count,
+            "elements": elements,
+            "seed": seed,
+            "tolerance": tolerance if isinstance(tolerance, float | int) else dict(tolerance),
+            "batch_size": session.evaluator.chunks.size,
+            "claims": list(texts),
+        },
+        findings=tuple(findings),
+        notes=(*subject.notes, *notes),
+        seconds=time.perf_counter() - start,
+        forwards=sum({id(r): r.forwards for r in (runner, session.low, session.high) if r}.values()),
+        proposed=proposed,
+    )
+
+
+def _session(
+    runner: Runner,
+    tensors: Mapping[str, Tensor],
+    claims: str | Sequence[str] | None,
+    options: Options,
+    batch_size: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Audit, list[str], bool]:
+    texts = [claims] if isinstance(claims, str) else list(claims or [])
+    if claims is not None and not texts:
+        raise ConfigError("there are no claims to measure", where="claims", hint="give at least one, or None to propose")
+    data = Samples({n: x.to(runner.device) for n, x in tensors.items()}, _owner(texts, tensors))
+    if data.count < 2:
+        raise DataError(
+            f"{data.count} sample(s) are too few", where="inputs", hint="give at least 2 samples along the leading axis"
+        )
+    runner.output_names = _output_names(texts)
+    evaluator = Evaluator(runner, data, chunks_for(data, batch_size))
+    low, high = _precisions(runner)
+    proposed = not texts
+    if proposed:
+        texts = propose(evaluator)
+    if progress is not None:
+        done, total = [0], len(texts) * options.elements * data.count
+
+        def tell(pairs: int) -> None:
+            done[0] += pairs
+            progress(done[0], max(total, done[0]))
+
+        evaluator.progress = tell
+    return Audit(evaluator, options, low, high), texts, proposed
+
+
+def _measure(session: Audit, texts: Sequence[str], proposed: bool) -> tuple[list[Finding], list[str]]:
+    """Measure every claim; a proposed claim that does not fit is noted, a stated one is an error."""
+    findings: list[Finding] = []
+    notes: list[str] = []
+    for text in texts:
+        try:
+            findings += session.measure(Claim.parse(text))
+        except (ClaimError, DataError) as error:
+            if not proposed:
+                raise
+            notes.append(f"not measured: {text} ({error.message})")
+    return findings, notes
+
+
+def audit_runner(subject: Subject, pair: WorstPair, device: str | None, dtype: str) -> Runner:
+    """A runner for the replay of a stored pair."""
+    runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, pair.inputs), _output_names([pair.claim]))
+    if runner.module is not None:
+        runner.module.eval()
+    return runner
+
+
+def _precisions(runner: Runner) -> tuple[Runner, Runner | None]:
+    """The subject at the lower and at the higher of two precisions; None where it cannot be cast."""
+    if not runner.subject.castable or runner.dtype is None:
+        return runner, None
+    try:
+        if runner.dtype == torch.float64:
+            return runner.at(torch.float32), runner
+        return runner, runner.at(torch.float64)
+    except (RuntimeError, TypeError, NotImplementedError):
+        return runner, None
+
+
+def named_inputs(inputs: Inputs) -> dict[str, Tensor]:
+    """Inputs by name: a tensor is `input`, a tuple `input0`, `input1`, ..."""
+    if isinstance(inputs, Tensor):
+        inputs = {"input": inputs}
+    elif not isinstance(inputs, Mapping):
+        inputs = {f"input{i}": x for i, x in enumerate(inputs)}
+    tensors = {name: torch.as_tensor(x) for name, x in inputs.items()}
+    for name, x in tensors.items():
+        if not x.numel():
+            raise DataError(f"input '{name}' is empty", where=f"shape {tuple(x.shape)}", hint="give some samples")
+        if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+            raise DataError(
+                f"input '{name}' contains NaN or infinity", where="inputs", hint="clean the data: nothing can be concluded"
+            )
+    if not tensors:
+        raise DataError("there are no inputs", where="inputs", hint="give a tensor, a tuple or a dict of tensors")
+    return tensors
+
+
+def first_samples(tensors: dict[str, Tensor], samples: int, claims: str | Sequence[str] | None) -> dict[str, Tensor]:
+    """The first `samples` samples; packed data keep the rows and edges of those samples."""
+    texts = [claims] if isinstance(claims, str) else list(claims or [])
+    owner = _owner(texts, tensors)
+    if owner is None:
+        return {name: x[:samples] if x.dim() else x for name, x in tensors.items()}
+    packed = Samples(tensors, owner)
+    return dict(packed.take(torch.arange(min(samples, packed.count))).tensors)
+
+
+def _owner(texts: Sequence[str], tensors: Mapping[str, Tensor]) -> str | None:
+    """The input that a claim declares as `owner`."""
+    for text in texts:
+        names = list(tensors)
+        for i, slot in enumerate(parse_claim(text).inputs):
+            if slot.terms[0].name == "owner":
+                return slot.name or (names[i] if i < len(names) else None)
+    return None
+
+
+def _output_names(texts: Sequence[str]) -> list[str]:
+    for text in texts:
+        slots = parse_claim(text).outputs
+        if all(slot.name for slot in slots):
+            return [slot.name for slot in slots if slot.name]
+    return []
+
+
+def _options(elements: int, seed: int, tolerance: float | Mapping[str, float], worst: bool) -> Options:
+    one = not isinstance(tolerance, Mapping)
+    values = [tolerance] if one else list(tolerance.values())  # type: ignore[union-attr]
+    if elements < 2 or any(not (v >= 0) for v in values):  # type: ignore[operator]
+        raise ConfigError(
+            f"elements={elements}, tolerance={tolerance} cannot be measured",
+            where="options of audit",
+            hint="elements must be at least 2 and tolerances not negative",
+        )
+    if one:
+        return Options(elements, seed, float(tolerance), worst=worst)  # type: ignore[arg-type]
+    by_claim = {str(Claim.parse(text)): float(v) for text, v in tolerance.items()}  # type: ignore[union-attr]
+    return Options(elements, seed, tolerances=by_claim, worst=worst)
+
+
+def _device(device: str | None, subject: Subject) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device is None:
+        tensors = [*subject.module.parameters(), *subject.module.buffers()] if subject.module is not None else []
+        return tensors[0].device if tensors else torch.device("cpu")
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, device=chosen)
+        return chosen
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"the device '{device}' cannot be used", where=str(error).splitlines()[0], hint="use cpu, cuda or auto"
+        ) from error
+
+
+def _dtype(dtype: str, subject: Subject, tensors: Mapping[str, Tensor]) -> torch.dtype | None:
+    if dtype == "as-is":
+        return subject.dtype or next((x.dtype for x in tensors.values() if x.is_floating_point()), None)
+    if dtype not in DTYPES:
+        raise ConfigError(f"unknown dtype '{dtype}'", where="dtype", hint=suggest(dtype, [*DTYPES, "as-is"]))
+    if not subject.castable:
+        raise ConfigError(
+            f"'{subject.name}' is a program of fixed precision and cannot be cast to {dtype}",
+            where="dtype",
+            hint="use --dtype as-is",
+        )
+    return DTYPES[dtype]
+
+
+def _with_file(worst: Worst, file: str) -> Worst:
+    return replace(worst, file=file)

@@ -1,0 +1,132 @@
+"""A claim: `f(g·x) = g·f(x)` for every g of one group, with the action on each input and output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from torch import Tensor
+
+from symcheck.actions.base import Action, Bound
+from symcheck.actions.plain import make_actions
+from symcheck.errors import ClaimError, DataError
+from symcheck.grammar import ClaimTree, Slot, parse_claim
+from symcheck.groups.base import Extents, Group
+from symcheck.groups.products import make_group
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One group with its actions on the inputs and outputs of a subject; `Claim.parse(str(claim)) == claim`."""
+
+    tree: ClaimTree
+
+    @classmethod
+    def parse(cls, text: str) -> Claim:
+        """Parse `GROUP: inputs -> outputs` and look up every name; unknown names are a ClaimError."""
+        claim = cls(parse_claim(text))
+        try:
+            claim.group()
+            for slot in (*claim.tree.inputs, *claim.tree.outputs):
+                make_actions(slot)
+        except ClaimError as error:
+            raise ClaimError(f"claim '{text}': {error.message}", where=error.where, hint=error.hint) from error
+        return claim
+
+    def __str__(self) -> str:
+        return str(self.tree)
+
+    def group(self) -> Group:
+        """The group as written, not yet bound to data."""
+        return make_group(self.tree.group)
+
+    def input_names(self, given: Iterable[str]) -> dict[str, Slot]:
+        """The slot of each given input, by name or by position; every input must be declared."""
+        return _match(self.tree.inputs, list(given), "input", str(self))
+
+    def output_names(self, given: Iterable[str]) -> dict[str, Slot]:
+        """The slot of each output the subject gave, by name or by position; every output must be declared."""
+        return _match(self.tree.outputs, list(given), "output", str(self))
+
+    def bind(self, shapes: Shapes) -> BoundClaim:
+        """Fill in what the inputs decide (degree, grid, dimension), given one sample's shape per input."""
+        actions = {name: make_actions(slot) for name, slot in self.input_names(shapes).items()}
+        extents = Extents()
+        for name, chain_ in actions.items():
+            for action in chain_:
+                extents = extents.merge(action.extents(shapes[name]), f"input '{name}' of '{self}'")
+        group = self.group().bind(extents)
+        inputs = {name: self._bound(name, chain_, group, shapes[name]) for name, chain_ in actions.items()}
+        for factor in group.factors():
+            if not any(part.group is factor for part in chain.from_iterable(b.parts for b in inputs.values())):
+                raise ClaimError(
+                    f"'{self}': no input is moved by {factor.name}",
+                    where=f"it offers {', '.join(sorted(factor.faces)) or 'nothing'}; "
+                    + "; ".join(f"{n}={'*'.join(map(str, a))}" for n, a in actions.items()),
+                    hint="give at least one input an action that this group can perform",
+                )
+        return BoundClaim(self, group, inputs)
+
+    def _bound(self, name: str, actions: tuple[Action, ...], group: Group, shape: tuple[int, ...]) -> Bound:
+        bound = Bound(actions, group)
+        for part in bound.parts:
+            part.action.check(part.group, shape, f"'{name}' of '{self}'")
+        return bound
+
+
+@dataclass(frozen=True)
+class BoundClaim:
+    """A claim whose group and input actions know the sizes of the data."""
+
+    claim: Claim
+    group: Group
+    inputs: Mapping[str, Bound]
+
+    def outputs(self, shapes: Shapes) -> dict[str, Bound]:
+        """The action on each output, given one sample's shape per output."""
+        bound = {}
+        for name, slot in self.claim.output_names(shapes).items():
+            actions = make_actions(slot)
+            if actions[0].name != "ignore":
+                bound[name] = self.claim._bound(name, actions, self.group, shapes[name])
+        if not bound:
+            raise ClaimError(
+                f"'{self.claim}' ignores every output",
+                where=", ".join(shapes),
+                hint="declare an action for at least one output",
+            )
+        return bound
+
+    def move_inputs(self, g: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """g·x for dense inputs, one element per row: the unhurried form of what the evaluator does."""
+        return {name: self.inputs[name](g, x) for name, x in inputs.items()}
+
+
+def _match(slots: tuple[Slot, ...], given: list[str], kind: str, claim: str) -> dict[str, Slot]:
+    named = {slot.name: slot for slot in slots if slot.name}
+    if not named:
+        if len(slots) != len(given):
+            raise DataError(
+                f"'{claim}' declares {len(slots)} {kind}(s), but there are {len(given)}: {', '.join(given)}",
+                where=f"the {kind}s of the claim",
+                hint=f"name each one, e.g. {', '.join(f'{n}=scalar' for n in given)}"
+                + ("; 'ignore' leaves an output out" if kind == "output" else ""),
+            )
+        return dict(zip(given, slots, strict=True))
+    unknown = [name for name in named if name not in given]
+    missing = [name for name in given if name not in named]
+    if unknown or missing:
+        parts = [f"does not declare the {kind}(s) {', '.join(missing)}"] if missing else []
+        parts += [f"declares {', '.join(map(str, unknown))}, which the subject does not have"] if unknown else []
+        raise DataError(
+            f"'{claim}' {' and '.join(parts)}",
+            where=f"the {kind}s are: {', '.join(given)}",
+            hint=f"add {', '.join(f'{n}=scalar' for n in missing)} (or the right action)"
+            + ("; 'ignore' leaves an output out" if kind == "output" else "")
+            if missing
+            else f"use the names above for the {kind}s",
+        )
+    return {name: named[name] for name in given}

@@ -1,0 +1,121 @@
+"""What `symcheck audit` does between parsing and rendering."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from symcheck.api import audit, audit_runner
+from symcheck.errors import ConfigError
+from symcheck.loading import load_inputs, load_subject, read_subject_file
+from symcheck.measure.worst import load_worst, replay
+from symcheck.report.model import Report
+from symcheck.report.write import write_report
+from symcheck.subject import Subject
+
+DEFAULTS = {"samples": 64, "elements": 32, "seed": 0, "tolerance": 1e-3, "device": "auto", "dtype": "as-is"}
+
+
+def run_audit(
+    path: Path | None,
+    flags: Mapping[str, Any],
+    allow_program: bool,
+    worst: bool,
+    outputs: list[Path] | None,
+    console: Console | None,
+) -> Report:
+    """Load the subject and its inputs, audit, write the files; flags go before the subject file, that before defaults."""
+    settings = {**DEFAULTS, **_file(path, flags), **flags}
+    subject = _subject(settings, allow_program)
+    if "inputs" not in settings:
+        raise ConfigError(
+            "there are no inputs to measure on",
+            where="--inputs",
+            hint="give -i data.npz, -i module:function, or a stated distribution such as -i 'normal(3,32,32)'",
+        )
+    with redirect_stdout(sys.stderr):
+        inputs = load_inputs(
+            settings["inputs"], samples=settings["samples"], seed=settings["seed"], base=settings.get("base", Path.cwd())
+        )
+    beside = outputs[0].with_suffix(".worst.safetensors") if outputs else None
+    with _progress(console) as tell, redirect_stdout(sys.stderr):
+        report = audit(
+            subject, settings.get("claims") or None, inputs,
+            samples=settings["samples"], elements=settings["elements"], seed=settings["seed"],
+            tolerance=settings["tolerance"], device=settings["device"], dtype=settings["dtype"],
+            batch_size=settings.get("batch_size"), worst=worst, save=beside, progress=tell,
+        )  # fmt: skip
+    report = replace(report, settings={**report.settings, "inputs": settings["inputs"]})
+    for output in outputs or []:
+        write_report(report, output)
+    return report
+
+
+def replay_pairs(
+    file: Path, path: Path | None, flags: Mapping[str, Any], allow_program: bool, console: Console
+) -> None:
+    """Recompute the stored worst pairs on the subject they came from, or on another checkpoint."""
+    pairs, source = load_worst(file)
+    stored = {
+        "checkpoint": source.get("path") or None, "model": source.get("model") or None,
+        "arguments": source.get("arguments", {}), "key": source.get("key") or None,
+        "derive": source.get("derive", {}), "dtype": source.get("dtype", "as-is"),
+    }  # fmt: skip
+    settings = {**DEFAULTS, **stored, **_file(path, flags), **flags}
+    with redirect_stdout(sys.stderr):
+        subject = _subject(settings, allow_program)
+        values = [replay(pair, audit_runner(subject, pair, settings["device"], settings["dtype"])) for pair in pairs]
+    if subject.source.sha256 != source.get("sha256"):
+        console.print("note: the checkpoint has changed since", style="yellow")
+    for pair, value in zip(pairs, values, strict=True):
+        same = abs(value - pair.error) <= 0.01 * abs(pair.error) or value == pair.error
+        word = "same" if same else "changed"
+        console.print(f"{pair.claim}  [{pair.part or 'all'}]  {pair.output}", markup=False, highlight=False)
+        console.print(f"  error then {pair.error:.6g}, now {value:.6g}: {word}", markup=False, highlight=False)
+
+
+def _subject(settings: Mapping[str, Any], allow_program: bool) -> Subject:
+    if not settings.get("checkpoint") and not settings.get("model"):
+        raise ConfigError(
+            "there is nothing to audit",
+            where="symcheck audit",
+            hint="give a checkpoint, a subject file (.toml), --model module:factory, or a [tool.symcheck] table",
+        )
+    subject = load_subject(
+        settings.get("checkpoint"), model=settings.get("model"), arguments=settings.get("arguments", {}),
+        key=settings.get("key"), allow_program=allow_program,
+    )  # fmt: skip
+    name = settings.get("name") or subject.name
+    return replace(subject, name=name, derive=settings.get("derive", {}))
+
+
+def _file(path: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a subject file, of [tool.symcheck] here, or of a bare checkpoint."""
+    if path is not None and path.suffix != ".toml":
+        return {"checkpoint": path}
+    if path is None:
+        path = Path("pyproject.toml")
+        if flags.get("model") or not path.is_file() or "[tool.symcheck" not in path.read_text(encoding="utf-8"):
+            return {}
+    found = read_subject_file(path)
+    settings = {k: v for k, v in vars(found).items() if v not in (None, {}, [], ())}
+    return {**settings, "base": path.resolve().parent} if "inputs" not in flags else settings
+
+
+@contextmanager
+def _progress(console: Console | None) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr with the time left; nothing when stderr is no terminal."""
+    if console is None or not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("auditing", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,97 @@
+"""The kernel: the distance between the two sides of `f(g·x) = g·f(x)` for a batch of pairs (g, x).
+
+Two forms. Pulled back, δ = g⁻¹·f(g·x) − f(x), whenever the output action keeps norms: it needs one action per
+pair and its spread over g is the variance split. Residual, δ = f(g·x) − g·f(x), always defined: for actions that
+stretch (boosts, scalings), resample, or permute ragged samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from symcheck.actions.base import Bound, Rep, move
+from symcheck.claim import BoundClaim
+from symcheck.measure.samples import Batch, Samples, act
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One output of a claim: its action, and how its defect is taken."""
+
+    name: str
+    bound: Bound
+    kind: str  # "dense", or "row" when the output has one entry per packed row
+    pulled: bool
+    mask: Tensor | None = None
+
+    def act(self, reps: tuple[Rep, ...], elements: Tensor, y: Tensor, batch: Batch) -> Tensor:
+        """g·y, pair by pair."""
+        return act(self.bound, reps, elements, y, batch, self.kind)
+
+    def gap(self, y: Tensor, z: Tensor) -> Tensor:
+        """The difference of two outputs as the error sees it, float, rows as the output's."""
+        if not (y.is_floating_point() or y.is_complex()):
+            y, z = y.double(), z.double()
+        delta = self.bound.difference(y, z)
+        if delta.is_complex():
+            delta = torch.view_as_real(delta)
+        return delta if self.mask is None else delta * self.mask.to(delta)
+
+    def squared(self, delta: Tensor, batch: Batch) -> Tensor:
+        """||δ||² of each pair, float64, reduced on the device."""
+        norms = torch.linalg.vector_norm(delta.reshape(len(delta), -1), dim=1, dtype=torch.float64).square()
+        if self.kind != "row" or batch.owner is None:
+            return norms
+        return torch.zeros(batch.count, dtype=torch.float64, device=delta.device).index_add_(0, batch.owner, norms)
+
+
+def slot_for(name: str, action: Bound, base: Samples, isometric: bool, resampled: bool) -> Slot:
+    """How the defect of one output is taken: pulled back where the action keeps norms, masked where it resamples."""
+    kind = "row" if base.owner_name is not None and base.kinds[name] == "row" else "dense"
+    rowwise = kind == "dense" or all(part.action.rowwise for part in action.parts)
+    mask = None
+    for part in action.parts if resampled else ():
+        found = part.action.mask(tuple(base.tensors[name].shape[1:]))
+        mask = found if mask is None or found is None else mask * found
+    return Slot(name, action, kind, isometric and rowwise and not resampled, mask)
+
+
+@dataclass(frozen=True)
+class Elements:
+    """Elements of one group made ready for the device: what moves the inputs, and what moves each output."""
+
+    g: Tensor
+    inputs: Mapping[str, tuple[Rep, ...]]
+    outputs: Mapping[str, tuple[Rep, ...]]
+
+
+def ready(bound: BoundClaim, slots: Mapping[str, Slot], g: Tensor, device: torch.device) -> Elements:
+    """Represent the elements once, in float64: forward on the inputs, inverse on outputs that are pulled back."""
+    inverse = bound.group.inverse(g)
+    return Elements(
+        g,
+        {name: move(action.represent(g), device, torch.float64) for name, action in bound.inputs.items()},
+        {
+            name: move(slot.bound.represent(inverse if slot.pulled else g), device, torch.float64)
+            for name, slot in slots.items()
+        },
+    )
+
+
+def defect(slot: Slot, elements: Elements, index: Tensor, y: Tensor, base: Tensor, batch: Batch) -> Tensor:
+    """δ for every pair of a batch: `y` = f(g·x), `base` = f(x), `index` the element of each pair."""
+    reps = elements.outputs[slot.name]
+    if slot.pulled:
+        return slot.gap(slot.act(reps, index, y, batch), base)
+    return slot.gap(y, slot.act(reps, index, base, batch))
+
+
+def base_of(slot: Slot, base: Samples, rows: Tensor) -> Tensor:
+    """f(x) of the samples `rows`, from the outputs that were computed once."""
+    if slot.kind == "row":
+        return base.take(rows).tensors[slot.name]
+    return base.tensors[slot.name][rows]

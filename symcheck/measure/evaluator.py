@@ -1,0 +1,161 @@
+"""The one batched loop: f(x) once, then f(g·x) for every pair, elements and samples folded into one batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from symcheck.claim import BoundClaim
+from symcheck.errors import DataError
+from symcheck.groups.base import Group
+from symcheck.measure.defect import Elements, Slot, base_of, defect, ready
+from symcheck.measure.runner import Runner
+from symcheck.measure.samples import Batch, Samples, move_batch, observe_batch
+from symcheck.measure.tally import Cell, Tally, finish
+
+Progress = Callable[[int], None]
+_SMALLEST, _LARGEST, _SLOW, _BYTES = 16, 8192, 1.0, 2**28
+
+
+@dataclass
+class Chunks:
+    """How many pairs to run at once: doubled while the time per pair falls, then kept."""
+
+    size: int = _SMALLEST
+    fixed: bool = False
+    rates: dict[int, float] = field(default_factory=dict)
+    cap: int = _LARGEST
+
+    def tell(self, count: int, seconds: float) -> None:
+        """Learn from one run of `count` pairs."""
+        if self.fixed or count < self.size:
+            return
+        first = self.size not in self.rates
+        self.rates[self.size] = min(seconds / count, self.rates.get(self.size, seconds))
+        if first and seconds < 0.1:
+            return  # the first run of a size also warms up: measure it twice unless it is slow
+        best = min(self.rates, key=lambda size: self.rates[size])
+        if self.rates[self.size] > 1.02 * self.rates[best] or seconds > _SLOW or 2 * self.size > self.cap:
+            self.size, self.fixed = best, True
+        else:
+            self.size *= 2
+
+
+@dataclass
+class Evaluator:
+    """One subject on one device with its samples; measures any number of cells with f(x) computed once."""
+
+    runner: Runner
+    samples: Samples
+    chunks: Chunks
+    progress: Progress = lambda pairs: None
+    bases: dict[str, Samples] = field(default_factory=dict)
+
+    def run(self, batch: Batch) -> dict[str, Tensor]:
+        """Run one batch, timing it while the chunk size is still being found."""
+        tuning = not self.chunks.fixed
+        if tuning:
+            self._wait()
+            start = time.perf_counter()
+        outputs = self.runner(batch)
+        if tuning:
+            self._wait()
+            self.chunks.tell(batch.count, time.perf_counter() - start)
+        if self.runner.limit is not None and self.runner.limit < self.chunks.size:
+            self.chunks.size, self.chunks.fixed = self.runner.limit, True
+        self.progress(batch.count)
+        return outputs
+
+    def base(self, bound: BoundClaim) -> Samples:
+        """f(x) of all samples, once for all claims that show the model the same inputs."""
+        key = "; ".join(f"{name}={'*'.join(map(str, b.actions))}" for name, b in sorted(bound.inputs.items()))
+        key = key if "crop" in key or "mask" in key else ""
+        if key not in self.bases:
+            pieces, start = [], 0
+            while start < self.samples.count:
+                stop = min(start + self.chunks.size, self.samples.count)
+                rows = torch.arange(start, stop, device=self.runner.device)
+                pieces.append(self.run(observe_batch(bound, self.samples.take(rows))))
+                start = stop
+            everything = torch.arange(self.samples.count, device=self.runner.device)
+            self.bases[key] = self.outputs({n: torch.cat([p[n] for p in pieces]) for n in pieces[0]}, everything)
+        return self.bases[key]
+
+    def outputs(self, outputs: Mapping[str, Tensor], rows: Tensor) -> Samples:
+        """Outputs of the samples `rows`, ready to be taken from; packed rows follow the order of the batch."""
+        for name, y in outputs.items():
+            if not y.dim() or (self.samples.owner_name is None and len(y) != len(rows)):
+                raise DataError(
+                    f"output '{name}' of shape {tuple(y.shape)} has no leading sample axis of {len(rows)}",
+                    where=self.runner.subject.name,
+                    hint="let the model return one entry per sample, or declare the output as ignore and drop it",
+                )
+        if self.samples.owner_name is None:
+            return Samples(outputs)
+        owner = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), self.samples.sizes[rows])
+        return Samples({**outputs, "(owner)": owner}, owner="(owner)")
+
+    def cell(
+        self, bound: BoundClaim, slots: Mapping[str, Slot], g: Tensor, exhaustive: bool, subgroup: bool
+    ) -> dict[str, Cell]:
+        """All pairs of the elements g with all samples, for every output."""
+        base = self.base(bound)
+        elements = ready(bound, slots, g, self.runner.device)
+        tallies = {
+            name: Tally(len(g), self.samples.count, self.runner.device, slot.pulled and slot.kind == "dense")
+            for name, slot in slots.items()
+        }
+        for rows, columns in self._blocks(len(g)):
+            self._block(bound, slots, elements, base, tallies, rows, columns)
+        group: Group = bound.group
+        return {n: finish(t, slots[n], base, group, exhaustive, subgroup) for n, t in tallies.items()}
+
+    def _blocks(self, count: int) -> Iterator[tuple[slice, slice]]:
+        """Blocks of elements × samples of about the chunk size; an even number of elements keeps pairs together."""
+        row = 0
+        while row < count:
+            width = max(1, min(self.samples.count, self.chunks.size // 2))
+            height = max(2, self.chunks.size // width // 2 * 2)
+            stop = min(row + height, count)
+            column = 0
+            while column < self.samples.count:
+                right = min(column + width, self.samples.count)
+                yield slice(row, stop), slice(column, right)
+                column = right
+            row = stop
+
+    def _block(
+        self,
+        bound: BoundClaim,
+        slots: Mapping[str, Slot],
+        elements: Elements,
+        base: Samples,
+        tallies: Mapping[str, Tally],
+        rows: slice,
+        columns: slice,
+    ) -> None:
+        device, width = self.runner.device, columns.stop - columns.start
+        index = torch.arange(rows.start, rows.stop, device=device).repeat_interleave(width)
+        picks = torch.arange(columns.start, columns.stop, device=device).repeat(rows.stop - rows.start)
+        batch = self.samples.take(picks)
+        outputs = self.run(move_batch(bound, elements.inputs, index, batch))
+        for name, slot in slots.items():
+            delta = defect(slot, elements, index, outputs[name], base_of(slot, base, picks), batch)
+            tallies[name].add(rows, columns, delta, slot.squared(delta, batch))
+
+    def _wait(self) -> None:
+        if self.runner.device.type == "cuda":
+            torch.cuda.synchronize(self.runner.device)
+
+
+def chunks_for(samples: Samples, batch_size: int | None) -> Chunks:
+    """The user's batch size, or one that is found while measuring and keeps the inputs of a chunk under 256 MB."""
+    if batch_size is not None:
+        return Chunks(size=batch_size, fixed=True)
+    total = sum(x.numel() * x.element_size() for x in samples.tensors.values())
+    cap = max(1, _BYTES // max(1, total // max(1, samples.count)))
+    return Chunks(size=min(_SMALLEST, cap), cap=min(cap, _LARGEST))

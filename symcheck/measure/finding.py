@@ -1,0 +1,161 @@
+"""From one cell on the host to one finding: three scales with intervals, share, floors, worst pair, verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from symcheck.groups.base import Group
+from symcheck.measure.defect import Slot
+from symcheck.measure.floors import Precision
+from symcheck.measure.laws import Law
+from symcheck.measure.plan import Stratum
+from symcheck.measure.search import Searched
+from symcheck.measure.statistics import Interval, crossed_interval
+from symcheck.measure.tally import Cell
+from symcheck.measure.verdict import Evidence, decide
+from symcheck.report.model import Counts, Error, Finding, Floor, Scale, Share, Worst
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything measured about one output in one part of a claim."""
+
+    claim: str
+    group: Group
+    slot: Slot
+    stratum: Stratum
+    cell: Cell
+    precision: Precision
+    law_in: Mapping[str, Law]
+    law_out: Law
+    repeat: float
+    company: float | None
+    notes: tuple[str, ...]
+    searched: Searched | None
+    tolerance: float
+
+
+def assemble(facts: Facts) -> Finding:
+    """The finding of one cell."""
+    cell, stratum, precision = facts.cell, facts.stratum, facts.precision
+    with np.errstate(all="ignore"):
+        numbers = _numbers(cell, stratum.exhaustive)
+    evidence = _evidence(facts, numbers)
+    decision = decide(evidence)
+    spread = numbers.spread
+
+    def scaled(value: float | None) -> float | None:
+        return value / spread if value is not None and spread > 0 else None
+
+    return Finding(
+        claim=facts.claim,
+        output=facts.slot.name,
+        part=stratum.name,
+        verdict=decision.verdict,
+        share=numbers.share,
+        error=numbers.error,
+        floor=Floor(
+            rounding=scaled(precision.floor),
+            action=evidence.action_floor,
+            batch=scaled(facts.company),
+            repeat=scaled(facts.repeat),
+            low=scaled(precision.low),
+            high=None if math.isnan(precision.high) else scaled(precision.high),
+            slope=precision.slope,
+            how=precision.how,
+        ),
+        counts=Counts(*cell.squared.shape, cell.squared.size, stratum.exhaustive),
+        worst=_worst(facts, spread),
+        law=stratum.law,
+        tolerance=facts.tolerance,
+        note="; ".join(filter(None, (decision.note, *facts.notes))),
+        advice=decision.advice,
+        advantage=None if cell.advantage is None or not spread > 0 else math.sqrt(cell.advantage) / spread,
+        size=numbers.size,
+        spread=spread,
+    )
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    error: Error | None
+    share: Share | None
+    interval: Interval
+    size: float
+    spread: float
+
+
+def _numbers(cell: Cell, exhaustive: bool) -> _Numbers:
+    errors = np.sqrt(cell.squared)
+    variance = cell.variance.mean(axis=0)
+    total = float(variance.mean()), float(cell.between.mean())
+    square = sum(total)
+    spread, size = math.sqrt(max(square, 0.0)), math.sqrt(float(cell.size.mean()))
+    if not np.isfinite(errors).all() or not math.isfinite(spread):
+        nothing = Interval(math.nan, math.nan, math.nan, math.nan)
+        return _Numbers(None, None, nothing, size, spread)
+    # the scales are estimated too: each cell carries the linearised change of the scale that its sample makes
+    by_spread = errors / spread - errors.mean() / (2 * spread**3) * (variance + cell.between - square)
+    by_size = errors / size - errors.mean() / (2 * size**3) * (cell.size - size**2)
+    interval = crossed_interval(by_spread, exhaustive=exhaustive)
+    error = Error(
+        absolute=_scale(errors / np.sqrt(cell.components), exhaustive),
+        relative=_scale(errors / size, exhaustive, by_size),
+        spread=_scale(errors / spread, exhaustive, by_spread),
+    )
+    return _Numbers(error, _share(cell, total, exhaustive), interval, size, spread)
+
+
+def _scale(errors: np.ndarray, exhaustive: bool, linear: np.ndarray | None = None) -> Scale:
+    interval = crossed_interval(errors if linear is None else linear, exhaustive=exhaustive)
+    q50, q95, q99, top = (float(v) for v in np.quantile(errors, (0.5, 0.95, 0.99, 1.0)))
+    return Scale(float(errors.mean()), max(interval.low, 0.0), interval.high, q50, q95, q99, top)
+
+
+def _share(cell: Cell, total: tuple[float, float], exhaustive: bool) -> Share | None:
+    v, d = total
+    if not v + d > 0:
+        return None
+    linear = v / (v + d) + (cell.variance * d - v * cell.between) / (v + d) ** 2
+    interval = crossed_interval(linear, exhaustive=exhaustive)
+    low, high = (math.sqrt(min(max(x, 0.0), 1.0)) if math.isfinite(x) else x for x in (interval.low, interval.high))
+    return Share(math.sqrt(max(v / (v + d), 0.0)), low, high)
+
+
+def _evidence(facts: Facts, numbers: _Numbers) -> Evidence:
+    stratum, laws = facts.stratum, facts.law_in.values()
+    resampled = stratum.resampled
+    return Evidence(
+        finite=facts.cell.finite,
+        law_in=all(law.holds or (resampled and math.isfinite(law.round_trip)) for law in laws),
+        law_out=facts.law_out.holds or (resampled and math.isfinite(facts.law_out.round_trip)),
+        precision=facts.precision,
+        repeat=facts.repeat,
+        company=facts.company,
+        spread=numbers.spread,
+        size=numbers.size,
+        error=numbers.interval,
+        moved_in=max(law.moved for law in laws),
+        moved_out=None if facts.slot.bound.trivial else facts.law_out.moved,
+        resampled=resampled,
+        action_floor=max([law.floor for law in laws] + [facts.law_out.floor]),
+        tolerance=facts.tolerance,
+        samples=facts.cell.squared.shape[1],
+    )
+
+
+def _worst(facts: Facts, spread: float) -> Worst | None:
+    squared = facts.cell.squared
+    bad = np.where(np.isfinite(squared), squared, np.inf)
+    element, sample = divmod(int(bad.argmax()), squared.shape[1])
+    value = math.sqrt(bad[element, sample]) / spread if spread > 0 else math.nan
+    label = facts.group.label(facts.stratum.g, element)
+    found = facts.searched
+    if found is None:
+        return Worst(label, sample, value)
+    scale = spread if spread > 0 else math.nan
+    return Worst(found.label, found.sample, found.value / scale, searched=found.value / scale)

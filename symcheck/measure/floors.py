@@ -1,0 +1,224 @@
+"""Floors: how large the error would be if only rounding, batch-mates or repetition were at work.
+
+For a subject that is exact in real arithmetic the triangle inequality gives, at the lower precision,
+
+    ||δ_low|| <= F(g·x) + F(x) + I,   F(u) = ||f_low(u) − f_high(u)||,   I = ||f_high(low(g·x)) − f_high(g·x)||
+
+and at the higher precision δ falls with machine epsilon. A true violation stays. Subjects whose precision cannot
+be raised are nudged by one unit in the last place instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from symcheck.claim import BoundClaim
+from symcheck.errors import ModelError
+from symcheck.measure.defect import Slot, base_of, defect, ready
+from symcheck.measure.evaluator import Evaluator
+from symcheck.measure.runner import Runner
+from symcheck.measure.samples import Batch, Samples, move_batch, observe_batch
+
+Outputs = dict[str, Tensor]
+
+
+RATIO = 3.0
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Root mean squares over the probed pairs of one output, in the output's unit; nan where not measured.
+
+    `ratio` is the largest low-precision error over its floor, `worst` the largest high-precision error over what
+    rounding would leave of that floor; `constants`: the rest comes from numbers stored at the lower precision.
+    """
+
+    low: float
+    high: float
+    floor: float
+    worst: float
+    ratio: float
+    epsilon: float
+    how: str
+    constants: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Nothing beyond rounding: error within the floor, and falling with machine epsilon."""
+        return not (self.ratio > RATIO) and (not (self.worst > RATIO) or self.constants)
+
+    @property
+    def slope(self) -> float | None:
+        """1 when the error falls with machine epsilon, 0 when it stays."""
+        if not (self.low > 0 and self.high > 0):
+            return None
+        return math.log(self.low / self.high) / -math.log(self.epsilon)
+
+
+@dataclass
+class Probe:
+    """A few pairs (g, x) of one cell, run again at other precisions and in other company."""
+
+    evaluator: Evaluator
+    bound: BoundClaim
+    slots: Mapping[str, Slot]
+    g: Tensor
+    picks: Tensor
+    low: Runner
+    high: Runner | None
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        device = self.evaluator.runner.device
+        self.index = torch.arange(len(self.g), device=device)
+        self.elements = ready(self.bound, self.slots, self.g, device)
+        self.batch = self.evaluator.samples.take(self.picks)
+        self.moved = move_batch(self.bound, self.elements.inputs, self.index, self.batch)
+        self.unique, self.inverse = torch.unique(self.picks, return_inverse=True)
+        self.still = observe_batch(self.bound, self.evaluator.samples.take(self.unique))
+        self.low_still = self.at_rest(self.low)
+        self.low_moved = self.low(self.moved)
+
+    def at_rest(self, runner: Runner, batch: Batch | None = None) -> Outputs:
+        """f(x) of every pair; each sample is run once."""
+        base = self.evaluator.outputs(runner(batch or self.still), self.unique)
+        return {name: base_of(slot, base, self.inverse) for name, slot in self.slots.items()}
+
+    def errors(self, moved: Outputs, still: Outputs) -> dict[str, Tensor]:
+        """||δ|| of every pair and output."""
+        return {
+            name: slot.squared(
+                defect(slot, self.elements, self.index, moved[name], still[name], self.batch), self.batch
+            ).sqrt()
+            for name, slot in self.slots.items()
+        }
+
+    def gaps(self, one: Outputs, two: Outputs) -> dict[str, Tensor]:
+        """||f − f'|| of every pair between two runs, whatever their precision."""
+        return {
+            name: slot.squared(slot.gap(one[name].double(), two[name].double()), self.batch).sqrt()
+            for name, slot in self.slots.items()
+        }
+
+    def precision(self) -> dict[str, Precision]:
+        """The rounding floor and the error at both precisions, or by nudging when there is only one."""
+        if self.high is not None:
+            try:
+                return self._two_precisions(self.high)
+            except ModelError as error:
+                self.notes.append(f"precision could not be raised: {error.message}")
+        return self._nudged()
+
+    def _two_precisions(self, high: Runner) -> dict[str, Precision]:
+        rounded = self.moved.with_tensors({n: self.low.prepared(x) for n, x in self.moved.tensors.items()})
+        high_still, high_moved, high_rounded = self.at_rest(high), high(self.moved), high(rounded)
+        low = self.errors(self.low_moved, self.low_still)
+        top = self.errors(high_moved, high_still)
+        floor = _sum(
+            self.gaps(self.low_moved, high_rounded),
+            self.gaps(self.low_still, high_still),
+            self.gaps(high_rounded, high_moved),
+        )
+        epsilon = torch.finfo(high.dtype or torch.float64).eps / torch.finfo(self.low.dtype or torch.float32).eps
+        found = {n: _precision(low[n], top[n], floor[n], epsilon, "float64 run") for n in low}
+        suspects = [n for n, p in found.items() if not p.exact and p.ratio <= RATIO and p.high <= 10 * p.floor]
+        if suspects and not self._raised(high, high_still):
+            raise ModelError("the model computes in a lower precision inside")
+        if suspects and high.module is not None:
+            shaken = high.shaken(torch.finfo(self.low.dtype or torch.float32).eps)
+            change = self._change(shaken, high_moved, high_still)
+            found |= {n: replace(found[n], constants=change[n] > 0.3 * found[n].high) for n in suspects}
+        return found
+
+    def _raised(self, high: Runner, still: Outputs) -> bool:
+        """Whether a change of 2^-40 passes through: a program that computes in float32 inside swallows or inflates it."""
+        fine, coarse = (self.gaps(self.at_rest(high, nudged(self.still, 2.0**-k)), still) for k in (40, 24))
+        fine_rms, coarse_rms = (math.hypot(*(_rms(gap) for gap in gaps.values())) for gaps in (fine, coarse))
+        return coarse_rms == 0 or 0 < fine_rms < 2.0**-8 * coarse_rms
+
+    def _change(self, shaken: Runner, moved: Outputs, still: Outputs) -> dict[str, float]:
+        """How far δ moves when every stored number moves by one unit in the last place of the lower precision."""
+        again, rest = shaken(self.moved), self.at_rest(shaken)
+        change = {}
+        for name, slot in self.slots.items():
+            before = defect(slot, self.elements, self.index, moved[name], still[name], self.batch)
+            after = defect(slot, self.elements, self.index, again[name], rest[name], self.batch)
+            change[name] = _rms(slot.squared(after - before, self.batch).sqrt())
+        return change
+
+    def _nudged(self) -> dict[str, Precision]:
+        low = self.errors(self.low_moved, self.low_still)
+        eps = torch.finfo(self.low.dtype or torch.float32).eps
+        size = {n: slot.squared(self.low_moved[n].double(), self.batch).sqrt() for n, slot in self.slots.items()}
+        floor = {name: eps * size[name] for name in low}
+        for sign in (1, -1):
+            moved = self.gaps(self.low(nudged(self.moved, sign * eps)), self.low_moved)
+            still = self.gaps(self.at_rest(self.low, nudged(self.still, sign * eps)), self.low_still)
+            floor = _sum(floor, moved, still)
+        return {n: _precision(low[n], None, floor[n], 1.0, "inputs moved by one unit in the last place") for n in low}
+
+    def repeat(self) -> dict[str, float]:
+        """The same batch twice: 0 unless the subject is not deterministic."""
+        return {n: _rms(gap) for n, gap in self.gaps(self.low(self.moved), self.low_moved).items()}
+
+    def company(self, base: Samples, alone: int = 3) -> dict[str, float] | None:
+        """f(x) alone against f(x) among its batch-mates; None for a single sample."""
+        samples = self.evaluator.samples
+        if samples.count < 2:
+            return None
+        worst = dict.fromkeys(self.slots, 0.0)
+        for row in range(min(alone, samples.count)):
+            rows = torch.tensor([row], device=self.evaluator.runner.device)
+            batch = samples.take(rows)
+            try:
+                outputs = self.evaluator.runner(observe_batch(self.bound, batch))
+            except ModelError:  # batch normalisation in training mode refuses a batch of one
+                return dict.fromkeys(self.slots, math.inf)
+            for name, slot in self.slots.items():
+                gap = slot.squared(slot.gap(outputs[name], base_of(slot, base, rows)), batch)
+                worst[name] = max(worst[name], float(gap.sqrt().max()))
+        return worst
+
+
+def nudged(batch: Batch, size: float) -> Batch:
+    """Every float input multiplied by 1 ± size with fixed random signs: an identity-like change."""
+    generator = torch.Generator().manual_seed(7)
+    tensors = {}
+    for name, x in batch.tensors.items():
+        if x.is_floating_point():
+            signs = (torch.randint(0, 2, x.shape, generator=generator) * 2 - 1).to(x.device, torch.float64)
+            x = x.double() * (1 + size * signs)
+        tensors[name] = x
+    return batch.with_tensors(tensors)
+
+
+def _sum(*parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}
+
+
+def _rms(x: Tensor) -> float:
+    return float(x.square().mean().sqrt())
+
+
+def _precision(low: Tensor, high: Tensor | None, floor: Tensor, epsilon: float, how: str) -> Precision:
+    least = (0.3 * floor.square().mean().sqrt()).clamp(min=torch.finfo(torch.float64).tiny)
+    ratio = float((low / floor.clamp(min=float(least))).max())
+    if high is None:
+        return Precision(_rms(low), math.nan, _rms(floor), 0.0, ratio, epsilon, how)
+    left = (floor.clamp(min=float(least)) * epsilon**0.8).clamp(min=torch.finfo(torch.float64).tiny)
+    return Precision(_rms(low), _rms(high), _rms(floor), float((high / left).max()), ratio, epsilon, how)
+
+
+def probe_pairs(squared: Tensor, pairs: int, worst: int = 2) -> list[tuple[int, int]]:
+    """Which pairs to probe: a regular grid over elements and samples, and the worst ones."""
+    rows, columns = squared.shape
+    wide = max(1, min(columns, math.isqrt(pairs) + 1))
+    tall = max(1, min(rows, math.ceil(pairs / wide)))
+    grid = [(i * rows // tall, j * columns // wide) for i in range(tall) for j in range(wide)]
+    top = torch.nan_to_num(squared, nan=math.inf).flatten().topk(min(worst, squared.numel())).indices.tolist()
+    return list(dict.fromkeys([*grid, *((k // columns, k % columns) for k in top)]))

@@ -1,0 +1,87 @@
+"""Check the checker: before the model is judged, every action must be a homomorphism on the data at hand.
+
+In float64: (gh)·x = g·(h·x), e·x = x, g⁻¹·(g·x) = x, everything finite. Resampled actions hold these only up to
+their own floor, which is reported and never hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from symcheck.actions.base import Bound
+from symcheck.groups.draws import Draws
+
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Law:
+    """The largest relative violation of each law, and whether differences keep their norm."""
+
+    composition: float
+    identity: float
+    round_trip: float
+    isometric: bool
+    moved: float
+
+    @property
+    def floor(self) -> float:
+        """The action's own round-trip floor."""
+        return self.round_trip
+
+    @property
+    def holds(self) -> bool:
+        """Whether an exact action obeys its laws to float64 rounding."""
+        return all(not (v > TOLERANCE) and v == v for v in (self.composition, self.identity, self.round_trip))
+
+
+def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 4) -> Law:
+    """Measure the laws of one slot's action on up to `rows` samples x, (n, *S), with elements drawn from g.
+
+    The violation is relative to the size of what is compared, so that boosts and scalings are judged fairly.
+    """
+    if bound.trivial:
+        return Law(0.0, 0.0, 0.0, True, 0.0)
+    rng = Draws(1, "laws")
+    pick = rng.integers(rows, high=len(g)).flatten()
+    other = rng.integers(rows, high=len(g)).flatten()
+    a, b = g[pick], g[other]
+    group = bound.group
+    samples = x[torch.arange(rows, device=x.device) % len(x)].cpu()
+    samples = samples.double() if samples.is_floating_point() else samples
+    moved = bound(b, samples)
+    twice, once = bound(a, moved), bound(group.compose(a, b), samples)
+    back = bound(group.inverse(b), moved)
+    still = bound(group.identity(rows), samples)
+    partner = bound(b, samples.flip(0))
+    return Law(
+        composition=_relative(bound, twice, once, max(_size(moved), _size(once))),
+        identity=_relative(bound, still, samples, _size(samples)),
+        round_trip=_relative(bound, back, samples, max(_size(samples), _size(moved))),
+        isometric=_keeps_norms(bound, moved, partner, samples, samples.flip(0)),
+        moved=_relative(bound, moved, samples, _size(samples)),
+    )
+
+
+def _size(x: Tensor) -> float:
+    return float(x.double().square().mean().sqrt()) if x.numel() else 0.0
+
+
+def _relative(bound: Bound, y: Tensor, z: Tensor, size: float) -> float:
+    delta = bound.difference(y.double(), z.double()) if y.is_floating_point() else (y != z).double()
+    if not bool(torch.isfinite(delta).all()):
+        return float("inf")
+    return float(delta.double().square().mean().sqrt()) / (size or 1.0)
+
+
+def _keeps_norms(bound: Bound, y: Tensor, z: Tensor, u: Tensor, v: Tensor) -> bool:
+    if not y.is_floating_point():
+        return True
+    if not bound.isometric:
+        return False
+    after = (y - z).reshape(len(y), -1).norm(dim=1)
+    before = (u - v).reshape(len(u), -1).norm(dim=1)
+    return bool(((after - before).abs() <= 1e-9 * (before + 1e-300)).all())

@@ -1,0 +1,109 @@
+"""No claim given: propose a battery of claims from the shapes of the inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from symcheck.errors import DataError
+from symcheck.measure.evaluator import Evaluator
+from symcheck.measure.samples import Batch
+
+Shape = tuple[int, ...]
+
+
+def propose(evaluator: Evaluator) -> list[str]:
+    """Claims worth asking of these inputs: images, volumes, point clouds, sets, sequences, graphs; else plain vectors."""
+    samples = evaluator.samples
+    probe = Batch({n: x[:2] for n, x in samples.tensors.items()}, 2)
+    outputs = {n: tuple(y.shape[1:]) for n, y in evaluator.runner(probe).items()}
+    inputs = samples.shapes()
+    kinds = {name: _kind(samples.tensors[name]) for name in inputs}
+    batteries = {"image": _images, "points": _points, "tokens": _tokens, "graph": _graphs, "rows": _rows}
+    lead = next((k for k in batteries if k in kinds.values()), None)
+    if lead is None:
+        raise DataError(
+            "no symmetry can be proposed for these inputs: " + ", ".join(f"{n} {s}" for n, s in inputs.items()),
+            where="audit without claims",
+            hint="state a claim, e.g. 'O(3): pos=points -> energy=scalar' or 'Sign: vector -> vector'",
+        )
+    return batteries[lead](inputs, outputs, kinds)
+
+
+def _kind(x: Tensor) -> str:
+    """What one input looks like: image (C, H, W), points (n, 3), graph (n, n), rows (n, d) or (T,), tokens (T,) int."""
+    shape = tuple(x.shape[1:])
+    if not x.is_floating_point():
+        return "tokens" if len(shape) == 1 and shape[0] > 1 else "label"
+    if len(shape) >= 2 and shape[-1] == shape[-2] > 3 and len(shape) == 2:
+        symmetric = bool((x == x.transpose(-1, -2)).all())
+        return "graph" if symmetric else "image"
+    if len(shape) == 3 and min(shape[-2:]) > 3:
+        return "image"
+    if len(shape) == 2 and shape[-1] in (2, 3) and shape[0] > 1:
+        return "points"
+    return "rows" if shape and shape[0] > 1 else "label"
+
+
+def _sentence(group: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> str:
+    left = ", ".join(f"{n}={a}" for n, a in inputs.items())
+    return f"{group}: {left} -> {', '.join(f'{n}={a}' for n, a in outputs.items())}"
+
+
+def _images(inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], kinds: Mapping[str, str]) -> list[str]:
+    grid = next(s[-2:] for n, s in inputs.items() if kinds[n] == "image")
+    moves = {n: "image" if kinds[n] == "image" else "scalar" for n in inputs}
+    dense = {n: "image" if len(s) >= 2 and s[-2:] == grid else "invariant" for n, s in outputs.items()}
+    groups = ["C4", "D4", "SO(2)"] if grid[0] == grid[1] else ["C2", "D2"]
+    return [_sentence(g, moves, dense) for g in [*groups, "Shift(1)", "Shift(2)", "Shift(4)"]]
+
+
+def _points(inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], kinds: Mapping[str, str]) -> list[str]:
+    lead = next(s for n, s in inputs.items() if kinds[n] == "points")
+    count, dimension = lead
+    vectors = {n: "vector" if s and s[-1] == dimension else "scalar" for n, s in outputs.items()}
+    rows = {n: "nodes" if s and s[0] == count else "invariant" for n, s in outputs.items()}
+    still = {n: "invariant" for n in outputs}
+    points = {n: "points" if kinds[n] == "points" else "scalar" for n in inputs}
+    nodes = {n: "nodes" if s and s[0] == count else "scalar" for n, s in inputs.items()}
+    sentences = [_sentence(f"O({dimension})", points, vectors)]
+    if vectors != still and any(a == "vector" for a in vectors.values()):
+        sentences.append(_sentence(f"O({dimension})", points, {n: "scalar" for n in outputs}))
+    return [*sentences, _sentence(f"T({dimension})", points, still), _sentence("S", nodes, rows)]
+
+
+def _tokens(inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], kinds: Mapping[str, str]) -> list[str]:
+    length = next(s[0] for n, s in inputs.items() if kinds[n] == "tokens")
+    moves = {n: "sequence" if s and s[0] == length else "scalar" for n, s in inputs.items()}
+    rows = {n: "sequence" if s and s[0] == length else "invariant" for n, s in outputs.items()}
+    return [_sentence(group, moves, rows) for group in ("S", "Shift(1)", "C2")]
+
+
+def _graphs(inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], kinds: Mapping[str, str]) -> list[str]:
+    count = next(s[0] for n, s in inputs.items() if kinds[n] == "graph")
+    moves = {
+        n: "pairs" if kinds[n] == "graph" else "nodes" if s and s[0] == count else "scalar" for n, s in inputs.items()
+    }
+    rows = {
+        n: "pairs" if s[:2] == (count, count) else "nodes" if s and s[0] == count else "invariant"
+        for n, s in outputs.items()
+    }
+    return [_sentence("S", moves, rows)]
+
+
+def _rows(inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], kinds: Mapping[str, str]) -> list[str]:
+    lead = next(s for n, s in inputs.items() if kinds[n] == "rows")
+    same = {n: s == lead for n, s in outputs.items()}
+    vectors = {n: "vector" if same[n] else "invariant" for n in outputs}
+    signs = [
+        _sentence("Sign(1)", {n: "vector" if kinds[n] == "rows" else "scalar" for n in inputs}, a)
+        for a in (vectors, {n: "vector" for n in outputs})
+    ]
+    rows = {n: "nodes" if s and s[0] == lead[0] else "invariant" for n, s in outputs.items()}
+    nodes = {n: "nodes" if kinds[n] == "rows" else "scalar" for n in inputs}
+    shift = {n: a.replace("nodes", "sequence") for n, a in nodes.items()}
+    shifted = {n: a.replace("nodes", "sequence") for n, a in rows.items()}
+    return list(dict.fromkeys([_sentence("S", nodes, rows), _sentence("Shift(1)", shift, shifted), *signs]))
+
+

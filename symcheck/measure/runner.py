@@ -1,0 +1,207 @@
+"""Running a subject: mode, precision, device, gradients only when needed, padding, and halving on out-of-memory."""
+
+from __future__ import annotations
+
+import copy
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from symcheck.errors import ConfigError, DataError, ModelError, SymcheckError
+from symcheck.measure.samples import Batch
+from symcheck.subject import Subject, named_outputs
+
+_DERIVE = re.compile(r"(-?)\s*d\(\s*([\w.]+)\s*\)\s*/\s*d\(\s*([\w.]+)\s*\)")
+_NEEDS_GRADIENT = re.compile(r"grad|[Ii]nference")
+
+
+class Runner:
+    """Calls one subject at one dtype on one device, on batches of any size; counts the forward passes."""
+
+    def __init__(
+        self, subject: Subject, device: torch.device, dtype: torch.dtype | None, output_names: list[str]
+    ) -> None:
+        self.subject, self.device, self.dtype = subject, device, dtype
+        self.output_names = [n for n in output_names if n not in subject.derive]
+        self.derive = {name: _parse_derive(name, text) for name, text in subject.derive.items()}
+        self.gradients = bool(self.derive)
+        self.forwards = 0
+        self.limit: int | None = subject.fixed_batch
+        self.call: Callable[..., Any] = subject.call
+        self.module = subject.module
+        if self.module is not None:
+            self.module = _placed(self.module, device, dtype)
+            if subject.call is subject.module:
+                self.call = self.module
+
+    def at(self, dtype: torch.dtype) -> Runner:
+        """The same subject at another precision."""
+        return Runner(replace(self.subject, castable=True), self.device, dtype, self.output_names)
+
+    def shaken(self, size: float) -> Runner:
+        """The same subject with every stored float multiplied by 1 ± size (parameters, buffers, plain tensors)."""
+        generator = torch.Generator().manual_seed(11)
+        module = copy.deepcopy(self.module)
+        if module is None:
+            return self
+        plain = [v for part in module.modules() for v in vars(part).values() if isinstance(v, Tensor)]
+        with torch.no_grad():
+            for stored in [*module.parameters(), *module.buffers(), *plain]:
+                if stored.is_floating_point():
+                    signs = torch.randint(0, 2, stored.shape, generator=generator) * 2 - 1
+                    stored.mul_(1 + size * signs.to(stored))
+        return Runner(replace(self.subject, call=module, module=module), self.device, self.dtype, self.output_names)
+
+    def prepared(self, x: Tensor) -> Tensor:
+        """A tensor as the subject takes it: on the device, floats in the subject's dtype."""
+        dtype = self.dtype if self.dtype is not None and x.is_floating_point() else x.dtype
+        return x.to(device=self.device, dtype=dtype)
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        """The outputs of one batch by name, in pieces when the subject or the memory wants smaller ones."""
+        size = self.limit or batch.count
+        if batch.count <= size and self.subject.fixed_batch is None:
+            try:
+                return self._forward(batch)
+            except torch.OutOfMemoryError as error:
+                self._halve(batch.count, error)
+                return self(batch)
+        if batch.packed:
+            raise DataError(
+                "a packed batch cannot be cut to the batch size that this program takes",
+                where=self.subject.name,
+                hint="give dense inputs, or a program with a dynamic batch axis",
+            )
+        pieces = [self._padded(batch.slice(i, min(i + size, batch.count)), size) for i in range(0, batch.count, size)]
+        return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def _padded(self, batch: Batch, size: int) -> dict[str, Tensor]:
+        if self.subject.fixed_batch is None or batch.count == size:
+            return self(batch) if self.subject.fixed_batch is None else self._forward(batch)
+        rows = torch.arange(size, device=self.device).clamp(max=batch.count - 1)
+        full = Batch({k: v[rows] for k, v in batch.tensors.items()}, size)
+        return {name: y[: batch.count] for name, y in self._forward(full).items()}
+
+    def _halve(self, size: int, error: Exception) -> None:
+        if size <= 1:
+            raise DataError(
+                "one sample alone does not fit into the memory of the device",
+                where=f"{self.subject.name} on {self.device}",
+                hint="use a smaller input, another device, or a lower --dtype",
+            ) from error
+        self.limit = max(1, size // 2)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _forward(self, batch: Batch) -> dict[str, Tensor]:
+        self.forwards += batch.count
+        inputs = {name: self.prepared(x) for name, x in batch.tensors.items()}
+        try:
+            if not self.gradients:
+                try:
+                    with torch.inference_mode():
+                        return named_outputs(self.call(*inputs.values()), self.output_names)
+                except RuntimeError as error:
+                    if isinstance(error, torch.OutOfMemoryError) or not _NEEDS_GRADIENT.search(str(error)):
+                        raise
+                    self.gradients = True
+                    inputs = {name: x.clone() for name, x in inputs.items()}
+            with torch.enable_grad():
+                return {k: v.detach() for k, v in self._with_gradients(inputs).items()}
+        except (SymcheckError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # whatever a model may raise is reported as the model's
+            raise self._failed(error, inputs) from error
+
+    def _failed(self, error: Exception, inputs: Mapping[str, Tensor]) -> ModelError:
+        lines = str(error).strip().splitlines() or [""]
+        given = ", ".join(f"{n} {tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}" for n, x in inputs.items())
+        return ModelError(
+            f"the model raised {type(error).__name__}: {lines[0]}",
+            where=f"{self.subject.name} called with {given}",
+            hint="check that the inputs have the shapes, order and types that the model's forward takes",
+        )
+
+    def _with_gradients(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        for _, _, wrt in self.derive.values():
+            if wrt not in inputs:
+                raise ConfigError(
+                    f"a derived output needs the input '{wrt}'",
+                    where=f"inputs: {', '.join(inputs)}",
+                    hint="write derive as forces = '-d(energy)/d(pos)' with the names of your output and input",
+                )
+            inputs[wrt] = inputs[wrt].detach().requires_grad_(True)
+        outputs = named_outputs(self.call(*inputs.values()), self.output_names)
+        for name, (sign, of, wrt) in self.derive.items():
+            if of not in outputs:
+                raise ConfigError(
+                    f"'{name}' is derived from the output '{of}', which the model does not have",
+                    where=f"outputs: {', '.join(outputs)}",
+                    hint="name an output of the model",
+                )
+            (gradient,) = torch.autograd.grad(outputs[of].sum(), inputs[wrt], retain_graph=True)
+            outputs[name] = sign * gradient
+        return outputs
+
+
+def _parse_derive(name: str, text: str) -> tuple[float, str, str]:
+    found = _DERIVE.fullmatch(text.strip())
+    if not found:
+        raise ConfigError(
+            f"the derived output '{name}' is not understood: '{text}'",
+            where=f"derive {name}",
+            hint="write it as -d(energy)/d(pos)",
+        )
+    return (-1.0 if found[1] else 1.0), found[2], found[3]
+
+
+def _placed(module: nn.Module, device: torch.device, dtype: torch.dtype | None) -> nn.Module:
+    """The module itself when nothing changes, else a copy on the device in the dtype."""
+    tensors = [*module.parameters(), *module.buffers()]
+    moved = any(t.device.type != device.type for t in tensors)
+    cast = dtype is not None and any(t.is_floating_point() and t.dtype != dtype for t in tensors)
+    if not (moved or cast):
+        return module
+    return copy.deepcopy(module).to(device=device, dtype=dtype)
+
+
+@contextmanager
+def measuring(runner: Runner) -> Iterator[None]:
+    """Eval mode, full float32 precision and deterministic convolutions while measuring; everything is restored."""
+    module = runner.module
+    training = {m: m.training for m in module.modules()} if module is not None else {}
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark)
+    try:
+        if module is not None:
+            module.eval()
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = False, False, True, False
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before
+        for part, mode in training.items():
+            part.training = mode
+
+
+def environment(runner: Runner, mapping: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What the numbers depend on: versions, device, precision and mode."""
+    device = runner.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    return {
+        "torch": torch.__version__,
+        "device": str(device),
+        "device_name": name,
+        "dtype": str(runner.dtype).removeprefix("torch.") if runner.dtype else "as given",
+        "tf32": False,
+        "deterministic_convolutions": True,
+        "mode": "eval" if runner.module is not None else "callable",
+        "gradients": runner.gradients,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **(mapping or {}),
+    }

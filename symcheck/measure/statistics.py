@@ -1,0 +1,59 @@
+"""Intervals for crossed designs: K elements × B samples share rows and columns, so cells are not independent."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its confidence interval and the standard error behind it."""
+
+    mean: float
+    low: float
+    high: float
+    error: float
+
+
+def crossed_interval(cells: np.ndarray, *, exhaustive: bool = False, level: float = LEVEL) -> Interval:
+    """Two-way interval of the mean of `cells` (K, B), clustered over elements (rows) and samples (columns).
+
+    var(mean) = s²_rows/K + s²_cols/B − s²_res/(KB), with t quantiles at Satterthwaite's degrees of freedom.
+    `exhaustive`: the rows are the whole group, hence no sample, and only the columns vary.
+    Source: the variance of a two-way random-effects mean (Searle, Casella & McCulloch 1992).
+    """
+    rows, columns = cells.shape
+    mean = float(cells.mean())
+    if not np.isfinite(cells).all() or columns < 2 or (rows < 2 and not exhaustive):
+        return Interval(mean, math.nan, math.nan, math.nan)
+    of_columns = float(cells.mean(axis=0).var(ddof=1)) / columns
+    if exhaustive:
+        return _interval(mean, of_columns, columns - 1, level)
+    of_rows = float(cells.mean(axis=1).var(ddof=1)) / rows
+    additive = cells.mean(axis=0) + cells.mean(axis=1)[:, None] - mean
+    residual = float(((cells - additive) ** 2).sum()) / ((rows - 1) * (columns - 1)) / (rows * columns)
+    variance = max(of_rows + of_columns - residual, of_rows, of_columns, 0.0)
+    spread = of_rows**2 / (rows - 1) + of_columns**2 / (columns - 1)
+    freedom = variance**2 / spread if spread > 0 else math.inf
+    return _interval(mean, variance, min(freedom, rows * columns - 1), level)
+
+
+def _interval(mean: float, variance: float, freedom: float, level: float) -> Interval:
+    error = math.sqrt(variance)
+    reach = float(stdtrit(max(freedom, 1.0), 0.5 + level / 2)) * error if error > 0 else 0.0
+    return Interval(mean, mean - reach, mean + reach, error)
+
+
+def samples_to_decide(interval: Interval, tolerance: float, samples: int) -> int:
+    """About how many samples (and elements) would move `tolerance` out of the interval; errors fall as 1/sqrt(n)."""
+    gap = abs(interval.mean - tolerance)
+    reach = max(interval.high - interval.mean, 0.0)
+    if not gap > 0 or not math.isfinite(reach):
+        return 2**31
+    return min(2**31, math.ceil(samples * max(1.0, (reach / gap) ** 2 * 1.1)) + 1)

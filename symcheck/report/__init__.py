@@ -1,0 +1,1 @@
+"""What was found: pure data and its renderings. Nothing here imports torch."""

@@ -1,0 +1,215 @@
+"""The report: measured facts as frozen data, to JSON and back. No torch, no numpy.
+
+All errors are dimensionless unless named: `absolute` is in the output's unit (root mean square per component),
+`relative` is divided by the output's size, `spread` by the output's spread between samples (the slot scale
+S = sqrt(V + D): variance over the group plus variance between samples). Floors are on the `spread` scale.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from symcheck.errors import LoadError
+
+SCHEMA = "symcheck.report/1"
+
+
+class Verdict(StrEnum):
+    """The answer to one claim, worst first."""
+
+    INVALID = "invalid"
+    TRIVIAL = "trivial"
+    BROKEN = "broken"
+    INCONCLUSIVE = "inconclusive"
+    APPROXIMATE = "approximate"
+    EXACT = "exact"
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim may be relied on."""
+        return self in (Verdict.EXACT, Verdict.APPROXIMATE)
+
+
+@dataclass(frozen=True)
+class Share:
+    """share = sqrt(V / (V + D)): share² is the fraction of output variance no equivariant model could produce."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The error over all pairs on one scale: mean with its 95 % interval, quantiles, maximum."""
+
+    mean: float
+    low: float
+    high: float
+    q50: float
+    q95: float
+    q99: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Error:
+    """The same errors on three scales."""
+
+    absolute: Scale
+    relative: Scale
+    spread: Scale
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What rounding, the action itself, batch-mates and repetition alone produce; None: not measured.
+
+    `slope` is 1 when the error falls with machine epsilon between the two precisions, 0 when it stays;
+    `low` and `high` are the error at the lower and at the higher precision (spread scale).
+    """
+
+    rounding: float | None
+    action: float | None
+    batch: float | None
+    repeat: float | None
+    low: float | None = None
+    high: float | None = None
+    slope: float | None = None
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much was measured; `exhaustive` when every element of the group was."""
+
+    elements: int
+    samples: int
+    pairs: int
+    exhaustive: bool
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The worst pair: its element in words, its sample, its error (spread scale), and the file to replay it."""
+
+    element: str
+    sample: int
+    value: float
+    file: str = ""
+    searched: float | None = None  # what a search over the group found (spread scale)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One output under one part of one claim's group."""
+
+    claim: str
+    output: str
+    part: str
+    verdict: Verdict
+    share: Share | None
+    error: Error | None
+    floor: Floor
+    counts: Counts
+    worst: Worst | None
+    law: str
+    tolerance: float
+    note: str
+    advice: str = ""
+    advantage: float | None = None
+    size: float | None = None
+    spread: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything one run found, with what is needed to repeat it."""
+
+    subject: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    forwards: int = 0
+    proposed: bool = False  # the claims were proposed from the input shapes, not stated by the user
+    schema: str = field(default=SCHEMA)
+
+    @property
+    def holds(self) -> bool:
+        """Whether there are findings and every one holds."""
+        return bool(self.findings) and all(f.verdict.holds for f in self.findings)
+
+    @property
+    def worst(self) -> Verdict:
+        """The worst verdict; `invalid` when nothing was measured."""
+        order = list(Verdict)
+        return min((f.verdict for f in self.findings), key=order.index, default=Verdict.INVALID)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; numbers that are not finite become None and are counted under `nonfinite`."""
+        counter = [0]
+        plain: dict[str, Any] = {"schema": self.schema, "verdict": str(self.worst)}
+        plain |= {k: v for k, v in _finite(asdict(self), counter).items() if k != "schema"}
+        plain["nonfinite"] = counter[0]
+        return plain
+
+    def to_json(self) -> str:
+        """The report as JSON, schema `symcheck.report/1`, without NaN."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "report") -> Report:
+        """Read what `to_json` wrote; null numbers come back as NaN."""
+        try:
+            data = json.loads(text)
+            if data.get("schema") != SCHEMA:
+                raise LoadError(
+                    f"this is not a {SCHEMA} document", where=where, hint="write it with symcheck audit -o FILE.json"
+                )
+            return cls(
+                subject=data["subject"],
+                environment=data["environment"],
+                settings=data["settings"],
+                findings=tuple(_finding(f) for f in data["findings"]),
+                notes=tuple(data["notes"]),
+                seconds=data["seconds"],
+                forwards=data["forwards"],
+                proposed=data["proposed"],
+            )
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
+            raise LoadError(
+                f"the report cannot be read: {error}", where=where, hint="write it again with symcheck audit -o FILE.json"
+            ) from error
+
+
+def _finite(value: Any, counter: list[int]) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        counter[0] += 1
+        return None
+    if isinstance(value, dict):
+        return {str(k): _finite(v, counter) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v, counter) for v in value]
+    return str(value) if isinstance(value, StrEnum) else value
+
+
+def _finding(data: dict[str, Any]) -> Finding:
+    def scale(d: dict[str, Any]) -> Scale:
+        return Scale(**{k: math.nan if v is None else v for k, v in d.items()})
+
+    known = dict(data)
+    known["verdict"] = Verdict(data["verdict"])
+    known["share"] = data["share"] and Share(**{k: math.nan if v is None else v for k, v in data["share"].items()})
+    known["error"] = data["error"] and Error(**{k: scale(v) for k, v in data["error"].items()})
+    known["floor"] = Floor(**data["floor"])
+    known["counts"] = Counts(**data["counts"])
+    worst = data["worst"]
+    known["worst"] = worst and Worst(**(worst | {"value": math.nan if worst["value"] is None else worst["value"]}))
+    return Finding(**known)
