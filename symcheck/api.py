@@ -104,7 +104,7 @@ def _session(
         raise DataError(
             f"{data.count} sample(s) are too few", where="inputs", hint="give at least 2 samples along the leading axis"
         )
-    runner.output_names = _output_names(texts)
+    runner.names = _output_names(texts)
     evaluator = Evaluator(runner, data, chunks_for(data, batch_size))
     low, high = _precisions(runner)
     proposed = not texts

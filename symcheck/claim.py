@@ -61,7 +61,7 @@ class Claim:
         group = self.group().bind(extents)
         inputs = {name: self._bound(name, chain_, group, shapes[name]) for name, chain_ in actions.items()}
         for factor in group.factors():
-            if not any(part.group is factor for part in chain.from_iterable(b.parts for b in inputs.values())):
+            if not any(part.group in (factor, group) for part in chain.from_iterable(b.parts for b in inputs.values())):
                 raise ClaimError(
                     f"'{self}': no input is moved by {factor.name}",
                     where=f"it offers {', '.join(sorted(factor.faces)) or 'nothing'}; "

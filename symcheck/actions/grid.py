@@ -1,7 +1,7 @@
 """Moving whole cells of a grid: turns, flips and circular shifts of every row of a batch in one gather.
 
-Each row has its own element. Where a cell comes from is, for all these moves, a sum of one small table per axis,
-so no loop over rows or elements is needed, and nothing waits for the device.
+Each row has its own element. Where a cell comes from is, for all these moves, a sum of one small table per
+axis, so no loop over rows or elements is needed, and nothing waits for the device.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from torch import Tensor
 
 from symcheck.errors import ClaimError, DataError
 from symcheck.groups.base import Group
-from symcheck.groups.draws import Draws
+from symcheck.groups.shifts import CroppedShifts, Shifts
 
 
 def take(x: Tensor, tables: Sequence[Tensor], start: int) -> Tensor:
-    """y[i, .., a, b, ..] = x[i, .., cell, ..] with the flat cell number tables[0][i, a] + tables[1][i, b] + ...
+    """y[i, .., a, b, ..] = x[i, .., cell, ..] with the cell number tables[0][i, a] + tables[1][i, b] + ...
 
     Shapes: x (n, *S); table k (n, size of axis start + k), int64; the result has the shape of x.
     """
@@ -27,15 +27,16 @@ def take(x: Tensor, tables: Sequence[Tensor], start: int) -> Tensor:
         index = index.unsqueeze(-1) + table.view(len(table), *(1,) * (index.dim() - 1), -1)
     stop = start + len(tables)
     count, outer, inner = prod(x.shape[start:stop]), prod(x.shape[1:start]), prod(x.shape[stop:])
-    flat, index = x.reshape(len(x), outer, count, inner), index.reshape(len(x), count)
-    if outer == 1 and inner > 1:  # whole vectors are copied
-        rows = torch.arange(len(x), device=x.device)[:, None]
-        return flat[rows, 0, index].reshape(x.shape)
-    return flat.gather(2, index[:, None, :, None].expand_as(flat)).reshape(x.shape)
+    index = index.reshape(len(x), 1, count)
+    if inner == 1:
+        return x.reshape(len(x), outer, count).gather(2, index.expand(-1, outer, -1)).reshape(x.shape)
+    vectors = x.reshape(len(x) * outer * count, inner)
+    first = torch.arange(len(x) * outer, device=x.device).view(len(x), outer, 1) * count
+    return vectors.index_select(0, (first + index).flatten()).reshape(x.shape)
 
 
 def roll(x: Tensor, shift: Tensor, start: int) -> Tensor:
-    """y[i, a + shift[i]] = x[i, a], circular, on as many axes from `start` on as `shift`, (n, axes) int64, has."""
+    """y[i, a + shift[i]] = x[i, a], circular, on axes start, start + 1, ..: `shift` is (n, axes) int64."""
     sizes = x.shape[start : start + shift.shape[1]]
     tables, stride = [], prod(sizes)
     for axis, size in enumerate(sizes):
@@ -66,15 +67,17 @@ def reverse(x: Tensor, flip: Tensor, axis: int) -> Tensor:
     return take(x, (torch.where(flip[:, None] == 1, size - 1 - cells, cells),), axis)
 
 
-def permute(x: Tensor, permutation: Tensor, axis: int) -> Tensor:
-    """y[i, p(a)] = x[i, a] on one axis: the scatter by `permutation`, (n, size) int64."""
+def permute(x: Tensor, permutation: Tensor, axis: int, axes: int = 1) -> Tensor:
+    """y[i, p(a), p(b), ..] = x[i, a, b, ..] on `axes` axes: the scatter by `permutation`, (n, size) int64."""
     slots = torch.arange(permutation.shape[1], device=x.device).expand_as(permutation)
-    return take(x, (torch.empty_like(permutation).scatter_(1, permutation, slots),), axis)
+    origin = torch.empty_like(permutation).scatter_(1, permutation, slots)
+    strides = [permutation.shape[1] ** k for k in reversed(range(axes))]
+    return take(x, [origin * stride for stride in strides], axis)
 
 
 def observed(group: Group, sizes: tuple[int, ...], crop: int) -> tuple[int, ...]:
-    """The grid, as the model sees it, that a shift of `group` counts cells of; `sizes` itself for a canvas."""
-    grid: tuple[int, ...] | None = getattr(group, "grid", None)
+    """The grid whose cells a shift of `group` counts, as the model sees it; a canvas counts its own."""
+    grid = group.grid if isinstance(group, Shifts) else None
     if grid is None or (crop and sizes == grid):
         return sizes
     return tuple(size - 2 * reach_of(group) for size in grid)
@@ -82,8 +85,7 @@ def observed(group: Group, sizes: tuple[int, ...], crop: int) -> tuple[int, ...]
 
 def reach_of(group: Group) -> int:
     """How far cropped shifts go; 0 for circular ones."""
-    reach: int | None = getattr(group, "reach", None)
-    return reach or 0
+    return group.reach if isinstance(group, CroppedShifts) else 0
 
 
 def scaled(group: Group, shift: Tensor, sizes: tuple[int, ...], crop: int) -> Tensor:
@@ -102,21 +104,22 @@ def scaled(group: Group, shift: Tensor, sizes: tuple[int, ...], crop: int) -> Te
 
 
 def check_shift(group: Group, sizes: tuple[int, ...], crop: int, what: str) -> None:
-    """Raise when the shifts of `group` do not fit a grid of these sizes, or wrapped content would be compared."""
-    reach, probe = reach_of(group), group.face("shift", group.sample(64, Draws(0, "grid")))
-    if probe.shape[1] != len(sizes):
+    """Raise when the shifts of `group` do not fit this grid, or wrapped cells would be compared."""
+    axes = group.face("shift", group.identity(1)).shape[1]
+    if axes != len(sizes):
         raise ClaimError(
-            f"{group.name} shifts {probe.shape[1]} grid axes, but the action moves {len(sizes)}",
+            f"{group.name} shifts {axes} grid axes, but the action moves {len(sizes)}",
             where=what,
             hint="name one step per grid axis, or one for all: Shift(4), Shift(4,0)",
         )
-    grid = observed(group, sizes, crop)
-    if bool((probe * torch.tensor(sizes) % torch.tensor(grid)).any()):
+    grid, reach = observed(group, sizes, crop), reach_of(group)
+    steps = group.steps if isinstance(group, Shifts) else (0,) * axes
+    if any(step * out % into for step, out, into in zip(steps, sizes, grid, strict=True)):
         raise _uneven(group, sizes, grid, what)
     needed = max(-(-reach * out // into) for out, into in zip(sizes, grid, strict=True))
     if crop < needed:
         raise ClaimError(
-            f"{group.name} shifts by up to {reach} cells of a larger canvas, but here wrapped cells would be compared",
+            f"{group.name} shifts a canvas by up to {reach} cells, but here wrapped cells would be compared",
             where=f"{what}, grid {sizes}",
             hint=f"leave the border out here too: crop={needed}",
         )
@@ -132,17 +135,20 @@ def _uneven(group: Group, sizes: tuple[int, ...], grid: tuple[int, ...], what: s
     )
 
 
-def window(sizes: Sequence[int], crop: int, disc: bool = False) -> Tensor | None:
+def window(
+    sizes: Sequence[int], crop: int, disc: bool = False, device: torch.device | None = None
+) -> Tensor | None:
     """1 where cells count, 0 in the border of `crop` cells and outside the inscribed disc; None: all count.
 
-    The disc has radius ½ min(observed sizes) − 1 about the centre, so that no rotation brings in a corner.
+    The disc has radius ½ min(observed sizes) - 1 about the centre, so that no rotation brings in a corner.
     """
     if not crop and not disc:
         return None
-    inner = torch.ones(tuple(sizes), dtype=torch.float64)
-    square = torch.zeros(())
+    inner = torch.ones(tuple(sizes), dtype=torch.float64, device=device)
+    square = torch.zeros_like(inner)
     for axis, size in enumerate(sizes):
-        offset = (torch.arange(size) - (size - 1) / 2).view(-1, *(1,) * (len(sizes) - 1 - axis))
+        offset = torch.arange(size, device=device) - (size - 1) / 2
+        offset = offset.view(-1, *(1,) * (len(sizes) - 1 - axis))
         inner = inner * (offset.abs() < size / 2 - crop)
         square = square + offset.square()
     radius = max(min(sizes) / 2 - crop - 1, 0.5)
@@ -156,22 +162,6 @@ def cut(x: Tensor, crop: int, start: int, axes: int) -> Tensor:
     return x
 
 
-def whole(name: str, options: dict[str, str], key: str, default: int = 0, least: int = 0) -> int:
-    """Take the integer option `key` out of `options`; anything else is a ClaimError."""
-    text = options.pop(key, str(default))
-    try:
-        value = int(text)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise ClaimError(
-            f"'{key}={text}' is not understood by the action '{name}'",
-            where=f"{name}({key}={text})",
-            hint=f"give a whole number of at least {least}, e.g. {name}({key}={max(least, 1)})",
-        )
-    return value
-
-
 def check_crop(name: str, sizes: Sequence[int], crop: int, what: str) -> None:
     """Raise when the crop leaves nothing of a grid."""
     if min(sizes) <= 2 * crop:
@@ -182,7 +172,12 @@ def check_crop(name: str, sizes: Sequence[int], crop: int, what: str) -> None:
         )
 
 
-def spelled(name: str, *parts: str) -> str:
-    """The text of an action with its arguments, empty ones left out."""
-    given = [part for part in parts if part]
-    return f"{name}({','.join(given)})" if given else name
+def check_degree(group: Group, name: str, size: int, what: str) -> None:
+    """Raise when the permutations of a group are of another degree than the axis they act on."""
+    degree = group.face("permutation", group.identity(1)).shape[1]
+    if degree != size:
+        raise ClaimError(
+            f"{group.name} permutes {degree} slots, but '{name}' acts on an axis of {size}",
+            where=what,
+            hint="leave the degree out and it is read from the data: S",
+        )

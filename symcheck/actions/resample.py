@@ -1,6 +1,7 @@
 """Moving images by less than whole pixels: inverse warps by cubic or linear interpolation about the centre.
 
-Resampling is no exact action: g⁻¹·(g·x) differs from x by a floor, which is measured and reported beside the error.
+Resampling is no exact action: g⁻¹·(g·x) differs from x by a floor, which is measured and reported beside
+the error.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _PAD = 2  # cubic interpolation reaches two pixels
 def warp(x: Tensor, inverse: Tensor, mode: str) -> Tensor:
     """y(p) = x(A p + b), zero outside, with p in pixels from the centre, x to the right and y up.
 
-    Shapes: x (n, .., H, W) floating; inverse = [A | b] (n, 2, 3), the map from a pixel to where it comes from.
+    Shapes: x (n, .., H, W) floating; inverse = [A | b] (n, 2, 3), from a pixel to where its value comes from.
     """
     if not x.is_floating_point():
         raise DataError(
@@ -30,16 +31,17 @@ def warp(x: Tensor, inverse: Tensor, mode: str) -> Tensor:
         )
     height, width = x.shape[-2:]
     scale = inverse.new_tensor([2 / width, -2 / height])
-    theta = torch.cat([scale[:, None] * inverse[..., :2] / scale, (scale * inverse[..., 2])[..., None]], dim=2)
+    linear, offset = scale[:, None] * inverse[..., :2] / scale, scale * inverse[..., 2]
+    theta = torch.cat([linear, offset[..., None]], dim=2)
     flat = x.reshape(len(x), prod(x.shape[1:-2]), height, width)
     grid = F.affine_grid(theta.to(x.dtype), list(flat.shape), align_corners=False)
     return F.grid_sample(flat, grid, mode=mode, padding_mode="zeros", align_corners=False).reshape(x.shape)
 
 
 def slide(x: Tensor, whole: Tensor, fraction: Tensor, mode: str) -> Tensor:
-    """y(p) = x(p − whole − fraction) on the torus: whole pixels by index, the rest by interpolation.
+    """y(p) = x(p - whole - fraction) on the torus: whole pixels by index, the rest by interpolation.
 
-    Shapes: x (n, .., H, W); whole (n, 2) int64 shift of (rows, columns); fraction (n, 2) in [0, 1), same axes.
+    Shapes: x (n, .., H, W); whole (n, 2) int64, rows and columns; fraction (n, 2) in [0, 1), same axes.
     """
     x = roll(x, whole, x.dim() - 2)
     height, width = x.shape[-2:]

@@ -99,10 +99,11 @@ class Group(ABC):
         """All elements, identity first, or None when they are not listed."""
         return None
 
-    def nearby(self, g: Tensor, size: float, rng: Draws) -> Tensor:
-        """Random elements near g: at most about `size` radians, or a fraction `size` of the group's reach, away.
+    def nearby(self, g: Tensor, size: float | Tensor, rng: Draws) -> Tensor:
+        """Random elements about `size` radians, or a fraction `size` of the group's reach, away from g.
 
-        The default for groups without a notion of nearness is a fresh sample.
+        `size` is one number, or one for each row, (n,). The default, for groups without a notion of nearness,
+        is a fresh sample.
         """
         return self.sample(len(g), rng)
 
@@ -155,9 +156,21 @@ GroupMaker = Callable[..., Group]
 
 groups: Registry[GroupMaker] = Registry(
     "group",
-    modules=("symcheck.groups.finite", "symcheck.groups.lie"),
+    modules=(
+        "symcheck.groups.finite",
+        "symcheck.groups.permutations",
+        "symcheck.groups.shifts",
+        "symcheck.groups.polyhedral",
+        "symcheck.groups.lie",
+        "symcheck.groups.noncompact",
+    ),
     entry_point="symcheck.groups",
 )
+
+
+def per_row(size: float | Tensor, dims: int) -> Tensor:
+    """One number or (n,), shaped to multiply rows of `dims` axes each: (1 or n, 1, ..., 1) float64."""
+    return torch.as_tensor(size, dtype=torch.float64).reshape(-1, *[1] * dims)
 
 
 def number(text: str, kind: type[int] | type[float], group: str) -> Any:

@@ -1,9 +1,11 @@
-"""Files that are data: safetensors, and what torch.load reads with weights_only=True. Nothing in them is run."""
+"""Files that are data: safetensors, and what torch.load reads with weights_only=True. Nothing is run."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickletools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,23 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from symcheck.errors import LoadError
-from symcheck.loading.files import open_zip
+from symcheck.loading.files import open_zip, reason
+from symcheck.loading.pickled import suspicious
 from symcheck.loading.sniff import Kind, header_length
 
 _LARGEST_HEADER = 100_000_000
 _SHOWN = 10
+_PLAIN = (
+    "collections.OrderedDict", "collections.Counter",
+    "torch._utils._rebuild_", "torch.nn.parameter.Parameter",
+    "torch.Size", "torch.device", "torch.storage.UntypedStorage", "torch.FloatStorage", "torch.LongStorage",
+    "torch.DoubleStorage", "torch.HalfStorage", "torch.BFloat16Storage", "torch.IntStorage",
+    "torch.ByteStorage", "torch.BoolStorage",
+)  # fmt: skip
 
 
 def safetensors_names(path: Path) -> list[str]:
-    """The names of the tensors in a safetensors file, without reading them; LoadError when the header is damaged."""
+    """The names of the tensors in a safetensors file; LoadError when its header is damaged."""
     _check_header(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -64,11 +74,13 @@ def _damaged(path: Path, error: Exception) -> LoadError:
 
 
 def read_torch(path: Path, kind: Kind) -> Any:
-    """What `torch.load(path, weights_only=True, map_location="cpu")` returns; LoadError names the refused globals."""
+    """What `torch.load(path, weights_only=True)` returns on the CPU; LoadError names the refused globals."""
     if kind is Kind.TORCH:
         open_zip(path).close()
     try:
-        return torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about pickle protocols, which the error names better
+            return torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises nearly anything on a damaged file
         raise _refusal(path, kind, error) from error
 
@@ -79,51 +91,65 @@ def read_torch_bytes(data: bytes) -> Any:
 
 
 def refused_globals(path: Path, kind: Kind) -> list[str]:
-    """The functions and classes that the pickle needs beyond tensors and plain containers, sorted."""
-    try:
-        if kind is Kind.TORCH:
+    """The functions and classes that the pickle names beyond tensors and plain containers, sorted."""
+    if kind is Kind.TORCH:
+        with contextlib.suppress(Exception):  # it does not read every protocol
             return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-        found = _pickle_globals(path.read_bytes())
-    except Exception:  # a damaged pickle has no list; the caller reports the damage itself
-        return []
-    allowed = {f"{item.__module__}.{item.__qualname__}" for item in torch.serialization.get_safe_globals()}
-    plain = ("collections.OrderedDict", "torch._utils._rebuild_", "torch.nn.parameter.Parameter")
-    return sorted(n for n in found - allowed if not n.startswith(plain) and not n.endswith("Storage"))
+    return sorted(n for n in pickled_names(path, kind) if "__." in f"{n}." or not n.startswith(_PLAIN))
 
 
-def _pickle_globals(data: bytes) -> set[str]:
-    """Every `module.name` in the pickles at the start of the data (a legacy file is five pickles in a row)."""
-    stream, found = io.BytesIO(data), set()
+def pickled_names(path: Path, kind: Kind) -> set[str]:
+    """Every `module.name` that unpickling the file would import; of a damaged file, what it shows."""
+    found: set[str] = set()
+    with contextlib.suppress(Exception):  # pickletools raises nearly anything; the caller reports the damage
+        if kind is Kind.LEGACY:
+            data = path.read_bytes()
+        else:
+            with open_zip(path) as archive:
+                name = next(n for n in archive.namelist() if n.partition("/")[2] == "data.pkl")
+                data = archive.read(name)
+        _collect_names(data, found)
+    return found
+
+
+def _collect_names(data: bytes, found: set[str]) -> None:
+    """Add the names in the pickles at the start of the data (a legacy file is five in a row)."""
+    stream = io.BytesIO(data)
     for _ in range(5):
         strings: list[str] = []
+        memo: dict[int, str] = {}
+        last = ""
         for opcode, argument, _position in pickletools.genops(stream):
             if opcode.name in ("GLOBAL", "INST"):
                 found.add(str(argument).replace(" ", "."))
             elif opcode.name == "STACK_GLOBAL":
                 found.add(".".join(strings[-2:]))
+            elif opcode.name in ("MEMOIZE", "BINPUT", "LONG_BINPUT"):
+                memo[len(memo) if argument is None else int(argument)] = last
+                continue
+            elif opcode.name in ("BINGET", "LONG_BINGET"):
+                strings.append(memo.get(int(argument or 0), ""))
             elif isinstance(argument, str):
                 strings.append(argument)
+            last = strings[-1] if isinstance(argument, str) and strings else ""
         if stream.tell() >= len(data):
             break
-    return found
 
 
 def _refusal(path: Path, kind: Kind, error: Exception) -> LoadError:
     names = refused_globals(path, kind)
     if not names:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         return LoadError(
-            f"the file cannot be read as tensors: {reason}",
+            f"the file cannot be read as tensors: {reason(error)}",
             where=str(path),
             hint="copy or download it again; it should be what torch.save(model.state_dict(), path) wrote",
         )
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-    return LoadError(
-        f"the pickle is refused: to load it would import {shown}",
-        where=str(path),
-        hint=(
-            "if you trust its author, re-save the tensors: "
-            "m = torch.load(path, weights_only=False); torch.save(m.state_dict(), 'weights.pt'); "
-            "then give weights.pt with --model module:factory (or run the program as it is with --allow-program)"
-        ),
+    hint = (
+        "if you trust its author, re-save the tensors: "
+        "m = torch.load(path, weights_only=False); torch.save(m.state_dict(), 'weights.pt'); "
+        "then give weights.pt with --model module:factory (or run the program as it is with --allow-program)"
     )
+    if any(suspicious(name) for name in names):
+        hint = "no network needs that: do not load this file; ask its author for a state dict"
+    return LoadError(f"the pickle is refused: to load it would import {shown}", where=str(path), hint=hint)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import IO
 
@@ -23,7 +24,9 @@ def readable(path: str | Path) -> Path:
         hint = f"give one of its files, such as {', '.join(inside)}" if inside else "give a file"
         raise LoadError("a directory is no checkpoint", where=str(path), hint=hint)
     if not path.exists():
-        raise LoadError("there is no such file", where=str(path), hint=f"relative paths start at {Path.cwd()}")
+        raise LoadError(
+            "there is no such file", where=str(path), hint=f"relative paths start at {Path.cwd()}"
+        )
     if not path.is_file():
         raise LoadError("this is no regular file", where=str(path), hint="copy its content to a file first")
     try:
@@ -42,10 +45,10 @@ def sha256(path: Path) -> str:
 
 
 def open_zip(path: Path, data: bytes | None = None) -> zipfile.ZipFile:
-    """The zip archive at `path` (or in `data`), refused when it is damaged, ambiguous or expands beyond reason.
+    """The zip archive at `path` (or in `data`), unless it is damaged, ambiguous or expands beyond reason.
 
-    Refused: two members of one name (readers disagree on which one counts), encryption, and members that declare
-    more than 200 times the size of the archive (plus 64 MiB).
+    Refused with LoadError: two members of one name (readers disagree on which one counts), encryption, and
+    members that declare more than 200 times the size of the archive (plus 64 MiB).
     """
     source: Path | IO[bytes] = path if data is None else io.BytesIO(data)
     try:
@@ -64,8 +67,7 @@ def open_zip(path: Path, data: bytes | None = None) -> zipfile.ZipFile:
 
 def _check_members(archive: zipfile.ZipFile, path: Path, size: int) -> None:
     members = archive.infolist()
-    names = [member.filename for member in members]
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    twice = [name for name, count in Counter(member.filename for member in members).items() if count > 1]
     if twice:
         raise _refused(path, f"the archive holds '{twice[0]}' twice, so that readers may disagree about it")
     if any(member.flag_bits & 1 for member in members):
@@ -82,3 +84,9 @@ def _check_members(archive: zipfile.ZipFile, path: Path, size: int) -> None:
 
 def _refused(path: Path, message: str) -> LoadError:
     return LoadError(message, where=str(path), hint="write the file again with torch.save or numpy.savez")
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error of another library, or its type when it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 def sniff(path: str | Path) -> Kind:
-    """The kind of the file at `path`, by content; LoadError when it cannot be read or its zip is not honest."""
+    """The kind of the file at `path`, by content; LoadError when it cannot be read or its zip lies."""
     path = readable(path)
     with path.open("rb") as file:
         head = file.read(64)

@@ -87,7 +87,7 @@ class Audit:
     ) -> Probe:
         squared = [torch.from_numpy(cell.squared) for cell in cells.values()]
         worst = torch.stack([s / s.nan_to_num(0.0).mean().clamp(min=1e-300) for s in squared]).amax(0)
-        count = min(64, max(8, worst.numel() // PROBED))
+        count = min(64, max(8, min(self.evaluator.chunks.size, worst.numel() // PROBED)))
         pairs = probe_pairs(worst, count)
         rows = torch.tensor([k for k, _ in pairs])
         picks = torch.tensor([b for _, b in pairs], device=self.evaluator.runner.device)

@@ -18,7 +18,7 @@ from symcheck.measure.samples import Batch, Samples, move_batch, observe_batch
 from symcheck.measure.tally import Cell, Tally, finish
 
 Progress = Callable[[int], None]
-_SMALLEST, _LARGEST, _SLOW, _BYTES = 16, 8192, 1.0, 2**28
+_SMALLEST, _LARGEST, _SLOW, _BYTES = 32, 8192, 1.0, 2**28
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Chunks:
         if first and seconds < 0.1:
             return  # the first run of a size also warms up: measure it twice unless it is slow
         best = min(self.rates, key=lambda size: self.rates[size])
-        if self.rates[self.size] > 1.02 * self.rates[best] or seconds > _SLOW or 2 * self.size > self.cap:
+        if self.rates[self.size] > 1.15 * self.rates[best] or seconds > _SLOW or 2 * self.size > self.cap:
             self.size, self.fixed = best, True
         else:
             self.size *= 2

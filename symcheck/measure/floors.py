@@ -81,6 +81,16 @@ class Probe:
         self.moved = move_batch(self.bound, self.elements.inputs, self.index, self.batch)
         self.unique, self.inverse = torch.unique(self.picks, return_inverse=True)
         self.still = observe_batch(self.bound, self.evaluator.samples.take(self.unique))
+        try:
+            self._rest()
+        except ModelError as error:
+            if self.low is self.evaluator.runner:
+                raise
+            self.notes.append(f"precision could not be lowered: {error.message}")
+            self.low, self.high = self.evaluator.runner, None
+            self._rest()
+
+    def _rest(self) -> None:
         self.low_still = self.at_rest(self.low)
         self.low_moved = self.low(self.moved)
 
@@ -105,6 +115,9 @@ class Probe:
             for name, slot in self.slots.items()
         }
 
+    def _sizes(self, outputs: Outputs) -> dict[str, Tensor]:
+        return {n: slot.squared(outputs[n].double(), self.batch).sqrt() for n, slot in self.slots.items()}
+
     def precision(self) -> dict[str, Precision]:
         """The rounding floor and the error at both precisions, or by nudging when there is only one."""
         if self.high is not None:
@@ -126,12 +139,13 @@ class Probe:
         )
         epsilon = torch.finfo(high.dtype or torch.float64).eps / torch.finfo(self.low.dtype or torch.float32).eps
         found = {n: _precision(low[n], top[n], floor[n], epsilon, "float64 run") for n in low}
-        suspects = [n for n, p in found.items() if not p.exact and p.ratio <= RATIO and p.high <= 10 * p.floor]
+        eps = torch.finfo(self.low.dtype or torch.float32).eps
+        least = {n: eps * _rms(size) for n, size in self._sizes(self.low_moved).items()}
+        suspects = [n for n, p in found.items() if not p.exact and p.low <= 100 * max(p.floor, least[n])]
         if suspects and not self._raised(high, high_still):
             raise ModelError("the model computes in a lower precision inside")
         if suspects and high.module is not None:
-            shaken = high.shaken(torch.finfo(self.low.dtype or torch.float32).eps)
-            change = self._change(shaken, high_moved, high_still)
+            change = self._change(high.shaken(eps), high_moved, high_still)
             found |= {n: replace(found[n], constants=change[n] > 0.3 * found[n].high) for n in suspects}
         return found
 
@@ -139,7 +153,7 @@ class Probe:
         """Whether a change of 2^-40 passes through: a program that computes in float32 inside swallows or inflates it."""
         fine, coarse = (self.gaps(self.at_rest(high, nudged(self.still, 2.0**-k)), still) for k in (40, 24))
         fine_rms, coarse_rms = (math.hypot(*(_rms(gap) for gap in gaps.values())) for gaps in (fine, coarse))
-        return coarse_rms == 0 or 0 < fine_rms < 2.0**-8 * coarse_rms
+        return coarse_rms == 0 or 0 < fine_rms < 2.0**-13 * coarse_rms
 
     def _change(self, shaken: Runner, moved: Outputs, still: Outputs) -> dict[str, float]:
         """How far δ moves when every stored number moves by one unit in the last place of the lower precision."""
@@ -154,8 +168,7 @@ class Probe:
     def _nudged(self) -> dict[str, Precision]:
         low = self.errors(self.low_moved, self.low_still)
         eps = torch.finfo(self.low.dtype or torch.float32).eps
-        size = {n: slot.squared(self.low_moved[n].double(), self.batch).sqrt() for n, slot in self.slots.items()}
-        floor = {name: eps * size[name] for name in low}
+        floor = {name: eps * size for name, size in self._sizes(self.low_moved).items()}
         for sign in (1, -1):
             moved = self.gaps(self.low(nudged(self.moved, sign * eps)), self.low_moved)
             still = self.gaps(self.at_rest(self.low, nudged(self.still, sign * eps)), self.low_still)
@@ -217,8 +230,8 @@ def _precision(low: Tensor, high: Tensor | None, floor: Tensor, epsilon: float, 
 def probe_pairs(squared: Tensor, pairs: int, worst: int = 2) -> list[tuple[int, int]]:
     """Which pairs to probe: a regular grid over elements and samples, and the worst ones."""
     rows, columns = squared.shape
-    wide = max(1, min(columns, math.isqrt(pairs) + 1))
-    tall = max(1, min(rows, math.ceil(pairs / wide)))
+    wide = max(1, min(columns, math.isqrt(pairs - worst)))
+    tall = max(1, min(rows, (pairs - worst) // wide))
     grid = [(i * rows // tall, j * columns // wide) for i in range(tall) for j in range(wide)]
     top = torch.nan_to_num(squared, nan=math.inf).flatten().topk(min(worst, squared.numel())).indices.tolist()
     return list(dict.fromkeys([*grid, *((k // columns, k % columns) for k in top)]))

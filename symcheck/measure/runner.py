@@ -28,7 +28,7 @@ class Runner:
         self, subject: Subject, device: torch.device, dtype: torch.dtype | None, output_names: list[str]
     ) -> None:
         self.subject, self.device, self.dtype = subject, device, dtype
-        self.output_names = [n for n in output_names if n not in subject.derive]
+        self.names = output_names
         self.derive = {name: _parse_derive(name, text) for name, text in subject.derive.items()}
         self.gradients = bool(self.derive)
         self.forwards = 0
@@ -40,9 +40,14 @@ class Runner:
             if subject.call is subject.module:
                 self.call = self.module
 
+    @property
+    def output_names(self) -> list[str]:
+        """The claim's names of the outputs that the model itself returns."""
+        return [name for name in self.names if name not in self.derive]
+
     def at(self, dtype: torch.dtype) -> Runner:
         """The same subject at another precision."""
-        return Runner(replace(self.subject, castable=True), self.device, dtype, self.output_names)
+        return Runner(replace(self.subject, castable=True), self.device, dtype, self.names)
 
     def shaken(self, size: float) -> Runner:
         """The same subject with every stored float multiplied by 1 ± size (parameters, buffers, plain tensors)."""
@@ -56,7 +61,7 @@ class Runner:
                 if stored.is_floating_point():
                     signs = torch.randint(0, 2, stored.shape, generator=generator) * 2 - 1
                     stored.mul_(1 + size * signs.to(stored))
-        return Runner(replace(self.subject, call=module, module=module), self.device, self.dtype, self.output_names)
+        return Runner(replace(self.subject, call=module, module=module), self.device, self.dtype, self.names)
 
     def prepared(self, x: Tensor) -> Tensor:
         """A tensor as the subject takes it: on the device, floats in the subject's dtype."""

@@ -72,7 +72,7 @@ class Samples:
             return "owner"
         if _is_edge_index(x):
             return "edge_index"
-        lengths = {len(index): "row", edges: "edge", self.count: "sample"}
+        lengths = {self.count: "sample", edges: "edge", len(index): "row"}
         if x.dim() and len(x) in lengths:
             return lengths[len(x)]
         raise DataError(
@@ -95,8 +95,9 @@ class Samples:
         if self.owner_name is None:
             return {name: tuple(x.shape[1:]) for name, x in self.tensors.items()}
         largest = int(self.sizes.max())
-        lead = {"row": (largest,), "edge": (), "sample": (), "owner": (largest,), "edge_index": ()}
-        return {n: (*lead[self.kinds[n]], *x.shape[1:]) for n, x in self.tensors.items()}
+        lead = {"row": (largest,), "owner": (largest,)}
+        whole = {n: tuple(x.shape) for n, x in self.tensors.items() if self.kinds[n] in ("edge", "edge_index")}
+        return {n: whole.get(n, (*lead.get(self.kinds[n], ()), *x.shape[1:])) for n, x in self.tensors.items()}
 
     def example(self, name: str, count: int = 4) -> Tensor:
         """A few whole samples of one tensor, (n, *S); of packed data the largest sample alone."""

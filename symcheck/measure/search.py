@@ -20,8 +20,9 @@ from symcheck.measure.plan import Stratum
 from symcheck.measure.samples import move_batch
 from symcheck.measure.tally import Cell
 
-STARTS, LEADERS, ROUNDS, CHILDREN, INPUTS = 96, 3, 8, 8, 4
-RADIUS, SHRINK = 0.5, 0.55
+STARTS, CHILDREN, INPUTS = 80, 4, 4
+LEADERS = (14, 12, 8, 5, 4, 3, 3, 2, 2)  # how many candidates are refined in each round
+RADIUS, KEEP, SHRINK = 0.4, 0.8, 0.45
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def search_worst(
     columns = squared.amax(0).topk(min(INPUTS, squared.shape[1])).indices.tolist()
     best: Searched | None = None
     for column in columns:
-        known = squared[:, column].topk(min(LEADERS, len(squared))).indices
+        known = squared[:, column].topk(min(3, len(squared))).indices
         found = _ascend(evaluator, bound, slot, stratum, int(column), stratum.g[known])
         if best is None or not found.value <= best.value:
             best = found
@@ -59,20 +60,26 @@ def _ascend(
     drawn = group.sample(4 * STARTS, rng)
     pool = torch.cat([start, drawn[_same_part(group, drawn, stratum)][:STARTS]])
     values = _errors(evaluator, bound, slot, pool, sample)
-    forwards, radius = len(pool), RADIUS
-    for _ in range(ROUNDS if not stratum.exhaustive and not stratum.resampled else 0):
-        leaders = pool[values.topk(min(LEADERS, len(pool))).indices]
-        children = group.nearby(leaders.repeat_interleave(CHILDREN, 0), radius, rng)
-        children = children[_same_part(group, children, stratum)]
-        if len(children):
-            forwards += len(children)
-            pool = torch.cat([leaders, children])
-            values = torch.cat(
-                [values.topk(len(leaders)).values, _errors(evaluator, bound, slot, children, sample)]
-            )
-        radius *= SHRINK
-    top = int(values.argmax())
-    return Searched(pool[top : top + 1], group.label(pool, top), sample, float(values[top]), forwards)
+    forwards = len(pool)
+    leaders, radius = pool, torch.full_like(values, RADIUS)
+    for kept in () if stratum.exhaustive or stratum.resampled else LEADERS:
+        top = values.topk(min(kept, len(values)))
+        leaders, values, radius = leaders[top.indices], top.values, radius[top.indices]
+        children = group.nearby(leaders.repeat_interleave(CHILDREN, 0), radius.repeat_interleave(CHILDREN), rng)
+        children = torch.where(_rows_like(_same_part(group, children, stratum), children), children, start[:1])
+        found = _errors(evaluator, bound, slot, children, sample).view(-1, CHILDREN).max(1)
+        forwards += len(children)
+        better = found.values > values
+        best = children.view(-1, CHILDREN, *children.shape[1:])[torch.arange(len(leaders)), found.indices]
+        leaders = torch.where(_rows_like(better, leaders), best, leaders)
+        values = torch.maximum(values, found.values)
+        radius = radius * torch.where(better, KEEP, SHRINK)
+    i = int(values.argmax())
+    return Searched(leaders[i : i + 1], group.label(leaders, i), sample, float(values[i]), forwards)
+
+
+def _rows_like(flags: Tensor, rows: Tensor) -> Tensor:
+    return flags.view(-1, *[1] * (rows.dim() - 1))
 
 
 def _same_part(group: Group, g: Tensor, stratum: Stratum) -> Tensor:

@@ -1,0 +1,178 @@
+"""The subject file: what to measure and how, in TOML or as `[tool.symcheck]`. Imports no torch."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from symcheck.errors import ConfigError
+from symcheck.loading.files import readable
+from symcheck.registry import suggest
+
+
+@dataclass(frozen=True)
+class SubjectFile:
+    """What a subject file says; None or empty where it says nothing. Paths are absolute."""
+
+    checkpoint: str | None = None
+    model: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    key: str | None = None
+    inputs: str | Mapping[str, str] | None = None
+    claims: tuple[str, ...] = ()
+    tolerance: float | Mapping[str, float] | None = None
+    samples: int | None = None
+    elements: int | None = None
+    seed: int | None = None
+    dtype: str | None = None
+    device: str | None = None
+    batch_size: int | None = None
+    derive: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_count(value) and value > 0
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _table_of(kind: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(kind(item) for item in value.values())
+
+
+def _either(*kinds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: any(kind(value) for kind in kinds)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_TEXT = (_is_text, "a text in quotes")
+_POSITIVE = (_is_positive, "a positive whole number")
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "checkpoint": _TEXT,
+    "model": _TEXT,
+    "arguments": (_is_table, "a table of names and values"),
+    "key": _TEXT,
+    "inputs": (_either(_is_text, _table_of(_is_text)), "a text, or a table of names and texts"),
+    "claims": (_either(_is_text, _is_texts), "a text or a list of texts"),
+    "tolerance": (
+        _either(_is_number, _table_of(_is_number)),
+        "a number that is not negative, or a table of claims and such numbers",
+    ),
+    "samples": _POSITIVE,
+    "elements": _POSITIVE,
+    "seed": (_is_count, "a whole number that is not negative"),
+    "dtype": _TEXT,
+    "device": _TEXT,
+    "batch_size": _POSITIVE,
+    "derive": (_table_of(_is_text), "a table of names and texts"),
+    "name": _TEXT,
+}
+_EXAMPLES = {
+    "checkpoint": 'checkpoint = "weights.safetensors"',
+    "model": 'model = "network.py:Net"',
+    "arguments": "arguments = { width = 32 }",
+    "key": 'key = "model_state_dict"',
+    "inputs": 'inputs = "data.npz" or inputs = { image = "normal(3,32,32)" }',
+    "claims": 'claims = ["C4: image -> invariant"]',
+    "tolerance": 'tolerance = 1e-3 or tolerance = { "C4: image -> invariant" = 1e-3 }',
+    "samples": "samples = 64",
+    "elements": "elements = 32",
+    "seed": "seed = 0",
+    "dtype": 'dtype = "float64"',
+    "device": 'device = "cpu"',
+    "batch_size": "batch_size = 256",
+    "derive": 'derive = { forces = "-d(energy)/d(pos)" }',
+    "name": 'name = "my network"',
+}
+
+
+def read_subject_file(path: str | Path) -> SubjectFile:
+    """The subject that a TOML file states, its relative paths taken from the folder of the file.
+
+    In a file called pyproject.toml the table `[tool.symcheck]` is read. Raises ConfigError with the line for
+    a syntax error, with a suggestion for an unknown key, with the expected type for a wrong value; LoadError
+    when the file cannot be read.
+    """
+    path = readable(path)
+    table, prefix = _table(path)
+    for key, value in table.items():
+        where = f"{path}, key '{prefix}{key}'"
+        if key not in _KINDS:
+            raise ConfigError(f"unknown key '{key}'", where=where, hint=suggest(key, [*_KINDS]))
+        fits, expected = _KINDS[key]
+        if not fits(value):
+            raise ConfigError(
+                f"'{key}' must be {expected}, not {value!r}", where=where, hint=f"write {_EXAMPLES[key]}"
+            )
+    return _resolved(table, path.resolve().parent)
+
+
+def _table(path: Path) -> tuple[dict[str, Any], str]:
+    """The table of the file that is ours, and what stands before its keys."""
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except tomllib.TOMLDecodeError as error:  # its message ends in "(at line 3, column 9)"
+        raise ConfigError(
+            f"this is not TOML: {error}", where=str(path), hint="mend that line; texts need quotes"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("this is not text in UTF-8", where=str(path), hint="give a TOML file") from error
+    if path.name != "pyproject.toml":
+        return document, ""
+    tool = document.get("tool", {})
+    table = tool.get("symcheck") if isinstance(tool, dict) else None
+    if not isinstance(table, dict):
+        raise ConfigError(
+            "there is no table [tool.symcheck]",
+            where=str(path),
+            hint="add one, or give a subject file of its own",
+        )
+    return table, "tool.symcheck."
+
+
+def _resolved(table: Mapping[str, Any], folder: Path) -> SubjectFile:
+    values = {f.name: table[f.name] for f in fields(SubjectFile) if f.name in table}
+    claims = values.get("claims", [])
+    values["claims"] = (claims,) if isinstance(claims, str) else tuple(claims)
+    if "checkpoint" in values:
+        values["checkpoint"] = str(folder / Path(values["checkpoint"]).expanduser())
+    if "model" in values:
+        values["model"] = _resolve(values["model"], folder)
+    inputs = values.get("inputs")
+    if isinstance(inputs, dict):
+        values["inputs"] = {name: _resolve(text, folder) for name, text in inputs.items()}
+    elif inputs is not None:
+        values["inputs"] = _resolve(inputs, folder)
+    return SubjectFile(**values)
+
+
+def _resolve(text: str, folder: Path) -> str:
+    """A file, or a file and what follows its last colon, with an absolute path; any other text as it is."""
+    if (folder / text).exists():
+        return str(folder / text)
+    head, colon, tail = text.rpartition(":")
+    if colon and head and (head.endswith(".py") or (folder / head).is_file()):
+        return f"{folder / Path(head).expanduser()}:{tail}"
+    return text

@@ -1,0 +1,219 @@
+"""One checkpoint, one factory, or both, to a Subject."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from symcheck.errors import LoadError
+from symcheck.importing import import_object
+from symcheck.loading.data import pickled_names, read_safetensors, read_torch, safetensors_names
+from symcheck.loading.files import readable, sha256
+from symcheck.loading.fit import check_names, fit_state, select_state
+from symcheck.loading.program import load_program, load_trusted_pickle, pickled_subject
+from symcheck.loading.sniff import Kind, sniff
+from symcheck.registry import suggest
+from symcheck.subject import Source, Subject
+
+_PROGRAMS = (Kind.SCRIPT, Kind.EXPORT)
+_WEIGHTS = (Kind.SAFETENSORS, Kind.TORCH, Kind.LEGACY)
+_HINTS = {
+    Kind.EMPTY: "copy or download it again",
+    Kind.POINTER: "fetch the file itself with: git lfs pull",
+    Kind.ONNX: "ONNX is not supported; give the network that it was exported from, or a .pt2 of it",
+    Kind.NPZ: "arrays are inputs: give them with --inputs; weights come as safetensors or .pt",
+    Kind.NPY: "arrays are inputs: give them with --inputs; weights come as safetensors or .pt",
+    Kind.UNKNOWN: "give safetensors, what torch.save wrote, TorchScript or .pt2",
+}
+
+
+def load_subject(
+    checkpoint: str | Path | None,
+    *,
+    model: str | None = None,
+    arguments: Mapping[str, object] | None = None,
+    key: str | None = None,
+    allow_program: bool = False,
+) -> Subject:
+    """The subject `model(**arguments)` with the weights in `checkpoint`, or the program that `checkpoint` is.
+
+    `model` is `module:factory` or `path/to/file.py:factory`; a checkpoint of weights needs it, and without a
+    checkpoint the model is measured as built. `key` is where in the file the state dict stands
+    (`model_state_dict`, `a.b`, or a prefix to take off, `module.`). `allow_program` is the user's word to run
+    TorchScript, .pt2 and pickled modules, which are checked first all the same.
+    Raises LoadError: unreadable or refused files, and weights that do not fit, each key listed.
+    """
+    if checkpoint is None:
+        return _untrained(model, dict(arguments or {}), key)
+    path = readable(checkpoint)
+    kind = sniff(path)
+    if kind in _PROGRAMS:
+        _no_options(path, kind, model, arguments, key)
+        return load_program(path, kind, allow_program=allow_program)
+    if kind not in _WEIGHTS:
+        raise LoadError(f"the file is {_named(kind)}, not a checkpoint", where=str(path), hint=_HINTS[kind])
+    return _from_weights(path, kind, model, dict(arguments or {}), key, allow_program)
+
+
+def _from_weights(
+    path: Path,
+    kind: Kind,
+    model: str | None,
+    arguments: dict[str, object],
+    key: str | None,
+    allow_program: bool,
+) -> Subject:
+    where, notes = str(path), list[str]()
+    if kind is Kind.SAFETENSORS:
+        names = safetensors_names(path)
+        module = build(_needed(model, path), arguments)
+        if key is None:
+            check_names(module, names, where)  # before a million tensors are read for nothing
+        state = select_state(read_safetensors(path), key, where)
+    else:
+        content, needed = _torch_content(path, kind, allow_program)
+        if isinstance(content, nn.Module):
+            _no_options(path, Kind.LEGACY, model, arguments, key)
+            return pickled_subject(path, content, sha256(path), needed)
+        notes += [f"the pickle needed {', '.join(needed)}"] if needed else []
+        state = select_state(content, key, where)
+        module = build(_needed(model, path), arguments)
+    notes += fit_state(module, state, where if key is None else f"{where}, key {key}")
+    source = Source(str(path), sha256(path), kind.value, model or "", arguments, key or "")
+    return Subject(path.stem, module, module=module, source=source, notes=tuple(notes))
+
+
+def _torch_content(path: Path, kind: Kind, allow_program: bool) -> tuple[Any, list[str]]:
+    """The content and, if the user's word was needed, the names that the pickle used."""
+    try:
+        return read_torch(path, kind), []
+    except LoadError:
+        if not allow_program or not pickled_names(path, kind):
+            raise
+    return load_trusted_pickle(path)
+
+
+def _untrained(model: str | None, arguments: dict[str, object], key: str | None) -> Subject:
+    if model is None:
+        raise LoadError(
+            "there is nothing to load",
+            where="no checkpoint and no --model",
+            hint="give a checkpoint, --model, or both",
+        )
+    if key is not None:
+        raise LoadError(
+            "a key needs a checkpoint", where=f"--key {key}", hint="give the checkpoint, or drop the key"
+        )
+    built = build(model, arguments, callables=True)
+    module = built if isinstance(built, nn.Module) else None
+    note = "no checkpoint was loaded: the model is measured as its factory builds it"
+    name = model.rpartition(":")[2]
+    return Subject(
+        name,
+        built,
+        module=module,
+        source=Source(format="factory", model=model, arguments=arguments),
+        notes=(note,),
+    )
+
+
+def build(model: str, arguments: Mapping[str, object], *, callables: bool = False) -> Any:
+    """The nn.Module that `model(**arguments)` returns, in eval mode; what it prints goes to stderr.
+
+    With `callables` a function on tensors may stand in for a module. Raises LoadError when the arguments do
+    not fit, the factory fails, or it returns something else.
+    """
+    factory = import_object(model)
+    if isinstance(factory, nn.Module):
+        _no_arguments(model, arguments)
+        return copy.deepcopy(factory).eval()
+    if not callable(factory):
+        raise LoadError(
+            f"'{model}' is a {type(factory).__name__}, not a factory",
+            where=f"--model {model}",
+            hint="name a class or a function that returns an nn.Module",
+        )
+    _check_arguments(model, factory, arguments)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            built = factory(**arguments)
+    except (Exception, SystemExit) as error:
+        raise LoadError(
+            f"'{model}' fails: {type(error).__name__}: {error}",
+            where=f"--model {model}",
+            hint="check its arguments (-m name=value); the full traceback is this error's cause",
+        ) from error
+    if isinstance(built, nn.Module):
+        return built.eval()
+    if callables and callable(built):
+        return built
+    raise LoadError(
+        f"'{model}' returned a {type(built).__name__}, not an nn.Module",
+        where=f"--model {model}",
+        hint="let the factory return the network itself",
+    )
+
+
+def _check_arguments(model: str, factory: Callable[..., Any], arguments: Mapping[str, object]) -> None:
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # builtins without a signature: the call itself will tell
+        return
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        known = [n for n, p in signature.parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        unknown = [name for name in arguments if name not in known]
+        hint = suggest(unknown[0], known) if unknown and known else f"it is called as {model}{signature}"
+        raise LoadError(
+            f"the arguments do not fit '{model}': {error}", where=f"--model {model}", hint=hint
+        ) from error
+
+
+def _no_arguments(model: str, arguments: Mapping[str, object]) -> None:
+    if arguments:
+        raise LoadError(
+            f"'{model}' is a module that is built already and takes no arguments",
+            where=f"-m {next(iter(arguments))}",
+            hint="name its class or a function instead, or drop the arguments",
+        )
+
+
+def _needed(model: str | None, path: Path) -> str:
+    if model is None:
+        raise LoadError(
+            "the file holds only weights, not the network that they belong to",
+            where=str(path),
+            hint="add --model module:factory (or path/to/file.py:factory), which builds the network",
+        )
+    return model
+
+
+def _no_options(
+    path: Path, kind: Kind, model: str | None, arguments: Mapping[str, object] | None, key: str | None
+) -> None:
+    given = [n for n, value in (("--model", model), ("-m", arguments), ("--key", key)) if value]
+    if given:
+        what = "a pickled module" if kind is Kind.LEGACY else _named(kind)
+        raise LoadError(
+            f"the file is {what} and brings its own network; {' and '.join(given)} cannot apply",
+            where=str(path),
+            hint=f"drop {' and '.join(given)}, or give a file of weights",
+        )
+
+
+def _named(kind: Kind) -> str:
+    words = {
+        Kind.SCRIPT: "a TorchScript program",
+        Kind.EXPORT: "an exported program (.pt2)",
+        Kind.EMPTY: "empty",
+        Kind.UNKNOWN: "of no known format",
+    }
+    return words.get(kind, f"of the format {kind.value}")
