@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from torch import Tensor
@@ -14,6 +14,7 @@ from symcheck.errors import ClaimError, DataError
 from symcheck.grammar import ClaimTree, Slot, parse_claim
 from symcheck.groups.base import Extents, Group
 from symcheck.groups.products import make_group
+from symcheck.groups.semidirect import intertwined
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -54,11 +55,14 @@ class Claim:
     def bind(self, shapes: Shapes) -> BoundClaim:
         """Fill in what the inputs decide (degree, grid, dimension), given one sample's shape per input."""
         actions = {name: make_actions(slot) for name, slot in self.input_names(shapes).items()}
-        extents = Extents()
+        extents, loose = Extents(), self.group()
         for name, chain_ in actions.items():
             for action in chain_:
-                extents = extents.merge(action.extents(shapes[name]), f"input '{name}' of '{self}'")
-        group = self.group().bind(extents)
+                found = _needed(action.extents(shapes[name]), loose)
+                extents = extents.merge(found, f"input '{name}' of '{self}'")
+        group = loose.bind(extents)
+        if any(_hears_all(action, group) for chain_ in actions.values() for action in chain_):
+            group = intertwined(group)
         inputs = {name: self._bound(name, chain_, group, shapes[name]) for name, chain_ in actions.items()}
         for factor in group.factors():
             if not any(part.group in (factor, group) for part in chain.from_iterable(b.parts for b in inputs.values())):
@@ -103,6 +107,19 @@ class BoundClaim:
     def move_inputs(self, g: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """g·x for dense inputs, one element per row: the unhurried form of what the evaluator does."""
         return {name: self.inputs[name](g, x) for name, x in inputs.items()}
+
+
+def _needed(extents: Extents, group: Group) -> Extents:
+    """Only the facts that some factor of the group depends on."""
+    faces = frozenset().union(*(factor.faces for factor in group.factors()))
+    if "permutation" not in faces:
+        extents = replace(extents, degree=None)
+    return extents if "shift" in faces else replace(extents, grid=None, reach=None)
+
+
+def _hears_all(action: Action, group: Group) -> bool:
+    """Whether one action is moved by two factors at once, which then need not commute."""
+    return not action.whole and sum(bool(action.uses & factor.faces) for factor in group.factors()) > 1
 
 
 def _match(slots: tuple[Slot, ...], given: list[str], kind: str, claim: str) -> dict[str, Slot]:

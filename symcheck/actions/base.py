@@ -33,6 +33,8 @@ class Action(ABC):
     isometric: bool = True
     trivial: bool = False
     rowwise: bool = False  # acts on each row of a packed tensor by itself
+    relabels: bool = False  # moves whole nodes, or renames them: packed rows follow
+    affine: bool = False  # translations move the values themselves
     whole: bool = False  # takes the whole element of a product, not the part in one factor
 
     @abstractmethod

@@ -30,6 +30,7 @@ class Components(Action):
 
     def __init__(self, name: str, uses: frozenset[str], matrix: Entries, scaling: Entries) -> None:
         self.name, self.uses = name, uses
+        self.affine = "translation" in uses
         self._matrix, self._scaling = matrix, scaling
 
     def check(self, group: Group, shape: tuple[int, ...], what: str) -> None:

@@ -31,6 +31,7 @@ class Slots(Action):
 
     def __init__(self, name: str, axis: int, axes: int = 1) -> None:
         self.name, self.axis, self.axes = name, axis, axes
+        self.relabels = axis == 0 and axes == 1
 
     def represent(self, group: Group, g: Tensor) -> Rep:
         """The permutations, (n, degree) int64."""
@@ -66,6 +67,7 @@ class Edges(Action):
 
     name = "edges"
     uses = frozenset({"permutation"})
+    relabels = True
 
     def represent(self, group: Group, g: Tensor) -> Rep:
         """The permutations, (n, degree) int64."""

@@ -160,12 +160,12 @@ def special_orthogonal(n: str, space: str = "", rapidity: str = "2") -> Group:
 
 
 @groups.register("O")
-@examples("O(3)", "O(2)", "O(1)", "O")
+@examples("O(3)", "O(2)", "O")
 def orthogonal_or_octahedral(n: str = "") -> Group:
     """O(n), all orthogonal matrices; bare `O` is the 24 rotations of the cube."""
     if not n:
         return Polyhedral("O", octahedral(), inversion=False)
-    return Orthogonal(whole(n, "O", 1), mirrors=True)
+    return Orthogonal(whole(n, "O", 2), mirrors=True)
 
 
 @groups.register("T")

@@ -71,7 +71,7 @@ def octahedral() -> Tensor:
 
 def icosahedral() -> Tensor:
     """The 5 turns about the vertex (0, 1, φ) times the 12 tetrahedral rotations, (60, 3, 3)."""
-    fifths = about_axis((0.0, 1.0, GOLDEN), torch.arange(5) * (2 * math.pi / 5))
+    fifths = about_axis((0.0, 1.0, GOLDEN), torch.arange(5, dtype=torch.float64) * (2 * math.pi / 5))
     return (fifths[:, None] @ tetrahedral()[None]).reshape(60, 3, 3)
 
 

@@ -58,7 +58,7 @@ class Product(Group):
 
     def pack(self, parts: list[Tensor]) -> Tensor:
         """The product elements with these parts: the inverse of `split`."""
-        return torch.cat([part.reshape(len(part), -1).double() for part in parts], 1)
+        return torch.cat([part.reshape(len(part), math.prod(part.shape[1:])).double() for part in parts], 1)
 
     def identity(self, n: int) -> Tensor:
         """The identities of the factors."""

@@ -79,7 +79,7 @@ def read_torch(path: Path, kind: Kind) -> Any:
         open_zip(path).close()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about pickle protocols, which the error names better
+            warnings.simplefilter("ignore", UserWarning)  # about pickle protocols; the error says more
             return torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises nearly anything on a damaged file
         raise _refusal(path, kind, error) from error

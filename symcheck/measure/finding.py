@@ -140,7 +140,7 @@ def _evidence(facts: Facts, numbers: _Numbers) -> Evidence:
         size=numbers.size,
         error=numbers.interval,
         moved_in=max(law.moved for law in laws),
-        moved_out=None if facts.slot.bound.trivial else facts.law_out.moved,
+        moved_out=facts.law_out.moved if facts.law_out.moves else None,
         resampled=resampled,
         action_floor=max([law.floor for law in laws] + [facts.law_out.floor]),
         tolerance=facts.tolerance,

@@ -34,6 +34,7 @@ RATIO = 3.0
 class Precision:
     """Root mean squares over the probed pairs of one output, in the output's unit; nan where not measured.
 
+    `epsilon` is the ratio of the two machine epsilons, `unit` the lower one's;
     `ratio` is the largest low-precision error over its floor, `worst` the largest high-precision error over what
     rounding would leave of that floor; `constants`: the rest comes from numbers stored at the lower precision.
     """
@@ -44,6 +45,7 @@ class Precision:
     worst: float
     ratio: float
     epsilon: float
+    unit: float
     how: str
     constants: bool = False
 
@@ -137,9 +139,8 @@ class Probe:
             self.gaps(self.low_still, high_still),
             self.gaps(high_rounded, high_moved),
         )
-        epsilon = torch.finfo(high.dtype or torch.float64).eps / torch.finfo(self.low.dtype or torch.float32).eps
-        found = {n: _precision(low[n], top[n], floor[n], epsilon, "float64 run") for n in low}
-        eps = torch.finfo(self.low.dtype or torch.float32).eps
+        eps, finer = (torch.finfo(r.dtype or torch.float32).eps for r in (self.low, high))
+        found = {n: _precision(low[n], top[n], floor[n], eps, finer, "float64 run") for n in low}
         least = {n: eps * _rms(size) for n, size in self._sizes(self.low_moved).items()}
         suspects = [n for n, p in found.items() if not p.exact and p.low <= 100 * max(p.floor, least[n])]
         if suspects and not self._raised(high, high_still):
@@ -173,7 +174,7 @@ class Probe:
             moved = self.gaps(self.low(nudged(self.moved, sign * eps)), self.low_moved)
             still = self.gaps(self.at_rest(self.low, nudged(self.still, sign * eps)), self.low_still)
             floor = _sum(floor, moved, still)
-        return {n: _precision(low[n], None, floor[n], 1.0, "inputs moved by one unit in the last place") for n in low}
+        return {n: _precision(low[n], None, floor[n], eps, eps, "inputs nudged by one ulp") for n in low}
 
     def repeat(self) -> dict[str, float]:
         """The same batch twice: 0 unless the subject is not deterministic."""
@@ -218,13 +219,16 @@ def _rms(x: Tensor) -> float:
     return float(x.square().mean().sqrt())
 
 
-def _precision(low: Tensor, high: Tensor | None, floor: Tensor, epsilon: float, how: str) -> Precision:
+def _precision(
+    low: Tensor, high: Tensor | None, floor: Tensor, unit: float, high_unit: float, how: str
+) -> Precision:
     least = (0.3 * floor.square().mean().sqrt()).clamp(min=torch.finfo(torch.float64).tiny)
     ratio = float((low / floor.clamp(min=float(least))).max())
     if high is None:
-        return Precision(_rms(low), math.nan, _rms(floor), 0.0, ratio, epsilon, how)
+        return Precision(_rms(low), math.nan, _rms(floor), 0.0, ratio, 1.0, unit, how)
+    epsilon = high_unit / unit
     left = (floor.clamp(min=float(least)) * epsilon**0.8).clamp(min=torch.finfo(torch.float64).tiny)
-    return Precision(_rms(low), _rms(high), _rms(floor), float((high / left).max()), ratio, epsilon, how)
+    return Precision(_rms(low), _rms(high), _rms(floor), float((high / left).max()), ratio, epsilon, unit, how)
 
 
 def probe_pairs(squared: Tensor, pairs: int, worst: int = 2) -> list[tuple[int, int]]:

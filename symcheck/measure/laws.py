@@ -26,6 +26,7 @@ class Law:
     round_trip: float
     isometric: bool
     moved: float
+    moves: bool  # whether it moves generic data at all
 
     @property
     def floor(self) -> float:
@@ -44,7 +45,7 @@ def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 4) -> Law:
     The violation is relative to the size of what is compared, so that boosts and scalings are judged fairly.
     """
     if bound.trivial:
-        return Law(0.0, 0.0, 0.0, True, 0.0)
+        return Law(0.0, 0.0, 0.0, True, 0.0, False)
     rng = Draws(1, "laws")
     pick = rng.integers(rows, high=len(g)).flatten()
     other = rng.integers(rows, high=len(g)).flatten()
@@ -63,7 +64,13 @@ def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 4) -> Law:
         round_trip=_relative(bound, back, samples, max(_size(samples), _size(moved))),
         isometric=_keeps_norms(bound, moved, partner, samples, samples.flip(0)),
         moved=_relative(bound, moved, samples, _size(samples)),
+        moves=_moves(bound, b, samples),
     )
+
+
+def _moves(bound: Bound, g: Tensor, x: Tensor) -> bool:
+    generic = Draws(2, "generic").normal(*x.shape) if x.is_floating_point() else x
+    return _relative(bound, bound(g, generic), generic, _size(generic)) > 1e-12
 
 
 def _size(x: Tensor) -> float:

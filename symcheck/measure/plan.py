@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import torch
@@ -46,7 +46,8 @@ def strata(bound: BoundClaim, outputs: Mapping[str, Bound], count: int, seed: in
     if lattice is not None and any(s.resampled for s in found):
         law = f"{len(lattice)} elements of {group.name} that need no resampling"
         exact = _parts(bound, outputs, lattice, True, law)
-        found = [s for s in exact if not s.resampled] + [s for s in found if s.resampled]
+        kept = [replace(s, name=", ".join(filter(None, (s.name, "lattice")))) for s in exact if not s.resampled]
+        found = kept + [s for s in found if s.resampled]
     return found
 
 

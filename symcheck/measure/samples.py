@@ -163,7 +163,7 @@ def act(bound: Bound, reps: tuple[Rep, ...], elements: Tensor, x: Tensor, batch:
         if part.action.rowwise and kind == "row":
             rows = elements[_owner(batch)]
             wide = part.action.act(part.group, tuple(t[rows] for t in rep), wide)
-        elif "permutation" in part.action.uses & part.group.faces:
+        elif part.action.relabels and kind in ("row", "edge_index"):
             target = _targets(rep[0][elements], batch)
             wide = target[wide] if kind == "edge_index" else torch.empty_like(wide).index_copy_(0, target, wide)
         else:

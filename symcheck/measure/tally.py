@@ -124,8 +124,7 @@ def _centre(slot: Slot, group: Group, mean: Tensor) -> Tensor:
     bound = slot.bound
     if bound.trivial:
         return mean
-    affine = any("translation" in p.action.uses & p.group.faces and not _linear_only(p.action.name) for p in bound.parts)
-    if affine:
+    if any(part.action.affine and "translation" in part.group.faces for part in bound.parts):
         return mean
     if not bound.isometric or slot.kind == "row" or not _contracts(group):
         return torch.zeros_like(mean)
@@ -136,10 +135,6 @@ def _centre(slot: Slot, group: Group, mean: Tensor) -> Tensor:
         rows = torch.arange(i * width, (i + 1) * width, device=mean.device)
         mean = bound.act(gather(reps, rows), mean.expand(width, *mean.shape)).mean(0)
     return mean
-
-
-def _linear_only(name: str) -> bool:
-    return not name.startswith(("points", "image"))
 
 
 def _contracts(group: Group) -> bool:

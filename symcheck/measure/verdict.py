@@ -64,7 +64,9 @@ def _invalid(e: Evidence) -> Decision | None:
             "replay the worst pair and look for a division by zero, or a root of a negative number",
         )
     floor = max(e.precision.floor, e.spread * 1e-12)
-    if not (e.repeat <= max(30 * floor, 1e-6 * e.spread)):
+    # randomness inflates the floor itself, so repetition also has a limit that does not depend on it
+    limit = min(1000 * e.precision.unit, 0.03) * max(e.size, e.spread)
+    if not (e.repeat <= min(max(30 * floor, 1e-6 * e.spread), limit)):
         return Decision(
             Verdict.INVALID,
             f"the same batch twice differs by {_over(e.repeat, e.spread)} of the spread: not deterministic",
@@ -124,10 +126,10 @@ def _judged(e: Evidence) -> Decision:
         )
     if error.high <= e.tolerance:
         return Decision(Verdict.APPROXIMATE, _structural(e))
-    if e.resampled and error.mean <= e.action_floor:
+    if e.resampled and error.mean <= 3 * e.action_floor:
         return Decision(
             Verdict.INCONCLUSIVE,
-            f"within the floor of the resampling itself ({e.action_floor:.2g})",
+            f"cannot be told from the resampling itself, whose own floor is {e.action_floor:.2g}",
             "the lattice part decides; smoother (band-limited) images lower this floor",
         )
     if error.low > e.tolerance:

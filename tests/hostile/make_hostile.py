@@ -29,14 +29,14 @@ class Bomb:
         return os.system, (f"touch '{self.marker}'",)
 
 
-class Path2Builtins:
-    """Reaches `eval` through a function that is allowed: `f.__globals__["__builtins__"]` by a dotted name."""
+class BuiltinBomb:
+    """Reaches `eval` through a function that is allowed, by the dotted name `f.__builtins__.get`."""
 
     def __init__(self, marker: Path) -> None:
         self.code = f"__import__('pathlib').Path({str(marker)!r}).touch()"
 
     def pickled(self) -> bytes:
-        """Protocol 4 by hand: torch._utils, '_rebuild_tensor.__globals__.get', '__builtins__', ..."""
+        """The pickle, by hand: get('eval')(code)."""
 
         def text(word: str) -> bytes:
             return b"X" + struct.pack("<I", len(word.encode())) + word.encode()
@@ -71,7 +71,7 @@ def exported(folder: Path) -> Path:
 
 
 def rewritten(path: Path, change: Callable[[str, bytes], bytes] = lambda name, data: data) -> Path:
-    """The zip archive with every member passed through `change(name without root, content)`, stored as torch does."""
+    """The zip archive with every member passed through `change(name without root, content)`, stored plainly."""
     with zipfile.ZipFile(path) as archive:
         members = [(name, archive.read(name)) for name in archive.namelist()]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
@@ -242,10 +242,12 @@ def object_array(folder: Path, marker: Path) -> Path:
 def swollen_archive(folder: Path) -> Path:
     """A quarter of a megabyte that unpacks to 256 MB of zeros."""
     path = folder / "file.npz"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("images.npy", "w") as member:
-            for _ in range(256):
-                member.write(bytes(2**20))
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("images.npy", "w") as member,
+    ):
+        for _ in range(256):
+            member.write(bytes(2**20))
     return path
 
 

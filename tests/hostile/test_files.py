@@ -91,9 +91,7 @@ def test_a_hostile_checkpoint_is_refused_and_runs_nothing(name: str, tmp_path: P
 
 def test_a_path_through_an_allowed_function_reaches_no_builtin(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
-    path = make.saved(tmp_path, {"x": 1})
-    content = make.Path2Builtins(marker).pickled()
-    make.rewritten(path, lambda name, data: content if name == "data.pkl" else data)
+    path = hand_made(tmp_path, marker)
     assert "__builtins__" in refusal(lambda: load_subject(path, allow_program=True))
     assert not marker.exists()
 
@@ -121,34 +119,34 @@ def test_the_good_twins_load(tmp_path: Path) -> None:
     assert subject.call(x).shape == (5, 4)
 
 
-BITING = {
-    "torch.load(path, weights_only=False)": lambda f, m: make.saved(f, planted_module(m)),
-    "torch.load(path, weights_only=False) ": lambda f, m: hand_made(f, m),
-    "torch.export.load(path)": make.sample_input_bomb,
-    "torch.export.load(path) ": make.size_bomb,
-    "torch.export.load(path)  ": make.nested_size_bomb,
-    "torch.export.load(path)   ": make.weight_bomb,
-    "torch.export.load(path)    ": make.constant_bomb,
-    "torch.export.load(path).module()(torch.ones(3, 3))": make.guard_bomb,
-    "numpy.load(path, allow_pickle=True)['images']": make.object_array,
-}
+BITING: list[tuple[str, Maker]] = [
+    ("torch.load(path, weights_only=False)", lambda f, m: make.saved(f, planted_module(m))),
+    ("torch.load(path, weights_only=False)", lambda f, m: hand_made(f, m)),
+    ("torch.export.load(path)", make.sample_input_bomb),
+    ("torch.export.load(path)", make.weight_bomb),
+    ("torch.export.load(path)", make.constant_bomb),
+    ("torch.export.load(path)", make.size_bomb),
+    ("torch.export.load(path)", make.nested_size_bomb),
+    ("torch.export.load(path).module()(torch.ones(3, 3))", make.guard_bomb),
+    ("numpy.load(path, allow_pickle=True)['images']", make.object_array),
+]
 
 
 def hand_made(folder: Path, marker: Path) -> Path:
-    content = make.Path2Builtins(marker).pickled()
+    content = make.BuiltinBomb(marker).pickled()
     return make.rewritten(make.saved(folder, {"x": 1}), lambda n, data: content if n == "data.pkl" else data)
 
 
 def test_the_plain_loaders_run_what_is_planted(tmp_path: Path) -> None:
-    """The files above bite: one unprotected process loads each of them the plain way, and every marker appears."""
+    """The files above bite: one process loads each of them the plain way, and every marker appears."""
     lines = ["import numpy, torch, contextlib"]
     markers = {}
-    for i, (call, maker) in enumerate(BITING.items()):
+    for i, (call, maker) in enumerate(BITING):
         folder = tmp_path / str(i)
         folder.mkdir()
         markers[f"{i} {call}"] = folder / "marker"
         path = maker(folder, folder / "marker")
-        lines.append(f"path = {str(path)!r}\nwith contextlib.suppress(Exception):\n    {call.strip()}")
+        lines.append(f"path = {str(path)!r}\nwith contextlib.suppress(Exception):\n    {call}")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", "-c", "\n".join(lines)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
