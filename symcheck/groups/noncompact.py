@@ -180,9 +180,12 @@ def boost(v: Tensor) -> Tensor:
     eta = v.norm(dim=1, keepdim=True)
     u = v / (eta + 1e-300)
     g = torch.eye(v.shape[1] + 1, dtype=torch.float64).repeat(len(v), 1, 1)
-    g[:, :1, 0] = eta.cosh()
-    g[:, 1:, 0] = g[:, 0, 1:] = u * eta.sinh()
-    g[:, 1:, 1:] += (eta.cosh() - 1.0)[:, :, None] * u[:, :, None] * u[:, None, :]
+    # from e^η - 1: accurate near zero, and the same to the last bit in every batch, which cosh and sinh are not
+    e = eta.expm1()
+    sinh, cosh_less_one = e * (e + 2.0) / (2.0 * (e + 1.0)), e * e / (2.0 * (e + 1.0))
+    g[:, :1, 0] += cosh_less_one
+    g[:, 1:, 0] = g[:, 0, 1:] = u * sinh
+    g[:, 1:, 1:] += cosh_less_one[:, :, None] * u[:, :, None] * u[:, None, :]
     return g
 
 

@@ -11,6 +11,7 @@ import importlib
 import io
 import pickle
 import sys
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, SimpleNamespace
 from typing import IO, Any
@@ -40,16 +41,22 @@ _TORCH = (
     "torch.storage.TypedStorage",
     "torch.storage.UntypedStorage",
 )
-_ALIASES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 
 def suspicious(full: str) -> bool:
-    """Whether a refused `module.name` belongs to the part of the standard library that no network needs."""
+    """Whether a refused `module.name` is one that no network needs."""
     module, _, name = full.rpartition(".")
-    module = _ALIASES.get(module, module)
-    return (
-        module.partition(".")[0] in sys.stdlib_module_names and name not in _STANDARD.get(module, "").split()
-    )
+    module, name = _current(module, name)
+    if (module, name) == ("builtins", "getattr"):  # operators are pickled by it
+        return False
+    standard = module.partition(".")[0] in sys.stdlib_module_names
+    return ".__" in full or (standard and name not in _STANDARD.get(module, "").split())
+
+
+def _current(module: str, name: str) -> tuple[str, str]:
+    """The name of today: protocol 2 writes that of Python 2, such as `__builtin__.xrange`."""
+    module, name = NAME_MAPPING.get((module, name), (module, name))
+    return IMPORT_MAPPING.get(module, module), name
 
 
 def load_pickled(path: Path, data: bytes) -> tuple[Any, list[str]]:
@@ -97,8 +104,10 @@ class Guard:
 
     def find(self, module: str, name: str) -> Any:
         """The object `module.name`, or LoadError."""
-        module = _ALIASES.get(module, module)
+        module, name = _current(module, name)
         full = f"{module}.{name}"
+        if full == "builtins.getattr":
+            return self._operator
         root = module.partition(".")[0]
         standard = root in sys.stdlib_module_names
         if ".__" in f".{name}" or (standard and name not in _STANDARD.get(module, "").split()):
@@ -111,6 +120,13 @@ class Guard:
             raise self._refused(full)
         self.used.add(full)
         return found
+
+    def _operator(self, owner: Any, name: str) -> Any:
+        """What stands in for getattr, by which pickles name operators such as torch.tanh."""
+        if owner is not _OPERATORS or name.startswith("_") or name == "from_file":
+            raise self._refused(f"builtins.getattr for {name}")
+        self.used.add(f"torch.{name}")
+        return getattr(owner, name)
 
     def _import(self, module: str, name: str, full: str) -> Any:
         try:
@@ -160,7 +176,8 @@ def _torch_allowed(full: str, home: str, found: Any) -> bool:
     return operator and isinstance(found, BuiltinFunctionType) and full != "torch.from_file"
 
 
-_PLAIN_TYPES = (torch.Size, torch.device, torch.Tensor, torch.Generator)
+_OPERATORS: type = torch._C._VariableFunctionsClass  # type: ignore[attr-defined]
+_PLAIN_TYPES = (torch.Size, torch.device, torch.Tensor, torch.Generator, _OPERATORS)
 
 
 def _is_array_type(found: Any) -> bool:

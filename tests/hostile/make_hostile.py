@@ -29,6 +29,16 @@ class Bomb:
         return os.system, (f"touch '{self.marker}'",)
 
 
+class Call:
+    """A pickle of this object calls `function(*arguments)` when it is loaded."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
 class BuiltinBomb:
     """Reaches `eval` through a function that is allowed, by the dotted name `f.__builtins__.get`."""
 
@@ -71,7 +81,7 @@ def exported(folder: Path) -> Path:
 
 
 def rewritten(path: Path, change: Callable[[str, bytes], bytes] = lambda name, data: data) -> Path:
-    """The zip archive with every member passed through `change(name without root, content)`, stored plainly."""
+    """The zip archive with every member passed through `change(name without root, content)`."""
     with zipfile.ZipFile(path) as archive:
         members = [(name, archive.read(name)) for name in archive.namelist()]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import operator
 import os
 import subprocess
 import sys
@@ -94,6 +97,35 @@ def test_a_path_through_an_allowed_function_reaches_no_builtin(tmp_path: Path) -
     path = hand_made(tmp_path, marker)
     assert "__builtins__" in refusal(lambda: load_subject(path, allow_program=True))
     assert not marker.exists()
+
+
+CALLS = {
+    "os.system": (os.system, "true"),
+    "subprocess.Popen": (subprocess.Popen, ["true"]),
+    "builtins.eval": (eval, "1"),
+    "builtins.exec": (exec, "1"),
+    "builtins.__import__": (__import__, "os"),
+    "importlib.import_module": (importlib.import_module, "os"),
+    "operator.attrgetter": (operator.attrgetter, "a"),
+    "builtins.open": (open, "/dev/null"),
+    "getattr of a class": (getattr, nn.Module, "apply"),
+    "getattr of a file operator": (getattr, torch._C._VariableFunctionsClass, "from_file"),
+    "torch.load": (torch.load, "x"),
+    "torch.hub.load": (torch.hub.load, "a/b", "c"),
+    "torch.storage._load_from_bytes": (torch.storage._load_from_bytes, b""),
+    "torch.fx graph of code": (torch.fx.graph_module.reduce_graph_module, {}, ""),
+    "partial of a command": (functools.partial, os.system, "true"),
+    "numpy.load": (np.load, "x"),
+    "a third package": (pytest.main, []),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_call_that_may_run_commands_is_unpickled_even_with_the_users_word(
+    name: str, tmp_path: Path
+) -> None:
+    path = make.saved(tmp_path, {"x": make.Call(*CALLS[name])})
+    assert "no network needs" in refusal(lambda: load_subject(path, allow_program=True))
 
 
 def test_a_program_needs_the_users_word(tmp_path: Path) -> None:

@@ -123,7 +123,16 @@ def test_what_networks_hold_is_not_mistaken_for_harm(protocol: int, tmp_path: Pa
     import numpy as np
 
     module = nn.TransformerEncoderLayer(8, 2, 16, activation=torch.tanh)
-    module.extras = [np.ones(3), np.float64(2.0), Path("a"), torch.float16, torch.Size([2]), {1, 2}, slice(3)]
+    module.extras = [
+        np.ones(3),
+        np.float64(2.0),
+        Path("a"),
+        torch.float16,
+        torch.Size([2]),
+        {1, 2},
+        slice(3),
+        range(4),
+    ]
     torch.save(module, tmp_path / "module.bin", pickle_protocol=protocol)
     assert load_subject(tmp_path / "module.bin", allow_program=True).parameters > 0
 

@@ -1,4 +1,4 @@
-"""The subject file: round trip, relative paths, unknown keys, wrong types, the line of a syntax error, no torch."""
+"""The subject file: round trip, relative paths, unknown keys, wrong types, syntax errors, no torch."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ print("a banner on import")
 
 def net(inner: int = 4, depth: int = 1, dtype: str = "float32"):
     print("a banner on construction")
-    layers = [nn.Linear(3, inner), *(nn.Linear(inner, inner) for _ in range(depth - 1)), nn.BatchNorm1d(inner)]
-    return nn.Sequential(*layers).to(getattr(torch, dtype))
+    deep = [nn.Linear(inner, inner) for _ in range(depth - 1)]
+    return nn.Sequential(nn.Linear(3, inner), *deep, nn.BatchNorm1d(inner)).to(getattr(torch, dtype))
 
 
 def wrapped():

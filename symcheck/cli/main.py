@@ -1,0 +1,140 @@
+"""The command `symcheck`: its subcommands, and one place where every outcome becomes an exit code.
+
+0 done · 1 a claim does not hold · 2 nothing could be concluded · 3 a defect of symcheck · 130 interrupted ·
+141 the reader of the output went away. An error of any kind never looks like 1.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from symcheck.cli.audit import audit
+from symcheck.cli.console import error_console, wants_colour
+from symcheck.errors import ConfigError, SymcheckError
+from symcheck.version import __version__
+
+UNCONCLUDED, DEFECT, INTERRUPTED, BROKEN_PIPE = 2, 3, 130, 141
+
+# typer brings its own copy of click in some versions and depends on it in others; in both, the public
+# BadParameter leads to the base of all usage errors: BadParameter < UsageError < ClickException
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+_ClickError: type[Exception] = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="symcheck",
+    help="Symmetry analysis of trained neural networks: f(g·θ, g·x) = g·f(θ, x).",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+app.command()(audit)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line `args` (by default the process's own) and return the exit code."""
+    _quiet_help()
+    _replace_what_cannot_be_encoded()
+    try:
+        # not standalone: typer would turn an aborted run and a closed pipe into 1, which means "a claim fails"
+        result = app(None if args is None else list(args), prog_name="symcheck", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        return _exit_code(error)
+
+
+@app.callback(invoke_without_command=True)
+def _commands(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"symcheck {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise ConfigError(
+            "there is no command",
+            where="symcheck",
+            hint="symcheck audit CHECKPOINT 'C4: image -> invariant', or symcheck --help",
+        )
+
+
+def _exit_code(error: BaseException) -> int:
+    """Say on stderr what happened, and the exit code for it."""
+    cause = _cause(error)
+    if isinstance(cause, BrokenPipeError):
+        _forget_stdout()
+        return BROKEN_PIPE
+    if isinstance(cause, KeyboardInterrupt):
+        _say("interrupted")
+        return INTERRUPTED
+    if isinstance(cause, SymcheckError):
+        _say(cause.message, cause.where, cause.hint)
+        return UNCONCLUDED
+    if isinstance(cause, _ClickError):
+        _say_usage(cause)
+        return UNCONCLUDED
+    _say_defect(cause)
+    return DEFECT
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What really happened, where typer has put an Abort or a SystemExit in its place."""
+    if isinstance(error, typer.Abort) and error.__cause__ is not None:
+        return error.__cause__
+    if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
+        return BrokenPipeError()
+    return error
+
+
+def _say(message: str, where: str = "", hint: str = "") -> None:
+    """Three lines on stderr: what is wrong, where, what to do."""
+    console = error_console()
+    for label, text in (("symcheck", message), ("where", where), ("hint", hint)):
+        if text:
+            style = "bold red" if label == "symcheck" else "bold"
+            console.print(Text.assemble((f"{label}:", style), f" {text}"), soft_wrap=True)
+
+
+def _say_usage(error: Exception) -> None:
+    command = "symcheck"
+    if isinstance(error, _UsageError) and (context := getattr(error, "ctx", None)) is not None:
+        command = context.command_path
+    message = getattr(error, "format_message", error.__str__)()
+    _say(message.rstrip("."), command, f"{command} --help")
+
+
+def _say_defect(error: BaseException) -> None:
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+    _say(f"this is a defect of symcheck: {what}", where, "please report it with the traceback below")
+    sys.stderr.write("".join(traceback.format_exception(error)))
+
+
+def _quiet_help() -> None:
+    """Keep the help pages plain where our own output is: typer forces styles under GITHUB_ACTIONS."""
+    if not wants_colour(sys.stdout, os.environ):
+        os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
+
+
+def _replace_what_cannot_be_encoded() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _forget_stdout() -> None:
+    """Send what is left in the buffer of stdout nowhere, so that the interpreter's last flush stays quiet."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        return  # stdout is no file: nothing to flush
