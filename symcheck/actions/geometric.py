@@ -13,6 +13,7 @@ from symcheck.actions.base import Action, Rep, actions
 from symcheck.actions.linear import apply_matrix, apply_number, check_components, embed
 from symcheck.errors import ClaimError
 from symcheck.groups.base import Group
+from symcheck.groups.matrices import determinant
 
 Entries = Callable[[Tensor], Tensor]
 
@@ -85,7 +86,7 @@ class CartesianTensor(Action):
     def represent(self, group: Group, g: Tensor) -> Rep:
         """(n, d, d) matrices, with (n,) signs if pseudo."""
         linear = group.face("linear", g).to(torch.float64)
-        return (linear, torch.linalg.det(linear).sign()) if self.pseudo else (linear,)
+        return (linear, determinant(linear).sign()) if self.pseudo else (linear,)
 
     def act(self, group: Group, rep: Rep, x: Tensor) -> Tensor:
         """One batched product per index."""
@@ -128,7 +129,7 @@ def _same(x: Tensor) -> Tensor:
 
 
 def _with_sign(linear: Tensor) -> Tensor:
-    return apply_number(torch.linalg.det(linear).sign(), linear)
+    return apply_number(determinant(linear).sign(), linear)
 
 
 def _inverse_transpose(linear: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from symcheck.actions.linear import apply_matrix, check_spatial, check_trailing,
 from symcheck.actions.wigner import wigner
 from symcheck.errors import ClaimError
 from symcheck.groups.base import Group
+from symcheck.groups.matrices import determinant
 
 MAX_DEGREE = 11
 
@@ -70,7 +71,7 @@ class Irreps(Action):
     def represent(self, group: Group, g: Tensor) -> Rep:
         """One (n, 2l+1, 2l+1) tensor per distinct irrep, 0e left out."""
         linear = orthogonal_face(group, g, 3, self.name)
-        sign = torch.linalg.det(linear).sign()[:, None, None]
+        sign = determinant(linear).sign()[:, None, None]
         even = {degree: wigner(degree, sign * linear) for degree in {degree for degree, _ in self._irreps}}
         return tuple(even[degree] * (sign if parity < 0 else 1) for degree, parity in self._irreps)
 

@@ -17,6 +17,7 @@ from symcheck.actions.base import Action, Rep, actions
 from symcheck.actions.linear import apply_matrix, check_spatial, check_trailing, linear_face
 from symcheck.errors import ClaimError
 from symcheck.groups.base import Group, number
+from symcheck.groups.matrices import determinant
 
 MAX_DIMENSION = 6
 
@@ -78,7 +79,7 @@ def outermorphism(matrix: Tensor) -> Tensor:
         subsets = torch.tensor(list(combinations(range(d), grade)), device=matrix.device)
         minors = matrix[:, subsets[:, None, :, None], subsets[None, :, None, :]]
         stop = start + len(subsets)
-        whole[:, start:stop, start:stop] = torch.linalg.det(minors)
+        whole[:, start:stop, start:stop] = determinant(minors)
         start = stop
     return whole
 

@@ -14,6 +14,7 @@ from symcheck.actions.linear import apply_number
 from symcheck.errors import ClaimError, DataError
 from symcheck.grammar import Slot, Term
 from symcheck.groups.base import Group, number
+from symcheck.groups.matrices import determinant
 from symcheck.importing import import_object
 
 UserFunction = Callable[[Tensor, Tensor], Tensor]
@@ -64,7 +65,7 @@ class Pseudoscalar(Action):
 
     def represent(self, group: Group, g: Tensor) -> Rep:
         """(n,) signs."""
-        return (torch.linalg.det(group.face("linear", g).to(torch.float64)).sign(),)
+        return (determinant(group.face("linear", g).to(torch.float64)).sign(),)
 
     def act(self, group: Group, rep: Rep, x: Tensor) -> Tensor:
         """Multiply by the sign."""

@@ -11,6 +11,7 @@ from symcheck.actions.base import Action, Rep, actions
 from symcheck.actions.linear import apply_matrix, check_spatial, check_trailing, orthogonal_face
 from symcheck.errors import ClaimError
 from symcheck.groups.base import Group
+from symcheck.groups.matrices import determinant
 from symcheck.registry import suggest
 
 _SHAPES: dict[str, tuple[int, ...]] = {"matrix": (3, 3), "quaternion": (4,), "6d": (6,)}
@@ -42,7 +43,7 @@ class Rotation(Action):
     def represent(self, group: Group, g: Tensor) -> Rep:
         """(n, 3, 3) proper rotations, or (n, 4, 4) matrices on quaternions."""
         linear = orthogonal_face(group, g, 3, self.name)
-        proper = torch.linalg.det(linear).sign()[:, None, None] * linear
+        proper = determinant(linear).sign()[:, None, None] * linear
         if self.form != "quaternion":
             return (proper,)
         left = left_multiplication(quaternion(proper))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import TextIO, final
+from typing import Literal, TextIO, final
 
 from rich.console import Console
 
@@ -37,7 +37,7 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         """Let the BrokenPipeError that is being handled pass on."""
-        raise  # noqa: PLE0704 - rich calls this while it handles the error
+        raise  # rich calls this while it handles the error
 
 
 def _console(stream: TextIO) -> Console:
@@ -53,5 +53,5 @@ def _console(stream: TextIO) -> Console:
     )
 
 
-def _colours() -> str:
+def _colours() -> Literal["truecolor", "standard"]:
     return "truecolor" if os.environ.get("COLORTERM") in ("truecolor", "24bit") else "standard"

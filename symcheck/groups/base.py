@@ -16,6 +16,7 @@ from torch import Tensor
 
 from symcheck.errors import ClaimError
 from symcheck.groups.draws import Draws
+from symcheck.groups.matrices import determinant
 from symcheck.registry import Registry
 
 
@@ -111,7 +112,7 @@ class Group(ABC):
         """(n,) bool: True where the element keeps orientation; groups without mirrors are all proper."""
         if "linear" not in self.faces:
             return torch.ones(len(g), dtype=torch.bool)
-        return torch.linalg.det(self.face("linear", g)) > 0
+        return determinant(self.face("linear", g)) > 0
 
     @property
     def has_improper(self) -> bool:

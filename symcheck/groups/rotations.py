@@ -9,6 +9,7 @@ from torch import Tensor
 
 from symcheck.groups.base import per_row
 from symcheck.groups.draws import Draws
+from symcheck.groups.matrices import determinant
 
 
 def haar_orthogonal(n: int, d: int, rng: Draws) -> Tensor:
@@ -23,7 +24,7 @@ def haar_rotation(n: int, d: int, rng: Draws) -> Tensor:
     """Haar-distributed elements of SO(d), (n, d, d): O(d) with one column flipped where det = -1."""
     q = haar_orthogonal(n, d, rng)
     flip = torch.ones(n, 1, d, dtype=torch.float64)
-    flip[:, 0, 0] = torch.linalg.det(q).sign()
+    flip[:, 0, 0] = determinant(q).sign()
     return q * flip
 
 
@@ -58,7 +59,7 @@ def about_axis(axis: tuple[float, float, float], angle: Tensor) -> Tensor:
 def describe(matrix: Tensor) -> str:
     """Words for one orthogonal matrix (d, d): `rotation 73.2 deg about (0.27, 0.53, 0.80)`."""
     d = len(matrix)
-    improper = bool(torch.linalg.det(matrix) < 0)
+    improper = bool(determinant(matrix) < 0)
     if d == 3:
         return _inverted(-matrix) if improper else _about(matrix)
     if d == 1:

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from symcheck.actions.base import Bound
 from symcheck.claim import BoundClaim, Claim
 from symcheck.measure.defect import Slot, slot_for
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.finding import Facts, assemble
-from symcheck.measure.floors import Probe, probe_pairs
-from symcheck.measure.laws import check_law
+from symcheck.measure.floors import Probe, company, probe_pairs
+from symcheck.measure.laws import Law, check_law
 from symcheck.measure.plan import Stratum, strata
 from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Samples
@@ -52,30 +53,49 @@ class Audit:
         bound = claim.bind(samples.shapes())
         base = self.evaluator.base(bound)
         outputs = bound.outputs({n: s for n, s in base.shapes().items() if n != base.owner_name})
+        parts = strata(bound, outputs, self.options.elements, self.options.seed)
         findings: list[Finding] = []
-        for stratum in strata(bound, outputs, self.options.elements, self.options.seed):
-            findings += self._stratum(bound, base, stratum, outputs)
+        for resampled in (False, True):
+            alike = [part for part in parts if part.resampled == resampled]
+            if alike:
+                laws = self._laws(bound, outputs, base, torch.cat([part.g for part in alike]))
+                for part in alike:
+                    findings += self._stratum(bound, base, part, outputs, *laws)
         return findings
 
+    def _laws(
+        self, bound: BoundClaim, outputs: Mapping[str, Bound], base: Samples, g: Tensor
+    ) -> tuple[dict[str, Law], dict[str, Law]]:
+        """Check the checker on every input and output, before the model is judged."""
+        samples = self.evaluator.samples
+        return (
+            {name: check_law(action, g, samples.example(name)) for name, action in bound.inputs.items()},
+            {name: check_law(action, g, base.example(name)) for name, action in outputs.items()},
+        )
+
     def _stratum(
-        self, bound: BoundClaim, base: Samples, stratum: Stratum, actions: Mapping[str, Bound]
+        self,
+        bound: BoundClaim,
+        base: Samples,
+        stratum: Stratum,
+        actions: Mapping[str, Bound],
+        inputs: Mapping[str, Law],
+        outputs: Mapping[str, Law],
     ) -> list[Finding]:
-        samples, g = self.evaluator.samples, stratum.g
-        inputs = {n: check_law(action, g, samples.example(n)) for n, action in bound.inputs.items()}
-        outputs = {n: check_law(action, g, base.example(n)) for n, action in actions.items()}
+        g = stratum.g
         slots = {
             n: slot_for(n, action, base, outputs[n].isometric, stratum.resampled) for n, action in actions.items()
         }
         cells = self.evaluator.cell(bound, slots, g, stratum.exhaustive, stratum.subgroup)
         probe = self._probe(bound, slots, stratum, cells)
-        precision, repeat, company = probe.precision(), probe.repeat(), probe.company(base)
+        precision, others = probe.precision(), company(self.evaluator, bound, slots)
         claim = str(bound.claim)
         findings = []
         for name, slot in slots.items():
             searched = search_worst(self.evaluator, bound, slot, stratum, cells[name]) if self.options.worst else None
             facts = Facts(
-                claim, bound.group, slot, stratum, cells[name], precision[name], inputs, outputs[name], repeat[name],
-                None if company is None else company[name], tuple(probe.notes), searched,
+                claim, bound.group, slot, stratum, cells[name], precision[name], inputs, outputs[name], *others[name],
+                tuple(probe.notes), searched,
                 self.options.tolerances.get(claim, self.options.tolerance),
             )
             findings.append(assemble(facts))

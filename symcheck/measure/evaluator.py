@@ -18,12 +18,13 @@ from symcheck.measure.samples import Batch, Samples, move_batch, observe_batch
 from symcheck.measure.tally import Cell, Tally, finish
 
 Progress = Callable[[int], None]
-_SMALLEST, _LARGEST, _SLOW, _BYTES = 32, 8192, 1.0, 2**28
+_SMALLEST, _LARGEST, _BYTES = 32, 8192, 2**28
+_QUICK, _SLOW = 0.005, 1.0  # seconds of one chunk
 
 
 @dataclass
 class Chunks:
-    """How many pairs to run at once: doubled while the time per pair falls, then kept."""
+    """How many pairs to run at once: grown while the time per pair falls, then kept."""
 
     size: int = _SMALLEST
     fixed: bool = False
@@ -31,18 +32,19 @@ class Chunks:
     cap: int = _LARGEST
 
     def tell(self, count: int, seconds: float) -> None:
-        """Learn from one run of `count` pairs."""
+        """Learn from one run of `count` pairs: quick sizes are left at once, slow ones measured twice and compared."""
         if self.fixed or count < self.size:
             return
         first = self.size not in self.rates
         self.rates[self.size] = min(seconds / count, self.rates.get(self.size, seconds))
-        if first and seconds < 0.1:
-            return  # the first run of a size also warms up: measure it twice unless it is slow
+        if first and _QUICK < seconds < _SLOW:
+            return  # the first run of a size also warms up
         best = min(self.rates, key=lambda size: self.rates[size])
-        if self.rates[self.size] > 1.15 * self.rates[best] or seconds > _SLOW or 2 * self.size > self.cap:
+        grown = min(self.cap, self.size * (4 if seconds < _QUICK else 2))
+        if self.rates[self.size] > 1.15 * self.rates[best] or seconds > _SLOW or grown == self.size:
             self.size, self.fixed = best, True
         else:
-            self.size *= 2
+            self.size = grown
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Evaluator:
     chunks: Chunks
     progress: Progress = lambda pairs: None
     bases: dict[str, Samples] = field(default_factory=dict)
+    reruns: dict[str, list[tuple[Tensor, dict[str, Tensor]]]] = field(default_factory=dict)
 
     def run(self, batch: Batch) -> dict[str, Tensor]:
         """Run one batch, timing it while the chunk size is still being found."""
@@ -72,8 +75,7 @@ class Evaluator:
 
     def base(self, bound: BoundClaim) -> Samples:
         """f(x) of all samples, once for all claims that show the model the same inputs."""
-        key = "; ".join(f"{name}={'*'.join(map(str, b.actions))}" for name, b in sorted(bound.inputs.items()))
-        key = key if "crop" in key or "mask" in key else ""
+        key = _view(bound)
         if key not in self.bases:
             pieces, start = [], 0
             while start < self.samples.count:
@@ -84,6 +86,15 @@ class Evaluator:
             everything = torch.arange(self.samples.count, device=self.runner.device)
             self.bases[key] = self.outputs({n: torch.cat([p[n] for p in pieces]) for n in pieces[0]}, everything)
         return self.bases[key]
+
+    def again(self, bound: BoundClaim, some: int = 8, alone: int = 2) -> list[tuple[Tensor, dict[str, Tensor]]]:
+        """The same few samples twice in one batch, then one by one: (rows, outputs) of each run, made once."""
+        key = _view(bound)
+        if key not in self.reruns:
+            rows = torch.arange(self.samples.count, device=self.runner.device)
+            runs = [rows[:some], rows[:some], *(rows[i : i + 1] for i in range(min(alone, self.samples.count)))]
+            self.reruns[key] = [(r, self.runner(observe_batch(bound, self.samples.take(r)))) for r in runs]
+        return self.reruns[key]
 
     def outputs(self, outputs: Mapping[str, Tensor], rows: Tensor) -> Samples:
         """Outputs of the samples `rows`, ready to be taken from; packed rows follow the order of the batch."""
@@ -150,6 +161,12 @@ class Evaluator:
     def _wait(self) -> None:
         if self.runner.device.type == "cuda":
             torch.cuda.synchronize(self.runner.device)
+
+
+def _view(bound: BoundClaim) -> str:
+    """What the model sees of the samples: claims that neither crop nor mask share f(x)."""
+    key = "; ".join(f"{name}={'*'.join(map(str, b.actions))}" for name, b in sorted(bound.inputs.items()))
+    return key if "crop" in key or "mask" in key else ""
 
 
 def chunks_for(samples: Samples, batch_size: int | None) -> Chunks:

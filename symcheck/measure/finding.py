@@ -33,7 +33,7 @@ class Facts:
     law_in: Mapping[str, Law]
     law_out: Law
     repeat: float
-    company: float | None
+    company: float
     notes: tuple[str, ...]
     searched: Searched | None
     tolerance: float

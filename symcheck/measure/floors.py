@@ -22,7 +22,7 @@ from symcheck.errors import ModelError
 from symcheck.measure.defect import Slot, base_of, defect, ready
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.runner import Runner
-from symcheck.measure.samples import Batch, Samples, move_batch, observe_batch
+from symcheck.measure.samples import Batch, move_batch, observe_batch
 
 Outputs = dict[str, Tensor]
 
@@ -93,7 +93,11 @@ class Probe:
             self._rest()
 
     def _rest(self) -> None:
-        self.low_still = self.at_rest(self.low)
+        if self.low is self.evaluator.runner:
+            base = self.evaluator.base(self.bound)
+            self.low_still = {name: base_of(slot, base, self.picks) for name, slot in self.slots.items()}
+        else:
+            self.low_still = self.at_rest(self.low)
         self.low_moved = self.low(self.moved)
 
     def at_rest(self, runner: Runner, batch: Batch | None = None) -> Outputs:
@@ -131,7 +135,7 @@ class Probe:
 
     def _two_precisions(self, high: Runner) -> dict[str, Precision]:
         rounded = self.moved.with_tensors({n: self.low.prepared(x) for n, x in self.moved.tensors.items()})
-        high_still, high_moved, high_rounded = self.at_rest(high), high(self.moved), high(rounded)
+        high_still, high_moved, high_rounded = self._all_at(high, self.still, self.moved, rounded)
         low = self.errors(self.low_moved, self.low_still)
         top = self.errors(high_moved, high_still)
         floor = _sum(
@@ -149,6 +153,20 @@ class Probe:
             change = self._change(high.shaken(eps), high_moved, high_still)
             found |= {n: replace(found[n], constants=change[n] > 0.3 * found[n].high) for n in suspects}
         return found
+
+    def _all_at(self, runner: Runner, still: Batch, *others: Batch) -> list[Outputs]:
+        """Several batches in one call where they are dense; the first holds each sample once."""
+        if still.packed or runner.limit is not None:
+            return [self.at_rest(runner, still), *(runner(batch) for batch in others)]
+        counts = [still.count, *(batch.count for batch in others)]
+        merged = {n: torch.cat([x, *(o.tensors[n].to(x.dtype) for o in others)]) for n, x in self._wide(still).items()}
+        outputs = runner(Batch(merged, sum(counts)))
+        parts = [dict(zip(outputs, rows, strict=True)) for rows in zip(*(y.split(counts) for y in outputs.values()), strict=True)]
+        base = self.evaluator.outputs(parts[0], self.unique)
+        return [{n: base_of(slot, base, self.inverse) for n, slot in self.slots.items()}, *parts[1:]]
+
+    def _wide(self, batch: Batch) -> dict[str, Tensor]:
+        return {n: x.double() if x.is_floating_point() else x for n, x in batch.tensors.items()}
 
     def _raised(self, high: Runner, still: Outputs) -> bool:
         """Whether a change of 2^-40 passes through: a program that computes in float32 inside swallows or inflates it."""
@@ -176,27 +194,25 @@ class Probe:
             floor = _sum(floor, moved, still)
         return {n: _precision(low[n], None, floor[n], eps, eps, "inputs nudged by one ulp") for n in low}
 
-    def repeat(self) -> dict[str, float]:
-        """The same batch twice: 0 unless the subject is not deterministic."""
-        return {n: _rms(gap) for n, gap in self.gaps(self.low(self.moved), self.low_moved).items()}
 
-    def company(self, base: Samples, alone: int = 3) -> dict[str, float] | None:
-        """f(x) alone against f(x) among its batch-mates; None for a single sample."""
-        samples = self.evaluator.samples
-        if samples.count < 2:
-            return None
-        worst = dict.fromkeys(self.slots, 0.0)
-        for row in range(min(alone, samples.count)):
-            rows = torch.tensor([row], device=self.evaluator.runner.device)
-            batch = samples.take(rows)
-            try:
-                outputs = self.evaluator.runner(observe_batch(self.bound, batch))
-            except ModelError:  # batch normalisation in training mode refuses a batch of one
-                return dict.fromkeys(self.slots, math.inf)
-            for name, slot in self.slots.items():
-                gap = slot.squared(slot.gap(outputs[name], base_of(slot, base, rows)), batch)
-                worst[name] = max(worst[name], float(gap.sqrt().max()))
-        return worst
+def company(evaluator: Evaluator, bound: BoundClaim, slots: Mapping[str, Slot]) -> dict[str, tuple[float, float]]:
+    """Per output the largest ||f(x) − f(x)'|| between two equal runs, and between x alone and among batch-mates."""
+    try:
+        (rows, first), (_, second), *alone = evaluator.again(bound)
+    except ModelError:  # batch normalisation in training mode refuses a batch of one
+        return dict.fromkeys(slots, (0.0, math.inf))
+    base = evaluator.base(bound)
+    found = {}
+    for name, slot in slots.items():
+        repeat = _largest(evaluator, slot, rows, first[name], second[name])
+        others = [(rows, first), *alone]
+        mates = max(_largest(evaluator, slot, r, y[name], base_of(slot, base, r)) for r, y in others)
+        found[name] = (repeat, mates)
+    return found
+
+
+def _largest(evaluator: Evaluator, slot: Slot, rows: Tensor, y: Tensor, z: Tensor) -> float:
+    return float(slot.squared(slot.gap(y, z), evaluator.samples.take(rows)).sqrt().max())
 
 
 def nudged(batch: Batch, size: float) -> Batch:

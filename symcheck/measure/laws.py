@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from symcheck.actions.base import Bound
+from symcheck.actions.base import Bound, gather
 from symcheck.groups.draws import Draws
 
 TOLERANCE = 1e-9
@@ -46,31 +46,25 @@ def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 4) -> Law:
     """
     if bound.trivial:
         return Law(0.0, 0.0, 0.0, True, 0.0, False)
-    rng = Draws(1, "laws")
-    pick = rng.integers(rows, high=len(g)).flatten()
-    other = rng.integers(rows, high=len(g)).flatten()
-    a, b = g[pick], g[other]
-    group = bound.group
+    rng, group = Draws(1, "laws"), bound.group
+    a, b = (g[rng.integers(rows, high=len(g)).flatten()] for _ in range(2))
     samples = x[torch.arange(rows, device=x.device) % len(x)].cpu()
     samples = samples.double() if samples.is_floating_point() else samples
-    moved = bound(b, samples)
-    twice, once = bound(a, moved), bound(group.compose(a, b), samples)
-    back = bound(group.inverse(b), moved)
-    still = bound(group.identity(rows), samples)
-    partner = bound(b, samples.flip(0))
+    generic = Draws(2, "generic").normal(*samples.shape).to(samples.dtype) if samples.is_floating_point() else samples
+    reps = bound.represent(torch.cat([b, b, b, group.compose(a, b), group.identity(rows), a, group.inverse(b)]))
+    first, second = (gather(reps, torch.arange(*span)) for span in ((0, 5 * rows), (5 * rows, 7 * rows)))
+    moved, partner, generic_moved, once, still = bound.act(
+        first, torch.cat([samples, samples.flip(0), generic, samples, samples])
+    ).chunk(5)
+    twice, back = bound.act(second, torch.cat([moved, moved])).chunk(2)
     return Law(
         composition=_relative(bound, twice, once, max(_size(moved), _size(once))),
         identity=_relative(bound, still, samples, _size(samples)),
         round_trip=_relative(bound, back, samples, max(_size(samples), _size(moved))),
         isometric=_keeps_norms(bound, moved, partner, samples, samples.flip(0)),
         moved=_relative(bound, moved, samples, _size(samples)),
-        moves=_moves(bound, b, samples),
+        moves=_relative(bound, generic_moved, generic, _size(generic)) > 1e-12,
     )
-
-
-def _moves(bound: Bound, g: Tensor, x: Tensor) -> bool:
-    generic = Draws(2, "generic").normal(*x.shape) if x.is_floating_point() else x
-    return _relative(bound, bound(g, generic), generic, _size(generic)) > 1e-12
 
 
 def _size(x: Tensor) -> float:

@@ -36,9 +36,9 @@ class Runner:
         self.call: Callable[..., Any] = subject.call
         self.module = subject.module
         if self.module is not None:
-            self.module = _placed(self.module, device, dtype)
+            self.module = _placed(self.module, device)
             if subject.call is subject.module:
-                self.call = self.module
+                self.call = _cast(self.module, dtype)
 
     @property
     def output_names(self) -> list[str]:
@@ -51,17 +51,17 @@ class Runner:
 
     def shaken(self, size: float) -> Runner:
         """The same subject with every stored float multiplied by 1 ± size (parameters, buffers, plain tensors)."""
+        other = copy.copy(self)
         generator = torch.Generator().manual_seed(11)
-        module = copy.deepcopy(self.module)
-        if module is None:
-            return self
-        plain = [v for part in module.modules() for v in vars(part).values() if isinstance(v, Tensor)]
-        with torch.no_grad():
-            for stored in [*module.parameters(), *module.buffers(), *plain]:
-                if stored.is_floating_point():
-                    signs = torch.randint(0, 2, stored.shape, generator=generator) * 2 - 1
-                    stored.mul_(1 + size * signs.to(stored))
-        return Runner(replace(self.subject, call=module, module=module), self.device, self.dtype, self.names)
+
+        def shake(stored: Tensor) -> Tensor:
+            signs = torch.randint(0, 2, stored.shape, generator=generator) * 2 - 1
+            cast = stored.detach().to(self.dtype or stored.dtype)
+            return cast * (1 + size * signs.to(cast))
+
+        if self.module is not None:
+            other.call = _replaced(self.module, shake)
+        return other
 
     def prepared(self, x: Tensor) -> Tensor:
         """A tensor as the subject takes it: on the device, floats in the subject's dtype."""
@@ -166,14 +166,49 @@ def _parse_derive(name: str, text: str) -> tuple[float, str, str]:
     return (-1.0 if found[1] else 1.0), found[2], found[3]
 
 
-def _placed(module: nn.Module, device: torch.device, dtype: torch.dtype | None) -> nn.Module:
-    """The module itself when nothing changes, else a copy on the device in the dtype."""
+def _placed(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module itself when it is on the device, else a copy there."""
     tensors = [*module.parameters(), *module.buffers()]
-    moved = any(t.device.type != device.type for t in tensors)
-    cast = dtype is not None and any(t.is_floating_point() and t.dtype != dtype for t in tensors)
-    if not (moved or cast):
+    if all(t.device.type == device.type for t in tensors):
         return module
-    return copy.deepcopy(module).to(device=device, dtype=dtype)
+    return copy.deepcopy(module).to(device)
+
+
+def _cast(module: nn.Module, dtype: torch.dtype | None) -> Callable[..., Any]:
+    """The module at another precision; itself when nothing changes."""
+    stored = [*module.parameters(), *module.buffers()]
+    if dtype is None or all(t.dtype == dtype for t in stored if t.is_floating_point()):
+        return module
+    return _replaced(module, lambda t: t.detach().to(dtype))
+
+
+def _replaced(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
+    """The module with every stored float changed for the time of each call; nothing else is copied."""
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        module = copy.deepcopy(module)
+        with torch.no_grad():
+            for t in (*module.parameters(), *module.buffers()):
+                t.data = change(t.data) if t.is_floating_point() else t.data
+        return module
+    stored = dict(module.named_parameters()) | dict(module.named_buffers())
+    other = {name: change(t) for name, t in stored.items() if t.is_floating_point()}
+    plain = [
+        (vars(part), name, value, change(value))
+        for part in module.modules()
+        for name, value in vars(part).items()
+        if isinstance(value, Tensor) and value.is_floating_point()
+    ]
+
+    def call(*inputs: Tensor) -> Any:
+        for attributes, name, _, changed in plain:
+            attributes[name] = changed
+        try:
+            return torch.func.functional_call(module, other, inputs)
+        finally:
+            for attributes, name, value, _ in plain:
+                attributes[name] = value
+
+    return call
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def _centre(slot: Slot, group: Group, mean: Tensor) -> Tensor:
         return mean
     if not bound.isometric or slot.kind == "row" or not _contracts(group):
         return torch.zeros_like(mean)
-    rng, rounds, width = Draws(0, "centre"), 12, 16
+    rng, rounds, width = Draws(0, "centre"), 6, 12
     g = group.sample(rounds * width, rng)
     reps = move(bound.represent(g), mean.device, torch.float64)
     for i in range(rounds):

@@ -23,7 +23,7 @@ class Evidence:
     law_out: bool
     precision: Precision
     repeat: float
-    company: float | None
+    company: float
     spread: float
     size: float
     error: Interval
@@ -72,7 +72,7 @@ def _invalid(e: Evidence) -> Decision | None:
             f"the same batch twice differs by {_over(e.repeat, e.spread)} of the spread: not deterministic",
             "switch dropout and sampling off, or fix their seed inside the model",
         )
-    if e.company is not None and not (e.company <= max(100 * floor, 1e-4 * e.spread)):
+    if not (e.company <= max(100 * floor, 1e-4 * e.spread)):
         return Decision(
             Verdict.INVALID,
             "the output of a sample depends on its batch-mates",

@@ -33,6 +33,11 @@ def ratio(value: float | None) -> str:
     return f"{number(100 * value)} %"
 
 
+def stated(value: float) -> str:
+    """A ratio that the user chose, with the digits that were given: `0.1 %`."""
+    return f"{100 * value:g} %" if _as_percent(value) else f"{value:g}"
+
+
 def interval(mean: float, low: float, high: float) -> str:
     """A mean with its interval in the same unit: `5.2 % [4.8, 5.6]`, `3.6e-07 [3.5e-07, 3.7e-07]`."""
     if not _as_percent(mean):
@@ -71,6 +76,11 @@ def label(finding: Finding) -> str:
     return ", ".join(filter(None, (finding.output, finding.part)))
 
 
+def remark(finding: Finding) -> str:
+    """Why the verdict is what it is, and what to do next; empty where nothing needs a word."""
+    return "; ".join(filter(None, (finding.note or _reason(finding), finding.advice)))
+
+
 def scale_row(scale: Scale) -> list[str]:
     """Mean, interval, median, 95 %, 99 %, maximum."""
     ends = f"[{number(scale.low)}, {number(scale.high)}]"
@@ -83,8 +93,8 @@ def share(value: Share) -> str:
 
 
 def count(amount: int, word: str) -> str:
-    """`1 forward`, `4 160 forwards`."""
-    return f"{amount:,}".replace(",", " ") + f" {word}" + ("" if amount == 1 else "s")
+    """`1 forward`, `4160 forwards`, `12,345 forwards`."""
+    return (f"{amount:,}" if amount >= 10_000 else str(amount)) + f" {word}" + ("" if amount == 1 else "s")
 
 
 def duration(seconds: float) -> str:
@@ -128,9 +138,16 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=key)
 
 
+def _reason(finding: Finding) -> str:
+    if finding.verdict is not Verdict.BROKEN or finding.error is None:
+        return ""
+    least = ratio(finding.error.spread.low)
+    return f"the error is at least {least} of the output's spread, the tolerance {stated(finding.tolerance)}"
+
+
 def _tolerance(settings: Mapping[str, Any]) -> str:
     value = settings["tolerance"]
-    return ratio(value) if isinstance(value, float | int) else "by claim"
+    return stated(value) if isinstance(value, float | int) else "by claim"
 
 
 def _text(data: Mapping[str, Any], key: str) -> str:

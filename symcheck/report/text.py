@@ -1,161 +1,255 @@
-"""The report for the terminal: one block per claim, one row per part and output, and what to do next."""
+"""A report for the terminal: a header, one table, what to do next, one summary line."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from itertools import groupby
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from symcheck.report.model import Error, Finding, Report, Verdict
-from symcheck.report.numbers import compact, interval, plain
+from symcheck.report import numbers
+from symcheck.report.model import Finding, Report, Verdict
 
-_STYLE = {
-    Verdict.EXACT: ("✓", "=", "green"),
+# a word and a symbol, so that colour never carries the verdict alone
+_MARKS = {
+    Verdict.EXACT: ("✓", "+", "green"),
     Verdict.APPROXIMATE: ("≈", "~", "cyan"),
-    Verdict.BROKEN: ("✗", "x", "red"),
     Verdict.INCONCLUSIVE: ("?", "?", "yellow"),
-    Verdict.TRIVIAL: ("○", "o", "yellow"),
-    Verdict.INVALID: ("!", "!", "bold red"),
+    Verdict.BROKEN: ("✗", "x", "bold red"),
+    Verdict.TRIVIAL: ("○", "o", "magenta"),
+    Verdict.INVALID: ("!", "!", "bold magenta"),
 }
-_WIDE = 118
+_ASCII = str.maketrans(
+    {"→": "->", "·": ".", "×": "x", "±": "+-", "≈": "~", "≤": "<=", "≥": ">=", "−": "-", "–": "-", "—": "-", "…": "...",
+     "°": " deg", "²": "^2", "³": "^3", "⁻": "^-", "¹": "1", "‖": "||", "δ": "delta", "π": "pi", "θ": "theta",
+     "σ": "sigma", "ε": "eps", "√": "sqrt", "∞": "inf", "’": "'", "‘": "'", "“": '"', "”": '"'}
+)  # fmt: skip
+_WORST_COLUMN = 32  # with less room than this the worst element gets a line of its own
+_GAP, _INDENT = 2, 2
+_NAMED = 3  # findings with the same note are listed by name up to here
 
 
 def render_text(report: Report, console: Console, *, detailed: bool = False) -> None:
-    """Print the report; `detailed` adds the three scales, quantiles and floors of every finding."""
-    unicode = "utf" in (console.encoding or "").lower()
-    for line in _head(report, unicode):
-        console.print(line)
-    for claim, group in groupby(report.findings, key=lambda f: f.claim):
-        findings = list(group)
-        console.print()
-        console.print(Text(claim, style="bold"))
-        console.print(_table(findings, console.width, unicode))
-        for finding in findings:
-            for line in _remarks(finding, console.width, unicode):
-                console.print(Padding(line, (0, 0, 0, 4)))
-            if detailed:
-                console.print(Padding(_details(finding), (0, 0, 1, 4)))
-    console.print()
+    """Print the report on `console`; `detailed` adds every scale, quantile and floor of every finding."""
+    page = _Page(console)
+    _header(page, report, detailed)
+    if report.proposed:
+        _proposed(page, report.findings)
+    _table(page, report.findings)
+    if detailed:
+        for finding in report.findings:
+            _details(page, finding)
+    _next_steps(page, report)
+    _summary(page, report)
+
+
+def text_of(report: Report, width: int = 100) -> str:
+    """The report as plain text, `width` columns wide."""
+    file = io.StringIO()
+    render_text(report, Console(file=file, width=width, color_system=None, force_terminal=False), detailed=True)
+    return file.getvalue()
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A console that gets only what its encoding can show, and no control characters from names in files."""
+
+    console: Console
+
+    @property
+    def width(self) -> int:
+        return self.console.width
+
+    @property
+    def unicode(self) -> bool:
+        return self.console.encoding.lower().replace("-", "").startswith("utf")
+
+    def text(self, words: str, style: str = "") -> Text:
+        shown = "".join(c if c.isprintable() else " " for c in words)
+        if not self.unicode:
+            shown = shown.translate(_ASCII).encode("ascii", "replace").decode()
+        return Text(shown, style)
+
+    def line(self, words: str = "", style: str = "", indent: int = 0) -> None:
+        """Words that wrap under themselves."""
+        self.row([(self.text(words, style), max(self.width - indent, 1))], indent)
+
+    def labelled(self, label: Text, words: Text, width: int) -> None:
+        """A label and words that wrap beside it."""
+        self.row([(label, width), (words, max(self.width - width - 1, 1))], gap=1)
+
+    def row(self, cells: Sequence[tuple[Text, int]], indent: int = 0, gap: int = _GAP) -> None:
+        """Cells side by side, each wrapped to its width; no spaces at the end of a line."""
+        columns = [cell.wrap(self.console, width) for cell, width in cells]
+        for lines in zip_longest(*columns, fillvalue=Text()):
+            whole = Text(" " * indent)
+            for (_, width), line in zip(cells, lines, strict=True):
+                piece = line.copy()
+                piece.rstrip()
+                piece.pad_right(width - piece.cell_len + gap)
+                whole.append_text(piece)
+            whole.rstrip()
+            self.whole(whole)
+
+    def whole(self, text: Text) -> None:
+        """A line as it is, so that a command in it can be copied."""
+        self.console.print(text, soft_wrap=True)
+
+
+def _mark(page: _Page, verdict: Verdict, *, word: bool = True) -> Text:
+    symbol, plain, style = _MARKS[verdict]
+    return Text(f"{symbol if page.unicode else plain}{f' {verdict}' if word else ''}", style)
+
+
+def _header(page: _Page, report: Report, detailed: bool) -> None:
+    page.line(str(report.subject.get("name") or "unnamed subject"), "bold")
+    for line in _packed(numbers.facts(report), " · ", page.width - _INDENT):
+        page.line(line, "dim", _INDENT)
+    if detailed:
+        rows = [("path", report.subject), ("sha256", report.subject), ("model", report.subject)]
+        for key, data in [*rows, *((key, report.environment) for key in report.environment)]:
+            if str(data.get(key) or ""):
+                page.line(f"{key} {data[key]}", "dim", _INDENT)
+    page.line()
+
+
+def _packed(pieces: Iterable[str], separator: str, width: int) -> list[str]:
+    """The pieces joined into lines; a line breaks between pieces only."""
+    lines: list[str] = []
+    for piece in pieces:
+        if lines and len(lines[-1] + separator + piece) <= width:
+            lines[-1] += separator + piece
+        else:
+            lines.append(piece)
+    return lines
+
+
+def _proposed(page: _Page, findings: Sequence[Finding]) -> None:
+    """Which of the proposed symmetries this checkpoint has, and which it has not."""
+    claims: dict[str, list[Verdict]] = {}
+    for finding in findings:
+        claims.setdefault(finding.claim, []).append(finding.verdict)
+    has = [c for c, verdicts in claims.items() if all(v.holds for v in verdicts)]
+    broken = [c for c, verdicts in claims.items() if Verdict.BROKEN in verdicts]
+    undecided = [c for c in claims if c not in has and c not in broken]
+    page.line("The symmetries of this checkpoint (no claim was stated: these were proposed from its inputs)", "bold")
+    for word, style, names in (("has", "green", has), ("has not", "red", broken), ("undecided", "yellow", undecided)):
+        for i, name in enumerate(names):
+            page.labelled(Text(f"  {word}" if i == 0 else "", style), page.text(name), 12)
+    page.line()
+
+
+def _table(page: _Page, findings: Sequence[Finding]) -> None:
+    """One row a finding under the claim it belongs to."""
+    if not findings:
+        return
+    head = ["", "verdict", "error / spread", "floor", "worst element"]
+    rows = [_words(finding) for finding in findings]
+    widths = _widths(page.width, head, rows)
+    beside = len(widths) == len(head)
+    page.row(list(zip((page.text(word, "dim") for word in head), widths, strict=False)), _INDENT)
+    claim = None
+    for finding, row in zip(findings, rows, strict=True):
+        if finding.claim != claim:
+            claim = finding.claim
+            page.line(claim, "bold")
+        cells = [page.text(words) for words in row]
+        cells[1] = _mark(page, finding.verdict)
+        cells[4].stylize("dim")
+        page.row(list(zip(cells, widths, strict=False)), _INDENT)
+        if not beside and _shows_worst(finding):
+            page.line(f"worst {row[4]}", "dim", 2 * _INDENT)
+    page.line()
+
+
+def _words(finding: Finding) -> list[str]:
+    mark = f"? {finding.verdict}"
+    return [numbers.label(finding), mark, numbers.error(finding), numbers.floor(finding), numbers.worst(finding)]
+
+
+def _shows_worst(finding: Finding) -> bool:
+    """Among exact findings the worst element is mere rounding, unless it was searched for."""
+    return finding.worst is not None and (finding.verdict is not Verdict.EXACT or finding.worst.searched is not None)
+
+
+def _widths(width: int, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Column widths; the worst element has a column only where there is room for it."""
+    full = [max(len(row[i]) for row in [head, *rows]) for i in range(4)]
+    room = width - _INDENT - sum(full) - 4 * _GAP
+    if room >= _WORST_COLUMN:
+        return [*full, room]
+    # labels and intervals wrap before a verdict or a floor would
+    spare = width - _INDENT - full[1] - full[3] - 3 * _GAP
+    interval = min(full[2], max(spare // 2, spare - full[0]))
+    return [max(min(full[0], spare - interval), 1), full[1], max(interval, 1), full[3]]
+
+
+def _next_steps(page: _Page, report: Report) -> None:
+    """For every failing or noteworthy finding what to do next; equal advice is said once."""
+    groups: dict[tuple[Verdict, str], list[str]] = {}
+    for finding in numbers.worst_first(report.findings):
+        words = numbers.remark(finding)
+        if words:
+            groups.setdefault((finding.verdict, words), []).append(f"{finding.claim} ({numbers.label(finding)})")
+    for (verdict, words), names in groups.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        label = page.text("; ".join(names[:_NAMED]) + more, "bold")
+        page.labelled(_mark(page, verdict, word=False), Text.assemble(label, ": ", page.text(words)), 1)
     for note in report.notes:
-        console.print(Text(f"note: {note}", style="yellow"))
-    for line in _summary(report, unicode):
-        console.print(line, soft_wrap=True)
+        page.labelled(Text("-"), page.text(note), 1)
+    if groups or report.notes:
+        page.line()
 
 
-def text_of(report: Report, width: int = 120) -> str:
-    """The terminal report as plain text."""
-    stream = io.StringIO()
-    render_text(report, Console(file=stream, width=width, color_system=None, highlight=False, legacy_windows=False))
-    return stream.getvalue()
+def _summary(page: _Page, report: Report) -> None:
+    done = f"{numbers.tally(report.findings)} in {numbers.duration(report.seconds)}"
+    style = "bold" if not report.findings else _MARKS[report.worst][2]
+    lines = [f"{done}, {numbers.count(report.forwards, 'forward')}"]
+    failing = (f for f in numbers.worst_first(report.findings) if not f.verdict.holds)
+    if file := next((f.worst.file for f in failing if f.worst and f.worst.file), ""):
+        lines.append(f"replay the worst: symcheck audit --replay {shlex.quote(file.rpartition('#')[0] or file)}")
+    for line in _packed(lines, "; ", page.width):
+        page.whole(page.text(line, style))
 
 
-def _head(report: Report, unicode: bool) -> Iterator[Text]:
-    subject, environment, settings = report.subject, report.environment, report.settings
-    dot = " · " if unicode else ", "
-    facts = [f"{subject['parameters']:,} parameters"] if subject.get("parameters") else []
-    facts += [subject["format"]] if subject.get("format") else []
-    facts.append(f"{environment.get('dtype', '?')} on {environment.get('device', '?')}")
-    yield Text.assemble((str(subject.get("name", "model")), "bold"), "  ", (dot.join(facts), "dim"))
-    times = "×" if unicode else "x"
-    tolerance = settings.get("tolerance")
-    limit = f"{dot}tolerance {tolerance:g} of the spread" if isinstance(tolerance, float | int) else ""
-    size = f"{settings.get('samples', '?')} samples {times} {settings.get('elements', '?')} elements"
-    yield Text(f"{size}{dot}seed {settings.get('seed', '?')}{limit}", style="dim")
-    if report.proposed:
-        yield Text("No claim was given: these were proposed from the shapes of the inputs.", style="italic")
+def _details(page: _Page, finding: Finding) -> None:
+    """Everything one finding holds."""
+    mark = _mark(page, finding.verdict)
+    page.labelled(mark, page.text(f"{finding.claim} ({numbers.label(finding)})", "bold"), mark.cell_len)
+    _lines(page, _facts(finding))
+    if finding.error is not None:
+        head = ["error", "mean", "95 % interval", "median", "95 %", "99 %", "max"]
+        scales = (finding.error.absolute, finding.error.relative, finding.error.spread)
+        names = ("absolute", "/ size", "/ spread")
+        rows = [head, *([name, *numbers.scale_row(scale)] for name, scale in zip(names, scales, strict=True))]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+        for row in rows:
+            cells = (cell.ljust(size) for cell, size in zip(row, widths, strict=True))
+            page.line("  ".join(cells).rstrip(), "dim" if row is head else "", _INDENT)
+    page.line()
 
 
-def _table(findings: list[Finding], width: int, unicode: bool) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
-    table.add_column("  verdict", no_wrap=True, min_width=14)
-    table.add_column("output", overflow="fold", min_width=12)
-    table.add_column("error [95 %]", no_wrap=True, min_width=26)
-    table.add_column("floor", no_wrap=True, min_width=7)
-    if width >= _WIDE:
-        table.add_column("worst", overflow="ellipsis", no_wrap=True)
-    for f in findings:
-        symbol, ascii_symbol, style = _STYLE[f.verdict]
-        name = f"{f.output}, {f.part}" if f.part else f.output
-        row = [
-            Text(f"{symbol if unicode else ascii_symbol} {f.verdict}", style=style),
-            Text(name),
-            Text(interval(f.error.spread if f.error else None)),
-            Text(compact(f.floor.rounding)),
-        ]
-        if width >= _WIDE:
-            row.append(Text(_worst(f), style="dim"))
-        table.add_row(*row)
-    return table
+def _facts(finding: Finding) -> Iterable[tuple[str, str]]:
+    floor, counts, number = finding.floor, finding.counts, numbers.number
+    extent = "every element" if counts.exhaustive else "drawn"
+    pairs = f"{numbers.count(counts.pairs, 'pair')}: {counts.elements} elements ({extent}) × {counts.samples} samples"
+    yield "measured", pairs
+    yield "law", finding.law
+    yield "worst", numbers.worst(finding)
+    kinds = (("rounding", floor.rounding), ("action", floor.action), ("batch", floor.batch), ("repeat", floor.repeat))
+    yield "floors / spread", ", ".join(f"{name} {number(value)}" for name, value in kinds)
+    slope = f"{number(floor.low)} to {number(floor.high)}, slope {number(floor.slope)}"
+    yield "precision", slope + (f" ({floor.how})" if floor.how else "")
+    yield "share", numbers.NOT_MEASURED if finding.share is None else numbers.share(finding.share)
+    yield "pose advantage", numbers.ratio(finding.advantage)
+    yield "output", f"size {number(finding.size)}, spread {number(finding.spread)}"
+    yield "tolerance", numbers.stated(finding.tolerance)
 
 
-def _worst(f: Finding) -> str:
-    if f.worst is None:
-        return "-"
-    found = " (searched)" if f.worst.searched is not None else ""
-    return f"{compact(f.worst.value)}{found}: {f.worst.element}, sample {f.worst.sample}"
-
-
-def _remarks(f: Finding, width: int, unicode: bool) -> Iterator[Text]:
-    arrow = "→" if unicode else "->"
-    name = f"{f.output}, {f.part}" if f.part else f.output
-    if f.note:
-        yield Text(f"{name}: {f.note}")
-    if width < _WIDE and f.worst is not None and (f.verdict is not Verdict.EXACT or f.worst.searched is not None):
-        yield Text(f"worst {_worst(f)}", style="dim")
-    if f.advice:
-        yield Text(f"{arrow} {f.advice}", style="italic")
-
-
-def _details(f: Finding) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
-    for heading in ("scale", "mean", "low", "high", "q50", "q95", "q99", "max"):
-        table.add_column(heading, no_wrap=True)
-    for name in ("absolute", "relative", "spread"):
-        if f.error is not None:
-            table.add_row(name, *_numbers(f.error, name))
-    share = f.share
-    if share is not None:
-        table.add_row("share", *(plain(v) for v in (share.value, share.low, share.high)))
-    table.add_row("floors", *(f"{k} {plain(getattr(f.floor, k))}" for k in ("rounding", "action", "batch", "repeat")))
-    table.add_row(
-        "precision", f"low {plain(f.floor.low)}", f"high {plain(f.floor.high)}", f"slope {plain(f.floor.slope)}"
-    )
-    table.add_row(
-        "output", f"size {plain(f.size)}", f"spread {plain(f.spread)}", f"pose advantage {plain(f.advantage)}"
-    )
-    counts = f.counts
-    word = "all elements" if counts.exhaustive else "sampled"
-    table.add_row("pairs", f"{counts.elements} x {counts.samples}", word, f.law)
-    return table
-
-
-def _numbers(error: Error, name: str) -> list[str]:
-    scale = {"absolute": error.absolute, "relative": error.relative, "spread": error.spread}[name]
-    return [plain(v) for v in (scale.mean, scale.low, scale.high, scale.q50, scale.q95, scale.q99, scale.max)]
-
-
-def _summary(report: Report, unicode: bool) -> Iterator[Text]:
-    counts = {v: sum(f.verdict is v for f in report.findings) for v in reversed(Verdict)}
-    line = Text()
-    for verdict, count in counts.items():
-        if count:
-            line.append(f"{count} {verdict}", style=_STYLE[verdict][2]).append(", ")
-    line.append(f"in {report.seconds:.1f} s, {report.forwards:,} forwards")
-    yield line if report.findings else Text("nothing was measured", style="red")
-    if report.proposed:
-        for word, wanted in (("has", True), ("has not", False)):
-            claims = [c for c, fs in _by_claim(report) if all(f.verdict.holds for f in fs) == wanted]
-            if claims:
-                yield Text(f"{word}: {'; '.join(claims)}")
-    files = {f.worst.file.rpartition("#")[0] for f in report.findings if f.worst and f.worst.file}
-    for file in sorted(files):
-        yield Text(f"replay the worst pairs: symcheck audit --replay {file}", style="dim")
-
-
-def _by_claim(report: Report) -> list[tuple[str, list[Finding]]]:
-    return [(claim, list(group)) for claim, group in groupby(report.findings, key=lambda f: f.claim)]
+def _lines(page: _Page, pairs: Iterable[tuple[str, str]]) -> None:
+    for name, words in pairs:
+        page.labelled(Text(f"  {name}", "dim"), page.text(words), 18)

@@ -40,10 +40,9 @@ def cnn() -> tuple[nn.Module, str, dict[str, Tensor]]:
 def potential() -> tuple[nn.Module, str, dict[str, Tensor]]:
     from fixtures.models import potential as make
 
-    pos = torch.randn(64, 8, 3) * 1.5
-    return make(), "SO(3): pos=points, z=scalar -> energy=scalar, forces=vector", {
-        "pos": pos, "z": torch.randint(0, 2, (64, 8)),
-    }
+    pos = torch.randn(256, 8, 3) * 1.5
+    claim = "SO(3): pos=points, z=scalar -> energy=scalar, forces=vector"
+    return make(), claim, {"pos": pos, "z": torch.randint(0, 2, (256, 8))}
 
 
 class Transformer(nn.Module):
