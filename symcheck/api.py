@@ -22,7 +22,7 @@ from symcheck.measure.runner import Runner, environment, measuring
 from symcheck.measure.samples import Samples
 from symcheck.measure.worst import WorstPair, save_worst
 from symcheck.registry import suggest
-from symcheck.report.model import Finding, Report, Worst
+from symcheck.report.model import Finding, Report
 from symcheck.subject import Subject, as_subject
 from symcheck.version import __version__
 
@@ -65,26 +65,30 @@ def audit(
     with measuring(runner):
         session, texts, proposed = _session(runner, tensors, claims, options, batch_size, progress)
         findings, notes = _measure(session, texts, proposed)
-    origin = {"seed": seed, "dtype": dtype, "derive": dict(subject.derive), **vars(subject.source)}
     if save is not None:
+        origin = {"seed": seed, "dtype": dtype, "derive": dict(subject.derive), **vars(subject.source)}
         save_worst(save, session.pairs, origin)
-        findings = [replace(f, worst=f.worst and _with_file(f.worst, f"{save}#{i}")) for i, f in enumerate(findings)]
+        findings = [replace(f, worst=f.worst and replace(f.worst, file=f"{save}#{i}")) for i, f in enumerate(findings)]
+    settings = {"elements": elements, "seed": seed, "tolerance": tolerance, "claims": list(texts)}
+    report = _report(session, findings, (*subject.notes, *notes), settings)
+    return replace(report, seconds=time.perf_counter() - start, proposed=proposed)
+
+
+def _report(session: Audit, findings: Sequence[Finding], notes: tuple[str, ...], settings: Mapping[str, Any]) -> Report:
+    runner, subject = session.evaluator.runner, session.evaluator.runner.subject
+    tolerance = settings["tolerance"]
     return Report(
         subject={"name": subject.name, "parameters": subject.parameters, **vars(subject.source)},
         environment=environment(runner, {"symcheck": __version__, "python": platform.python_version()}),
         settings={
+            **settings,
+            "tolerance": dict(tolerance) if isinstance(tolerance, Mapping) else tolerance,
             "samples": session.evaluator.samples.count,
-            "elements": elements,
-            "seed": seed,
-            "tolerance": tolerance if isinstance(tolerance, float | int) else dict(tolerance),
             "batch_size": session.evaluator.chunks.size,
-            "claims": list(texts),
         },
         findings=tuple(findings),
-        notes=(*subject.notes, *notes),
-        seconds=time.perf_counter() - start,
+        notes=notes,
         forwards=sum({id(r): r.forwards for r in (runner, session.low, session.high) if r}.values()),
-        proposed=proposed,
     )
 
 
@@ -98,7 +102,9 @@ def _session(
 ) -> tuple[Audit, list[str], bool]:
     texts = [claims] if isinstance(claims, str) else list(claims or [])
     if claims is not None and not texts:
-        raise ConfigError("there are no claims to measure", where="claims", hint="give at least one, or None to propose")
+        raise ConfigError(
+            "there are no claims to measure", where="claims", hint="give at least one, or None to propose"
+        )
     data = Samples({n: x.to(runner.device) for n, x in tensors.items()}, _owner(texts, tensors))
     if data.count < 2:
         raise DataError(
@@ -167,7 +173,9 @@ def named_inputs(inputs: Inputs) -> dict[str, Tensor]:
             raise DataError(f"input '{name}' is empty", where=f"shape {tuple(x.shape)}", hint="give some samples")
         if x.is_floating_point() and not bool(torch.isfinite(x).all()):
             raise DataError(
-                f"input '{name}' contains NaN or infinity", where="inputs", hint="clean the data: nothing can be concluded"
+                f"input '{name}' contains NaN or infinity",
+                where="inputs",
+                hint="clean the data: nothing can be concluded",
             )
     if not tensors:
         raise DataError("there are no inputs", where="inputs", hint="give a tensor, a tuple or a dict of tensors")
@@ -245,7 +253,3 @@ def _dtype(dtype: str, subject: Subject, tensors: Mapping[str, Tensor]) -> torch
             hint="use --dtype as-is",
         )
     return DTYPES[dtype]
-
-
-def _with_file(worst: Worst, file: str) -> Worst:
-    return replace(worst, file=file)

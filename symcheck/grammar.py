@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from symcheck.errors import ClaimError
 
@@ -70,6 +71,7 @@ class ClaimTree:
         return f"{self.group}: {', '.join(map(str, self.inputs))} -> {', '.join(map(str, self.outputs))}"
 
 
+@lru_cache(maxsize=256)
 def parse_claim(text: str) -> ClaimTree:
     """Parse `GROUP: inputs -> outputs`; `parse_claim(str(tree)) == tree`."""
     head, colon, body = text.partition(":")

@@ -80,8 +80,8 @@ def named_outputs(result: Any, names: list[str]) -> dict[str, Tensor]:
         result = dict(vars(result))
     if isinstance(result, Mapping):
         pairs = [(str(k), v) for k, v in result.items()]
-    elif isinstance(result, tuple) and type(result) is not tuple and getattr(result, "_fields", None):
-        pairs = list(zip(result._fields, result, strict=True))
+    elif isinstance(result, tuple) and (fields := getattr(result, "_fields", None)):
+        pairs = list(zip(fields, result, strict=True))
     elif isinstance(result, tuple | list):
         given = names if len(names) == len(result) else [f"output{i}" for i in range(len(result))]
         pairs = list(zip(given, result, strict=True))

@@ -34,6 +34,7 @@ class Action(ABC):
     trivial: bool = False
     rowwise: bool = False  # acts on each row of a packed tensor by itself
     relabels: bool = False  # moves whole nodes, or renames them: packed rows follow
+    curved: bool = False  # outputs live on a manifold: `difference` is a distance
     affine: bool = False  # translations move the values themselves
     whole: bool = False  # takes the whole element of a product, not the part in one factor
 
@@ -69,8 +70,8 @@ class Action(ABC):
         """The difference whose norm is the error, rows (n, ...); y - z unless the output lives on a manifold."""
         return y - z
 
-    def check(self, group: Group, shape: tuple[int, ...], what: str) -> None:
-        """Raise when a sample of this shape cannot be moved by the group."""
+    def check(self, group: Group, shape: tuple[int, ...], what: str) -> None:  # noqa: B027
+        """Raise when a sample of this shape cannot be moved by the group; most actions take any."""
 
     def __str__(self) -> str:
         return self.name

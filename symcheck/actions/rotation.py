@@ -29,6 +29,7 @@ class Rotation(Action):
 
     uses = frozenset({"linear"})
     rowwise = True
+    curved = True
 
     def __init__(self, form: str = "matrix", *, conjugate: bool = False) -> None:
         self.form, self.conjugate = form, conjugate

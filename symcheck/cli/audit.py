@@ -4,60 +4,41 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from symcheck.cli import options
 from symcheck.cli.console import error_console, output_console
 from symcheck.errors import ConfigError
 
 if TYPE_CHECKING:
     from symcheck.report.model import Report
 
-_SUBJECT, _DATA, _MEASURE, _OUTPUT = "The subject", "Inputs and claims", "How much to measure", "Output"
-
 
 def audit(
-    checkpoint: Annotated[
-        Path | None,
-        typer.Argument(help="Checkpoint (.safetensors, .pt, .pt2) or subject file (.toml); without it [tool.symcheck] is read."),
-    ] = None,
-    claims: Annotated[
-        list[str] | None, typer.Argument(help="Claims such as 'C4: image -> invariant'; without any a battery is proposed.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Code that builds the network: module:factory or path/file.py:factory.", rich_help_panel=_SUBJECT)
-    ] = None,
-    argument: Annotated[
-        list[str] | None, typer.Option("-m", "--argument", help="key=value for the factory, read as TOML; repeat.", rich_help_panel=_SUBJECT)
-    ] = None,
-    key: Annotated[
-        str | None, typer.Option(help="Entry of the checkpoint that holds the weights, e.g. model_state_dict.", rich_help_panel=_SUBJECT)
-    ] = None,
-    allow_program: Annotated[
-        bool, typer.Option("--allow-program", help="Run programs: .pt2, TorchScript, pickled modules.", rich_help_panel=_SUBJECT)
-    ] = False,
-    derive: Annotated[
-        list[str] | None, typer.Option(help="Extra output by gradient: forces='-d(energy)/d(pos)'; repeat.", rich_help_panel=_SUBJECT)
-    ] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("-i", "--inputs", help="data.npz, x.safetensors, module:function, normal(3,32,32), or name=any of these; repeat.", rich_help_panel=_DATA),
-    ] = None,
-    samples: Annotated[int | None, typer.Option(min=2, help="Samples, the first so many of the inputs. [default: 64]", rich_help_panel=_MEASURE)] = None,
-    elements: Annotated[int | None, typer.Option(min=2, help="Group elements per part of the group. [default: 32]", rich_help_panel=_MEASURE)] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the elements and of drawn inputs. [default: 0]", rich_help_panel=_MEASURE)] = None,
-    tolerance: Annotated[float | None, typer.Option(min=0.0, help="Largest error to accept, relative to the output's spread. [default: 0.001]", rich_help_panel=_MEASURE)] = None,
-    worst: Annotated[bool, typer.Option("--worst", help="Search the group for the worst case.", rich_help_panel=_MEASURE)] = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1. [default: auto]", rich_help_panel=_MEASURE)] = None,
-    dtype: Annotated[str | None, typer.Option(help="as-is, float64, float32, bfloat16. [default: as-is]", rich_help_panel=_MEASURE)] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Pairs per forward pass; found by itself when not given.", rich_help_panel=_MEASURE)] = None,
-    format_: Annotated[str, typer.Option("--format", help="What to print: text, json or markdown.", rich_help_panel=_OUTPUT)] = "text",
-    output: Annotated[list[Path] | None, typer.Option("-o", "--output", help="Also write FILE.json, .md or .txt; the worst pairs go beside it; repeat.", rich_help_panel=_OUTPUT)] = None,
-    details: Annotated[bool, typer.Option("--details", help="All scales, quantiles and floors.", rich_help_panel=_OUTPUT)] = False,
-    replay: Annotated[Path | None, typer.Option(help="Recompute the worst pairs of an earlier run.", rich_help_panel=_OUTPUT)] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.", rich_help_panel=_OUTPUT)] = False,
-    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit 0 even when a claim does not hold.", rich_help_panel=_OUTPUT)] = False,
+    checkpoint: options.Checkpoint = None,
+    claims: options.Claims = None,
+    model: options.Model = None,
+    argument: options.Argument = None,
+    key: options.Key = None,
+    allow_program: options.AllowProgram = False,
+    derive: options.Derive = None,
+    inputs: options.Inputs = None,
+    samples: options.Samples = None,
+    elements: options.Elements = None,
+    seed: options.Seed = None,
+    tolerance: options.Tolerance = None,
+    worst: options.WorstCase = False,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    batch_size: options.BatchSize = None,
+    format_: options.Format = "text",
+    output: options.Output = None,
+    details: options.Details = False,
+    replay: options.Replay = None,
+    quiet: options.Quiet = False,
+    exit_zero: options.ExitZero = False,
 ) -> None:
     """Is f(g·x) = g·f(x)? Measure the equivariance error of a checkpoint, with floors, intervals and a verdict.
 
@@ -72,7 +53,8 @@ def audit(
       symcheck audit net.pt2 --allow-program -i images.npz -o report.json
     """
     flags = {
-        "model": model, "arguments": _pairs(argument, "-m", toml=True), "key": key, "derive": _pairs(derive, "--derive"),
+        "model": model, "arguments": _pairs(argument, "-m", toml=True), "key": key,
+        "derive": _pairs(derive, "--derive"),
         "inputs": _inputs(inputs), "claims": claims, "samples": samples, "elements": elements, "seed": seed,
         "tolerance": tolerance, "device": device, "dtype": dtype, "batch_size": batch_size,
     }  # fmt: skip
@@ -112,9 +94,7 @@ def _show(report: Report, format_: str, details: bool) -> None:
 def _check_output(format_: str, output: list[Path] | None) -> None:
     """Refuse a bad destination before the measurement, not after it."""
     if format_ not in ("text", "json", "markdown"):
-        raise ConfigError(
-            f"unknown format '{format_}'", where="--format", hint="use text, json or markdown"
-        )
+        raise ConfigError(f"unknown format '{format_}'", where="--format", hint="use text, json or markdown")
     from symcheck.report.write import check_path
 
     for path in output or []:

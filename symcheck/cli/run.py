@@ -31,7 +31,7 @@ def run_audit(
     outputs: list[Path] | None,
     console: Console | None,
 ) -> Report:
-    """Load the subject and its inputs, audit, write the files; flags go before the subject file, that before defaults."""
+    """Load the subject and its inputs, audit, write the files; flags beat the subject file, which beats defaults."""
     settings = {**DEFAULTS, **_file(path, flags), **flags}
     subject = _subject(settings, allow_program)
     if "inputs" not in settings:
@@ -42,7 +42,10 @@ def run_audit(
         )
     with redirect_stdout(sys.stderr):
         inputs = load_inputs(
-            settings["inputs"], samples=settings["samples"], seed=settings["seed"], base=settings.get("base", Path.cwd())
+            settings["inputs"],
+            samples=settings["samples"],
+            seed=settings["seed"],
+            base=settings.get("base", Path.cwd()),
         )
     beside = outputs[0].with_suffix(".worst.safetensors") if outputs else None
     with _progress(console) as tell, redirect_stdout(sys.stderr):

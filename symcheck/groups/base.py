@@ -146,7 +146,8 @@ class MatrixGroup(Group):
 
     def inverse(self, a: Tensor) -> Tensor:
         """The matrix inverse."""
-        return torch.linalg.inv(a)
+        inverse: Tensor = torch.linalg.inv(a)
+        return inverse
 
     def face(self, kind: str, g: Tensor) -> Tensor:
         """`linear`: the matrices themselves."""

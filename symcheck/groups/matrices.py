@@ -15,5 +15,6 @@ def determinant(m: Tensor) -> Tensor:
     if d == 2:
         return m[..., 0, 0] * m[..., 1, 1] - m[..., 0, 1] * m[..., 1, 0]
     if d == 3:
-        return (m[..., 0, :] * torch.linalg.cross(m[..., 1, :], m[..., 2, :])).sum(-1)
+        triple: Tensor = m[..., 0, :] * torch.linalg.cross(m[..., 1, :], m[..., 2, :])
+        return triple.sum(-1)
     return torch.from_numpy(np.asarray(np.linalg.det(m.cpu().numpy()))).to(m)

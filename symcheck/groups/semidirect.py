@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from symcheck.errors import ClaimError
 from symcheck.groups.base import Group
 from symcheck.groups.draws import Draws
 from symcheck.groups.products import Product
+from symcheck.groups.shifts import Shifts
 
 
 class Semidirect(Group):
@@ -87,15 +89,34 @@ class Semidirect(Group):
 
 
 def intertwined(product: Group) -> Group:
-    """The semidirect product when the direct one has a planar point group and shifts of one or two axes."""
+    """The semidirect product where one action turns and shifts the same grid; other products stay as they are.
+
+    Raises ClaimError when the turns do not carry the grid and its shifts onto themselves.
+    """
     factors = product.factors()
-    if not isinstance(product, Product) or len(factors) != 2:
-        return product
     shifts = [i for i, f in enumerate(factors) if "shift" in f.faces]
     points = [i for i, f in enumerate(factors) if "linear" in f.faces]
-    if len(shifts) != 1 or len(points) != 1:
+    if not isinstance(product, Product) or len(factors) != 2 or len(shifts) != 1 or len(points) != 1:
         return product
     point, shift = factors[points[0]], factors[shifts[0]]
+    turns = point.elements()
+    if turns is None or not _fits(point.face("linear", turns), shift):
+        raise ClaimError(
+            f"{point.name} does not carry the grid and its shifts onto themselves",
+            where=f"the group {product.name}",
+            hint="quarter turns and flips of a square grid do (C4 x Shift(4)); for other angles claim SE(2)",
+        )
+    return Semidirect(product, points[0], shifts[0])
+
+
+def _fits(matrices: Tensor, shift: Group) -> bool:
+    """Whether all matrices are signed permutations, and swap only axes of equal size and step."""
     axes = shift.identity(1).shape[1]
-    planar = point.face("linear", point.identity(1)).shape[-1] == 2
-    return Semidirect(product, points[0], shifts[0]) if planar and axes in (1, 2) else product
+    rounded = matrices.round()
+    if matrices.shape[-1] != 2 or bool((matrices - rounded).abs().max() > 1e-9) or axes not in (1, 2):
+        return False
+    swaps = bool(rounded[:, 0, 1].any())
+    if axes == 1:
+        return not swaps and bool((rounded[:, 0, 0] == rounded[:, 1, 1]).all())
+    even = isinstance(shift, Shifts) and len({*zip(shift.grid or (), shift.steps, strict=True)}) == 1
+    return even or not swaps

@@ -93,14 +93,14 @@ class Guard:
         """What torch.load takes as `pickle_module`."""
         guard = self
 
-        class Unpickler(pickle.Unpickler):
+        class Guarded(pickle.Unpickler):
             def find_class(self, module: str, name: str) -> Any:
                 return guard.find(module, name)
 
         def load(file: IO[bytes], **options: Any) -> Any:
-            return Unpickler(file, **options).load()
+            return Guarded(file, **options).load()
 
-        return SimpleNamespace(Unpickler=Unpickler, load=load, __name__="symcheck.loading.pickled")
+        return SimpleNamespace(Unpickler=Guarded, load=load, __name__="symcheck.loading.pickled")
 
     def find(self, module: str, name: str) -> Any:
         """The object `module.name`, or LoadError."""

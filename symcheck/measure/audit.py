@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
 from symcheck.actions.base import Bound
 from symcheck.claim import BoundClaim, Claim
@@ -14,12 +13,12 @@ from symcheck.measure.defect import Slot, slot_for
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.finding import Facts, assemble
 from symcheck.measure.floors import Probe, company, probe_pairs
-from symcheck.measure.laws import Law, check_law
+from symcheck.measure.laws import check_law
 from symcheck.measure.plan import Stratum, strata
 from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Samples
 from symcheck.measure.search import search_worst
-from symcheck.measure.tally import Cell
+from symcheck.measure.tally import Cell, at_rest
 from symcheck.measure.worst import WorstPair, keep_worst
 from symcheck.report.model import Finding
 
@@ -58,58 +57,45 @@ class Audit:
         for resampled in (False, True):
             alike = [part for part in parts if part.resampled == resampled]
             if alike:
-                laws = self._laws(bound, outputs, base, torch.cat([part.g for part in alike]))
-                for part in alike:
-                    findings += self._stratum(bound, base, part, outputs, *laws)
+                findings += self._alike(bound, base, alike, outputs)
         return findings
 
-    def _laws(
-        self, bound: BoundClaim, outputs: Mapping[str, Bound], base: Samples, g: Tensor
-    ) -> tuple[dict[str, Law], dict[str, Law]]:
-        """Check the checker on every input and output, before the model is judged."""
-        samples = self.evaluator.samples
-        return (
-            {name: check_law(action, g, samples.example(name)) for name, action in bound.inputs.items()},
-            {name: check_law(action, g, base.example(name)) for name, action in outputs.items()},
-        )
-
-    def _stratum(
-        self,
-        bound: BoundClaim,
-        base: Samples,
-        stratum: Stratum,
-        actions: Mapping[str, Bound],
-        inputs: Mapping[str, Law],
-        outputs: Mapping[str, Law],
+    def _alike(
+        self, bound: BoundClaim, base: Samples, parts: list[Stratum], actions: Mapping[str, Bound]
     ) -> list[Finding]:
-        g = stratum.g
-        slots = {
-            n: slot_for(n, action, base, outputs[n].isometric, stratum.resampled) for n, action in actions.items()
-        }
-        cells = self.evaluator.cell(bound, slots, g, stratum.exhaustive, stratum.subgroup)
-        probe = self._probe(bound, slots, stratum, cells)
-        precision, others = probe.precision(), company(self.evaluator, bound, slots)
-        claim = str(bound.claim)
-        findings = []
-        for name, slot in slots.items():
-            searched = search_worst(self.evaluator, bound, slot, stratum, cells[name]) if self.options.worst else None
-            facts = Facts(
-                claim, bound.group, slot, stratum, cells[name], precision[name], inputs, outputs[name], *others[name],
-                tuple(probe.notes), searched,
-                self.options.tolerances.get(claim, self.options.tolerance),
-            )
-            findings.append(assemble(facts))
-            self.pairs.append(keep_worst(self.evaluator, bound, slot, stratum, cells[name], searched))
+        """Parts that act in the same way (all exact, or all resampled) share the law check and the probe."""
+        g = torch.cat([part.g for part in parts])
+        samples, resampled = self.evaluator.samples, parts[0].resampled
+        laws_in = {name: check_law(action, g, samples.example(name)) for name, action in bound.inputs.items()}
+        laws_out = {name: check_law(action, g, base.example(name)) for name, action in actions.items()}
+        slots = {n: slot_for(n, a, base, laws_out[n].isometric, resampled) for n, a in actions.items()}
+        rests = {name: at_rest(slot, base, bound.group) for name, slot in slots.items()}
+        cells = [self.evaluator.cell(bound, slots, rests, part) for part in parts]
+        probe = self._probe(bound, slots, parts, cells)
+        precisions, others = probe.precision(), company(self.evaluator, bound, slots)
+        claim, findings = str(bound.claim), []
+        for part, cell, precision in zip(parts, cells, precisions, strict=True):
+            for name, slot in slots.items():
+                searched = search_worst(self.evaluator, bound, slot, part, cell[name]) if self.options.worst else None
+                facts = Facts(
+                    claim, bound.group, slot, part, cell[name], precision[name], laws_in, laws_out[name], *others[name],
+                    tuple(probe.notes), searched, self.options.tolerances.get(claim, self.options.tolerance),
+                )  # fmt: skip
+                findings.append(assemble(facts))
+                self.pairs.append(keep_worst(self.evaluator, bound, slot, part, cell[name], searched))
         return findings
 
     def _probe(
-        self, bound: BoundClaim, slots: Mapping[str, Slot], stratum: Stratum, cells: Mapping[str, Cell]
+        self, bound: BoundClaim, slots: Mapping[str, Slot], parts: list[Stratum], cells: list[dict[str, Cell]]
     ) -> Probe:
-        squared = [torch.from_numpy(cell.squared) for cell in cells.values()]
-        worst = torch.stack([s / s.nan_to_num(0.0).mean().clamp(min=1e-300) for s in squared]).amax(0)
-        count = min(64, max(8, min(self.evaluator.chunks.size, worst.numel() // PROBED)))
-        pairs = probe_pairs(worst, count)
-        rows = torch.tensor([k for k, _ in pairs])
-        picks = torch.tensor([b for _, b in pairs], device=self.evaluator.runner.device)
-        return Probe(self.evaluator, bound, slots, stratum.g[rows], picks, self.low, self.high)
-
+        """A few pairs of every part: a grid, and the worst ones of any output."""
+        chosen: list[list[tuple[int, int]]] = []
+        for cell in cells:
+            squared = [torch.from_numpy(one.squared) for one in cell.values()]
+            worst = torch.stack([s / s.nan_to_num(0.0).mean().clamp(min=1e-300) for s in squared]).amax(0)
+            count = min(64, max(8, min(self.evaluator.chunks.size, worst.numel() // PROBED)))
+            chosen.append(probe_pairs(worst, count))
+        g = torch.cat([part.g[[k for k, _ in pairs]] for part, pairs in zip(parts, chosen, strict=True)])
+        picks = torch.tensor([b for pairs in chosen for _, b in pairs], device=self.evaluator.runner.device)
+        counts = [len(pairs) for pairs in chosen]
+        return Probe(self.evaluator, bound, slots, g, picks, counts, self.low, self.high)

@@ -28,14 +28,25 @@ class Slot:
     pulled: bool
     mask: Tensor | None = None
 
+    @property
+    def curved(self) -> bool:
+        """Whether differences are distances on a manifold, so that outputs cannot be averaged."""
+        return any(action.curved for action in self.bound.actions)
+
+    @property
+    def split(self) -> bool:
+        """Whether the variance over the group can be taken: outputs pulled back, one row per sample, a flat space."""
+        return self.pulled and self.kind == "dense" and not self.curved
+
     def act(self, reps: tuple[Rep, ...], elements: Tensor, y: Tensor, batch: Batch) -> Tensor:
         """g·y, pair by pair."""
         return act(self.bound, reps, elements, y, batch, self.kind)
 
     def gap(self, y: Tensor, z: Tensor) -> Tensor:
         """The difference of two outputs as the error sees it, float, rows as the output's."""
-        if not (y.is_floating_point() or y.is_complex()):
-            y, z = y.double(), z.double()
+        common = torch.promote_types(y.dtype, z.dtype)
+        common = common if common.is_floating_point or common.is_complex else torch.float64
+        y, z = y.to(common), z.to(common)
         delta = self.bound.difference(y, z)
         if delta.is_complex():
             delta = torch.view_as_real(delta)
@@ -43,7 +54,9 @@ class Slot:
 
     def squared(self, delta: Tensor, batch: Batch) -> Tensor:
         """||δ||² of each pair, float64, reduced on the device."""
-        norms = torch.linalg.vector_norm(delta.reshape(len(delta), -1), dim=1, dtype=torch.float64).square()
+        delta = torch.view_as_real(delta) if delta.is_complex() else delta
+        norms: Tensor = torch.linalg.vector_norm(delta.reshape(len(delta), -1), dim=1, dtype=torch.float64)
+        norms = norms.square()
         if self.kind != "row" or batch.owner is None:
             return norms
         return torch.zeros(batch.count, dtype=torch.float64, device=delta.device).index_add_(0, batch.owner, norms)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from symcheck.claim import BoundClaim
 from symcheck.errors import DataError
-from symcheck.groups.base import Group
 from symcheck.measure.defect import Elements, Slot, base_of, defect, ready
+from symcheck.measure.plan import Stratum
 from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Batch, Samples, move_batch, observe_batch
-from symcheck.measure.tally import Cell, Tally, finish
+from symcheck.measure.tally import Cell, Rest, Tally, finish
 
 Progress = Callable[[int], None]
 _SMALLEST, _LARGEST, _BYTES = 32, 8192, 2**28
@@ -33,7 +33,10 @@ class Chunks:
 
     def tell(self, count: int, seconds: float) -> None:
         """Learn from one run of `count` pairs: quick sizes are left at once, slow ones measured twice and compared."""
-        if self.fixed or count < self.size:
+        if self.fixed:
+            return
+        if count < self.size:
+            self.size = min(self.cap, 4 * self.size) if seconds < _QUICK / 2 else self.size
             return
         first = self.size not in self.rates
         self.rates[self.size] = min(seconds / count, self.rates.get(self.size, seconds))
@@ -87,7 +90,7 @@ class Evaluator:
             self.bases[key] = self.outputs({n: torch.cat([p[n] for p in pieces]) for n in pieces[0]}, everything)
         return self.bases[key]
 
-    def again(self, bound: BoundClaim, some: int = 8, alone: int = 2) -> list[tuple[Tensor, dict[str, Tensor]]]:
+    def again(self, bound: BoundClaim, some: int = 8, alone: int = 1) -> list[tuple[Tensor, dict[str, Tensor]]]:
         """The same few samples twice in one batch, then one by one: (rows, outputs) of each run, made once."""
         key = _view(bound)
         if key not in self.reruns:
@@ -111,19 +114,17 @@ class Evaluator:
         return Samples({**outputs, "(owner)": owner}, owner="(owner)")
 
     def cell(
-        self, bound: BoundClaim, slots: Mapping[str, Slot], g: Tensor, exhaustive: bool, subgroup: bool
+        self, bound: BoundClaim, slots: Mapping[str, Slot], rests: Mapping[str, Rest], part: Stratum
     ) -> dict[str, Cell]:
-        """All pairs of the elements g with all samples, for every output."""
-        base = self.base(bound)
+        """All pairs of a part's elements with all samples, for every output."""
+        base, g = self.base(bound), part.g
         elements = ready(bound, slots, g, self.runner.device)
         tallies = {
-            name: Tally(len(g), self.samples.count, self.runner.device, slot.pulled and slot.kind == "dense")
-            for name, slot in slots.items()
+            name: Tally(len(g), self.samples.count, self.runner.device, slot.split) for name, slot in slots.items()
         }
         for rows, columns in self._blocks(len(g)):
             self._block(bound, slots, elements, base, tallies, rows, columns)
-        group: Group = bound.group
-        return {n: finish(t, slots[n], base, group, exhaustive, subgroup) for n, t in tallies.items()}
+        return {n: finish(t, slots[n], rests[n], part.exhaustive, part.subgroup) for n, t in tallies.items()}
 
     def _blocks(self, count: int) -> Iterator[tuple[slice, slice]]:
         """Blocks of elements × samples of about the chunk size; an even number of elements keeps pairs together."""
@@ -131,7 +132,7 @@ class Evaluator:
         while row < count:
             width = max(1, min(self.samples.count, self.chunks.size // 2))
             height = max(2, self.chunks.size // width // 2 * 2)
-            stop = min(row + height, count)
+            stop = count if count - row <= 1.5 * height else row + height  # no small rest
             column = 0
             while column < self.samples.count:
                 right = min(column + width, self.samples.count)

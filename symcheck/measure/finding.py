@@ -68,7 +68,7 @@ def assemble(facts: Facts) -> Finding:
             slope=precision.slope,
             how=precision.how,
         ),
-        counts=Counts(*cell.squared.shape, cell.squared.size, stratum.exhaustive),
+        counts=Counts(len(cell.squared), cell.squared.shape[1], cell.squared.size, stratum.exhaustive),
         worst=_worst(facts, spread),
         law=stratum.law,
         tolerance=facts.tolerance,
@@ -112,7 +112,8 @@ def _numbers(cell: Cell, exhaustive: bool) -> _Numbers:
 
 def _scale(errors: np.ndarray, exhaustive: bool, linear: np.ndarray | None = None) -> Scale:
     interval = crossed_interval(errors if linear is None else linear, exhaustive=exhaustive)
-    q50, q95, q99, top = (float(v) for v in np.quantile(errors, (0.5, 0.95, 0.99, 1.0)))
+    ranked = np.sort(errors, axis=None)
+    q50, q95, q99, top = (float(ranked[round(q * (ranked.size - 1))]) for q in (0.5, 0.95, 0.99, 1.0))
     return Scale(float(errors.mean()), max(interval.low, 0.0), interval.high, q50, q95, q99, top)
 
 

@@ -11,8 +11,8 @@ be raised are nudged by one unit in the last place instead.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -71,6 +71,7 @@ class Probe:
     slots: Mapping[str, Slot]
     g: Tensor
     picks: Tensor
+    counts: list[int]  # pairs of each part
     low: Runner
     high: Runner | None
     notes: list[str] = field(default_factory=list)
@@ -117,15 +118,15 @@ class Probe:
     def gaps(self, one: Outputs, two: Outputs) -> dict[str, Tensor]:
         """||f − f'|| of every pair between two runs, whatever their precision."""
         return {
-            name: slot.squared(slot.gap(one[name].double(), two[name].double()), self.batch).sqrt()
+            name: slot.squared(slot.gap(widest(one[name]), widest(two[name])), self.batch).sqrt()
             for name, slot in self.slots.items()
         }
 
     def _sizes(self, outputs: Outputs) -> dict[str, Tensor]:
-        return {n: slot.squared(outputs[n].double(), self.batch).sqrt() for n, slot in self.slots.items()}
+        return {n: slot.squared(widest(outputs[n]), self.batch).sqrt() for n, slot in self.slots.items()}
 
-    def precision(self) -> dict[str, Precision]:
-        """The rounding floor and the error at both precisions, or by nudging when there is only one."""
+    def precision(self) -> list[dict[str, Precision]]:
+        """For every part the rounding floor and the error at both precisions, or by nudging when there is only one."""
         if self.high is not None:
             try:
                 return self._two_precisions(self.high)
@@ -133,7 +134,7 @@ class Probe:
                 self.notes.append(f"precision could not be raised: {error.message}")
         return self._nudged()
 
-    def _two_precisions(self, high: Runner) -> dict[str, Precision]:
+    def _two_precisions(self, high: Runner) -> list[dict[str, Precision]]:
         rounded = self.moved.with_tensors({n: self.low.prepared(x) for n, x in self.moved.tensors.items()})
         high_still, high_moved, high_rounded = self._all_at(high, self.still, self.moved, rounded)
         low = self.errors(self.low_moved, self.low_still)
@@ -144,15 +145,23 @@ class Probe:
             self.gaps(high_rounded, high_moved),
         )
         eps, finer = (torch.finfo(r.dtype or torch.float32).eps for r in (self.low, high))
-        found = {n: _precision(low[n], top[n], floor[n], eps, finer, "float64 run") for n in low}
+        found = self._by_part(lambda n, r: _precision(low[n][r], top[n][r], floor[n][r], eps, finer, "float64 run"))
         least = {n: eps * _rms(size) for n, size in self._sizes(self.low_moved).items()}
-        suspects = [n for n, p in found.items() if not p.exact and p.low <= 100 * max(p.floor, least[n])]
+        suspects = any(not p.exact and p.low <= 100 * max(p.floor, least[n]) for part in found for n, p in part.items())
         if suspects and not self._raised(high, high_still):
-            raise ModelError("the model computes in a lower precision inside")
+            raise ModelError("the model computes in a lower precision inside", hint="cast what it pins to float32")
         if suspects and high.module is not None:
             change = self._change(high.shaken(eps), high_moved, high_still)
-            found |= {n: replace(found[n], constants=change[n] > 0.3 * found[n].high) for n in suspects}
+            found = self._by_part(
+                lambda n, r: _precision(
+                    low[n][r], top[n][r], floor[n][r], eps, finer, "float64 run", _rms(change[n][r])
+                )
+            )
         return found
+
+    def _by_part(self, make: Callable[[str, Tensor], Precision]) -> list[dict[str, Precision]]:
+        """`make(output, pairs)` for every part and output."""
+        return [{name: make(name, rows) for name in self.slots} for rows in torch.split(self.index, self.counts)]
 
     def _all_at(self, runner: Runner, still: Batch, *others: Batch) -> list[Outputs]:
         """Several batches in one call where they are dense; the first holds each sample once."""
@@ -161,7 +170,10 @@ class Probe:
         counts = [still.count, *(batch.count for batch in others)]
         merged = {n: torch.cat([x, *(o.tensors[n].to(x.dtype) for o in others)]) for n, x in self._wide(still).items()}
         outputs = runner(Batch(merged, sum(counts)))
-        parts = [dict(zip(outputs, rows, strict=True)) for rows in zip(*(y.split(counts) for y in outputs.values()), strict=True)]
+        parts = [
+            dict(zip(outputs, rows, strict=True))
+            for rows in zip(*(torch.split(y, counts) for y in outputs.values()), strict=True)
+        ]
         base = self.evaluator.outputs(parts[0], self.unique)
         return [{n: base_of(slot, base, self.inverse) for n, slot in self.slots.items()}, *parts[1:]]
 
@@ -169,22 +181,22 @@ class Probe:
         return {n: x.double() if x.is_floating_point() else x for n, x in batch.tensors.items()}
 
     def _raised(self, high: Runner, still: Outputs) -> bool:
-        """Whether a change of 2^-40 passes through: a program that computes in float32 inside swallows or inflates it."""
+        """Whether a change of 2^-40 passes through: float32 inside the model would swallow or inflate it."""
         fine, coarse = (self.gaps(self.at_rest(high, nudged(self.still, 2.0**-k)), still) for k in (40, 24))
         fine_rms, coarse_rms = (math.hypot(*(_rms(gap) for gap in gaps.values())) for gaps in (fine, coarse))
         return coarse_rms == 0 or 0 < fine_rms < 2.0**-13 * coarse_rms
 
-    def _change(self, shaken: Runner, moved: Outputs, still: Outputs) -> dict[str, float]:
+    def _change(self, shaken: Runner, moved: Outputs, still: Outputs) -> dict[str, Tensor]:
         """How far δ moves when every stored number moves by one unit in the last place of the lower precision."""
         again, rest = shaken(self.moved), self.at_rest(shaken)
         change = {}
         for name, slot in self.slots.items():
             before = defect(slot, self.elements, self.index, moved[name], still[name], self.batch)
             after = defect(slot, self.elements, self.index, again[name], rest[name], self.batch)
-            change[name] = _rms(slot.squared(after - before, self.batch).sqrt())
+            change[name] = slot.squared(after - before, self.batch).sqrt()
         return change
 
-    def _nudged(self) -> dict[str, Precision]:
+    def _nudged(self) -> list[dict[str, Precision]]:
         low = self.errors(self.low_moved, self.low_still)
         eps = torch.finfo(self.low.dtype or torch.float32).eps
         floor = {name: eps * size for name, size in self._sizes(self.low_moved).items()}
@@ -192,7 +204,9 @@ class Probe:
             moved = self.gaps(self.low(nudged(self.moved, sign * eps)), self.low_moved)
             still = self.gaps(self.at_rest(self.low, nudged(self.still, sign * eps)), self.low_still)
             floor = _sum(floor, moved, still)
-        return {n: _precision(low[n], None, floor[n], eps, eps, "inputs nudged by one ulp") for n in low}
+        return self._by_part(
+            lambda n, r: _precision(low[n][r], None, floor[n][r], eps, eps, "inputs nudged by one ulp")
+        )
 
 
 def company(evaluator: Evaluator, bound: BoundClaim, slots: Mapping[str, Slot]) -> dict[str, tuple[float, float]]:
@@ -227,6 +241,11 @@ def nudged(batch: Batch, size: float) -> Batch:
     return batch.with_tensors(tensors)
 
 
+def widest(x: Tensor) -> Tensor:
+    """x in double precision, real or complex."""
+    return x.to(torch.complex128 if x.is_complex() else torch.float64)
+
+
 def _sum(*parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}
 
@@ -236,15 +255,17 @@ def _rms(x: Tensor) -> float:
 
 
 def _precision(
-    low: Tensor, high: Tensor | None, floor: Tensor, unit: float, high_unit: float, how: str
+    low: Tensor, high: Tensor | None, floor: Tensor, unit: float, finer: float, how: str, change: float = 0.0
 ) -> Precision:
-    least = (0.3 * floor.square().mean().sqrt()).clamp(min=torch.finfo(torch.float64).tiny)
-    ratio = float((low / floor.clamp(min=float(least))).max())
+    tiny = torch.finfo(torch.float64).tiny
+    floor_of_pair = floor.clamp(min=max(0.3 * _rms(floor), tiny))
+    ratio = float((low / floor_of_pair).max())
     if high is None:
         return Precision(_rms(low), math.nan, _rms(floor), 0.0, ratio, 1.0, unit, how)
-    epsilon = high_unit / unit
-    left = (floor.clamp(min=float(least)) * epsilon**0.8).clamp(min=torch.finfo(torch.float64).tiny)
-    return Precision(_rms(low), _rms(high), _rms(floor), float((high / left).max()), ratio, epsilon, unit, how)
+    epsilon = finer / unit
+    left = (floor_of_pair * epsilon**0.8).clamp(min=tiny)
+    worst = float((high / left).max())
+    return Precision(_rms(low), _rms(high), _rms(floor), worst, ratio, epsilon, unit, how, change > 0.3 * _rms(high))
 
 
 def probe_pairs(squared: Tensor, pairs: int, worst: int = 2) -> list[tuple[int, int]]:

@@ -72,9 +72,7 @@ def _lattice(bound: BoundClaim, group: Group) -> Tensor | None:
     return None
 
 
-def _parts(
-    bound: BoundClaim, outputs: Mapping[str, Bound], g: Tensor, exhaustive: bool, law: str
-) -> list[Stratum]:
+def _parts(bound: BoundClaim, outputs: Mapping[str, Bound], g: Tensor, exhaustive: bool, law: str) -> list[Stratum]:
     if not len(g):
         raise ClaimError(
             f"'{bound.claim}': the group has no element but the identity",

@@ -14,7 +14,7 @@ Shape = tuple[int, ...]
 
 
 def propose(evaluator: Evaluator) -> list[str]:
-    """Claims worth asking of these inputs: images, volumes, point clouds, sets, sequences, graphs; else plain vectors."""
+    """Claims worth asking of these inputs: images, point clouds, sets, sequences, graphs."""
     samples = evaluator.samples
     probe = Batch({n: x[:2] for n, x in samples.tensors.items()}, 2)
     outputs = {n: tuple(y.shape[1:]) for n, y in evaluator.runner(probe).items()}
@@ -64,12 +64,12 @@ def _points(inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], kinds: Ma
     count, dimension = lead
     vectors = {n: "vector" if s and s[-1] == dimension else "scalar" for n, s in outputs.items()}
     rows = {n: "nodes" if s and s[0] == count else "invariant" for n, s in outputs.items()}
-    still = {n: "invariant" for n in outputs}
+    still = dict.fromkeys(outputs, "invariant")
     points = {n: "points" if kinds[n] == "points" else "scalar" for n in inputs}
     nodes = {n: "nodes" if s and s[0] == count else "scalar" for n, s in inputs.items()}
     sentences = [_sentence(f"O({dimension})", points, vectors)]
     if vectors != still and any(a == "vector" for a in vectors.values()):
-        sentences.append(_sentence(f"O({dimension})", points, {n: "scalar" for n in outputs}))
+        sentences.append(_sentence(f"O({dimension})", points, dict.fromkeys(outputs, "scalar")))
     return [*sentences, _sentence(f"T({dimension})", points, still), _sentence("S", nodes, rows)]
 
 
@@ -98,12 +98,10 @@ def _rows(inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], kinds: Mapp
     vectors = {n: "vector" if same[n] else "invariant" for n in outputs}
     signs = [
         _sentence("Sign(1)", {n: "vector" if kinds[n] == "rows" else "scalar" for n in inputs}, a)
-        for a in (vectors, {n: "vector" for n in outputs})
+        for a in (vectors, dict.fromkeys(outputs, "vector"))
     ]
     rows = {n: "nodes" if s and s[0] == lead[0] else "invariant" for n, s in outputs.items()}
     nodes = {n: "nodes" if kinds[n] == "rows" else "scalar" for n in inputs}
     shift = {n: a.replace("nodes", "sequence") for n, a in nodes.items()}
     shifted = {n: a.replace("nodes", "sequence") for n, a in rows.items()}
     return list(dict.fromkeys([_sentence("S", nodes, rows), _sentence("Shift(1)", shift, shifted), *signs]))
-
-

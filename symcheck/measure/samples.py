@@ -183,10 +183,11 @@ def _owner(batch: Batch) -> Tensor:
 
 def _targets(permutations: Tensor, batch: Batch) -> Tensor:
     """Where each packed row goes: the permutation of the largest sample, restricted to each sample by rank."""
-    owner, sizes = _owner(batch), batch.sizes
+    owner = _owner(batch)
+    sizes = torch.bincount(owner, minlength=batch.count)
     width = permutations.shape[1]
-    absent = torch.arange(width, device=owner.device)[None, :] >= sizes[:, None]  # type: ignore[index]
+    absent = torch.arange(width, device=owner.device)[None, :] >= sizes[:, None]
     ranks = permutations.masked_fill(absent, width + 1).argsort(dim=1).argsort(dim=1)
-    firsts = sizes.cumsum(0) - sizes  # type: ignore[union-attr]
+    firsts = sizes.cumsum(0) - sizes
     within = torch.arange(len(owner), device=owner.device) - firsts[owner]
     return firsts[owner] + ranks[owner, within]

@@ -36,9 +36,7 @@ class Searched:
     forwards: int
 
 
-def search_worst(
-    evaluator: Evaluator, bound: BoundClaim, slot: Slot, stratum: Stratum, cell: Cell
-) -> Searched:
+def search_worst(evaluator: Evaluator, bound: BoundClaim, slot: Slot, stratum: Stratum, cell: Cell) -> Searched:
     """Maximise ||δ(g, x)|| over the part of the group, for the samples with the largest errors so far."""
     squared = torch.from_numpy(cell.squared).nan_to_num(nan=math.inf)
     columns = squared.amax(0).topk(min(INPUTS, squared.shape[1])).indices.tolist()

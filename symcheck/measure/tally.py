@@ -12,7 +12,7 @@ V = ½ E||δ||², equal to the above when the law of x is invariant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -64,72 +64,82 @@ class Cell:
     finite: bool
 
 
-def finish(tally: Tally, slot: Slot, base: Samples, group: Group, exhaustive: bool, subgroup: bool) -> Cell:
-    """Turn a tally into host numbers: all reductions on the device, then one transfer."""
+@dataclass(frozen=True)
+class Rest:
+    """What f(x) itself contributes, once for all parts of a claim: flat rows, ||f(x)||² and P₀ of their mean."""
+
+    flat: Tensor  # (rows, components) float64
+    owner: Tensor | None
+    count: int
+    size: Tensor
+    centre: Tensor
+    finite: Tensor
+
+    def per_sample(self, rows: Tensor) -> Tensor:
+        """Sum a number per row into a number per sample."""
+        if self.owner is None:
+            return rows
+        return torch.zeros(self.count, dtype=rows.dtype, device=rows.device).index_add_(0, self.owner, rows)
+
+
+def at_rest(slot: Slot, base: Samples, group: Group) -> Rest:
+    """Reduce f(x) of all samples."""
     outputs = base.tensors[slot.name]
-    count = tally.squared.shape[1]
-    split = tally.split and subgroup and tally.total is not None
-    flat, owner = _flat(slot, outputs, base)
-    finite = torch.isfinite(flat).all() & torch.isfinite(tally.squared).all()
-    size = _per_sample(flat.square().sum(1), owner, count)
-    elements = tally.squared.shape[0] + (1 if exhaustive else 0)
-    mean_delta = tally.total / elements if split and tally.total is not None else torch.zeros_like(flat)
-    centred = flat + mean_delta
-    centre = _centre(slot, group, centred.mean(0).view(outputs.shape[1:]))
-    between = _per_sample((centred - centre.reshape(1, -1)).square().sum(1), owner, count)
-    if slot.bound.trivial and owner is None:
-        between = between * (count / max(count - 1, 1))
-    moved = mean_delta.square().sum(1)
-    if split and exhaustive:
-        cells = (tally.squared.sum(0) / elements - moved)[None]
-    elif split and len(tally.halves):
-        cells = tally.halves
-        between = (between - cells.mean(0) / elements).clamp(min=0)
+    if slot.curved:  # distances stand for norms: half the squared distance to the next sample averages to the variance
+        flat = slot.gap(outputs, outputs.roll(1, 0)).reshape(len(outputs), -1).double() / 2**0.5
+        centre = torch.zeros_like(flat[0])
     else:
-        cells = tally.squared / 2
-    entries = torch.full((len(flat),), float(flat.shape[1]), dtype=torch.float64, device=flat.device)
-    components = _per_sample(entries, owner, count)
-    advantage = (moved.mean() - (0.0 if exhaustive else cells.mean() / elements)) if split else flat.new_tensor(0.0)
-    pieces = (tally.squared, cells, between, size, components, advantage, finite.double())
+        rows = slot.gap(outputs, torch.zeros_like(outputs))
+        flat = rows.reshape(len(rows), -1).double()
+        centre = _centre(slot, group, rows.double().mean(0)).reshape(-1)
+    owner = base.tensors[base.owner_name] if slot.kind == "row" and base.owner_name else None
+    rest = Rest(flat, owner, base.count, flat, centre, torch.isfinite(flat).all())
+    return replace(rest, size=rest.per_sample(flat.square().sum(1)))
+
+
+def finish(tally: Tally, slot: Slot, rest: Rest, exhaustive: bool, subgroup: bool) -> Cell:
+    """Turn a tally into host numbers: all reductions on the device, then one transfer."""
+    elements = tally.squared.shape[0] + (1 if exhaustive else 0)
+    total = tally.total if tally.split and subgroup else None
+    mean_delta = torch.zeros_like(rest.flat) if total is None else total / elements
+    between = rest.per_sample((rest.flat + mean_delta - rest.centre).square().sum(1))
+    if slot.bound.trivial and rest.owner is None and not slot.curved:
+        between = between * (rest.count / max(rest.count - 1, 1))
+    moved = mean_delta.square().sum(1)
+    cells, bias = tally.squared / 2, torch.zeros_like(moved[:1])
+    if total is not None and exhaustive:
+        cells = (tally.squared.sum(0) / elements - moved)[None]
+    elif total is not None and len(tally.halves):
+        cells = tally.halves
+        bias = cells.mean(0) / elements  # the mean over so many elements keeps this much of the variance
+        between = (between - bias).clamp(min=0)
+    finite = rest.finite & torch.isfinite(tally.squared).all()
+    components = rest.per_sample(torch.full_like(rest.flat[:, 0], float(rest.flat.shape[1])))
+    advantage = (moved - bias).mean()
+    pieces = (tally.squared, cells, between, rest.size, components, advantage, finite.double())
     host = torch.cat([p.reshape(-1) for p in pieces]).cpu().numpy()
     parts = np.split(host, np.cumsum([p.numel() for p in pieces])[:-1])
     return Cell(
-        parts[0].reshape(tally.squared.shape),
-        parts[1].reshape(cells.shape),
-        *parts[2:5],
-        advantage=max(float(parts[5][0]), 0.0) if split else None,
+        squared=parts[0].reshape(tally.squared.shape),
+        variance=parts[1].reshape(cells.shape),
+        between=parts[2],
+        size=parts[3],
+        components=parts[4],
+        advantage=None if total is None else max(float(parts[5][0]), 0.0),
         finite=bool(parts[6][0]),
     )
-
-
-def _flat(slot: Slot, outputs: Tensor, base: Samples) -> tuple[Tensor, Tensor | None]:
-    rows = slot.gap(outputs, torch.zeros_like(outputs)) if _linear(slot) else outputs
-    flat = rows.reshape(len(rows), -1).double()
-    owner = base.tensors[base.owner_name] if slot.kind == "row" and base.owner_name else None
-    return flat, owner
-
-
-def _linear(slot: Slot) -> bool:
-    return slot.mask is not None or slot.bound.trivial
-
-
-def _per_sample(rows: Tensor, owner: Tensor | None, count: int) -> Tensor:
-    if owner is None:
-        return rows
-    return torch.zeros(count, dtype=rows.dtype, device=rows.device).index_add_(0, owner, rows)
 
 
 def _centre(slot: Slot, group: Group, mean: Tensor) -> Tensor:
     """P₀·mean: what the group leaves alone, by repeated averaging over random elements (it contracts the rest)."""
     bound = slot.bound
-    if bound.trivial:
+    affine = any(part.action.affine and "translation" in part.group.faces for part in bound.parts)
+    if bound.trivial or affine:
         return mean
-    if any(part.action.affine and "translation" in part.group.faces for part in bound.parts):
-        return mean
-    if not bound.isometric or slot.kind == "row" or not _contracts(group):
+    if not slot.pulled or slot.kind == "row" or not _contracts(group):
         return torch.zeros_like(mean)
-    rng, rounds, width = Draws(0, "centre"), 6, 12
-    g = group.sample(rounds * width, rng)
+    rounds, width = 6, 12
+    g = group.sample(rounds * width, Draws(0, "centre"))
     reps = move(bound.represent(g), mean.device, torch.float64)
     for i in range(rounds):
         rows = torch.arange(i * width, (i + 1) * width, device=mean.device)

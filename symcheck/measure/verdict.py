@@ -113,7 +113,8 @@ def _exact(e: Evidence) -> Decision | None:
         )
     if math.isnan(p.high):
         return Decision(
-            Verdict.EXACT, "to working precision: the precision of this subject could not be raised, so leaks below the floor hide"
+            Verdict.EXACT,
+            "to working precision: the precision of this subject could not be raised, so leaks below the floor hide",
         )
     return Decision(Verdict.EXACT)
 
@@ -122,7 +123,9 @@ def _judged(e: Evidence) -> Decision:
     error = e.error
     if not (math.isfinite(error.low) and math.isfinite(error.high)):
         return Decision(
-            Verdict.INCONCLUSIVE, "too few samples or elements for an interval", "measure at least 2 samples and 2 elements"
+            Verdict.INCONCLUSIVE,
+            "too few samples or elements for an interval",
+            "measure at least 2 samples and 2 elements",
         )
     if error.high <= e.tolerance:
         return Decision(Verdict.APPROXIMATE, _structural(e))

@@ -53,9 +53,14 @@ def keep_worst(
     samples = evaluator.samples
     batch = samples.take(torch.tensor([column], device=evaluator.runner.device))
     return WorstPair(
-        str(bound.claim), slot.name, stratum.name, element,
-        {name: x.cpu().contiguous() for name, x in batch.tensors.items()}, samples.owner_name or "",
-        {"pulled": slot.pulled, "resampled": stratum.resampled}, error,
+        str(bound.claim),
+        slot.name,
+        stratum.name,
+        element,
+        {name: x.cpu().contiguous() for name, x in batch.tensors.items()},
+        samples.owner_name or "",
+        {"pulled": slot.pulled, "resampled": stratum.resampled},
+        error,
     )
 
 
@@ -66,8 +71,15 @@ def save_worst(path: Path, pairs: Sequence[WorstPair], source: Mapping[str, Any]
         tensors[f"{i}/element"] = pair.element.clone()
         tensors |= {f"{i}/input/{name}": x.clone() for name, x in pair.inputs.items()}
         entries.append(
-            {"claim": pair.claim, "output": pair.output, "part": pair.part, "owner": pair.owner,
-             "inputs": list(pair.inputs), "form": dict(pair.form), "error": repr(pair.error)}
+            {
+                "claim": pair.claim,
+                "output": pair.output,
+                "part": pair.part,
+                "owner": pair.owner,
+                "inputs": list(pair.inputs),
+                "form": dict(pair.form),
+                "error": repr(pair.error),
+            }
         )
     metadata = {"format": FORMAT, "pairs": json.dumps(entries), "source": json.dumps(source)}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -89,12 +101,19 @@ def load_worst(path: Path) -> tuple[list[WorstPair], dict[str, Any]]:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise LoadError(
-                    "this file holds no worst pairs", where=str(path), hint="write one with symcheck audit -o report.json"
+                    "this file holds no worst pairs",
+                    where=str(path),
+                    hint="write one with symcheck audit -o report.json",
                 )
             pairs = [
                 WorstPair(
-                    e["claim"], e["output"], e["part"], file.get_tensor(f"{i}/element"),
-                    {n: file.get_tensor(f"{i}/input/{n}") for n in e["inputs"]}, e["owner"], e["form"],
+                    e["claim"],
+                    e["output"],
+                    e["part"],
+                    file.get_tensor(f"{i}/element"),
+                    {n: file.get_tensor(f"{i}/input/{n}") for n in e["inputs"]},
+                    e["owner"],
+                    e["form"],
                     float(e["error"]),
                 )
                 for i, e in enumerate(json.loads(metadata["pairs"]))

@@ -185,7 +185,9 @@ class Report:
             )
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise LoadError(
-                f"the report cannot be read: {error}", where=where, hint="write it again with symcheck audit -o FILE.json"
+                f"the report cannot be read: {error}",
+                where=where,
+                hint="write it again with symcheck audit -o FILE.json",
             ) from error
 
 

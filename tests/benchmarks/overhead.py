@@ -64,7 +64,10 @@ def transformer() -> tuple[nn.Module, str, dict[str, Tensor]]:
 
 
 CASES: dict[str, Callable[[], tuple[nn.Module, str, dict[str, Tensor]]]] = {
-    "small MLP": small_mlp, "CNN": cnn, "potential": potential, "20M transformer": transformer,
+    "small MLP": small_mlp,
+    "CNN": cnn,
+    "potential": potential,
+    "20M transformer": transformer,
 }
 
 
@@ -144,8 +147,10 @@ def against_e3nn(repeats: int) -> None:
         symcheck.audit(net, claim, x, samples=16, elements=trials)
         ours = time.perf_counter() - start
         ratios.append(theirs / ours)
-    print(f"e3nn equivariance_error / audit, batch 16 × {trials} trials × 2 parities: {statistics.median(ratios):.1f} × "
-          f"[{min(ratios):.1f}, {max(ratios):.1f}]")
+    print(
+        f"e3nn equivariance_error / audit, batch 16 × {trials} trials × 2 parities: {statistics.median(ratios):.1f} × "
+        f"[{min(ratios):.1f}, {max(ratios):.1f}]"
+    )
 
 
 def main() -> None:

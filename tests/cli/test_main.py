@@ -118,7 +118,8 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_as_a_module_in_an_ascii_terminal() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "GITHUB_ACTIONS": "1", "NO_COLOR": "1"}
     del environment["_TYPER_FORCE_DISABLE_TERMINAL"]
-    done = subprocess.run([sys.executable, "-m", "symcheck", "--help"], capture_output=True, env=environment, check=True)
+    command = [sys.executable, "-m", "symcheck", "--help"]
+    done = subprocess.run(command, capture_output=True, env=environment, check=True)
     assert b"audit" in done.stdout
     assert b"\x1b" not in done.stdout
 

@@ -39,20 +39,25 @@ class Call:
         return self.call
 
 
-class BuiltinBomb:
+def _text(word: str) -> bytes:
+    return b"X" + struct.pack("<I", len(word.encode())) + word.encode()
+
+
+def named(module: str, name: str, *arguments: str) -> bytes:
+    """A pickle of protocol 4, by hand: the object `module.name`, called with each argument in turn."""
+    calls = b"".join(_text(word) + b"\x85R" for word in arguments)
+    return b"\x80\x04" + _text(module) + _text(name) + b"\x93" + calls + b"."
+
+
+def hand_made(folder: Path, content: bytes) -> Path:
+    """What torch.save writes, with another pickle inside."""
+    return rewritten(saved(folder, {"x": 1}), lambda name, data: content if name == "data.pkl" else data)
+
+
+def builtin_bomb(folder: Path, marker: Path) -> Path:
     """Reaches `eval` through a function that is allowed, by the dotted name `f.__builtins__.get`."""
-
-    def __init__(self, marker: Path) -> None:
-        self.code = f"__import__('pathlib').Path({str(marker)!r}).touch()"
-
-    def pickled(self) -> bytes:
-        """The pickle, by hand: get('eval')(code)."""
-
-        def text(word: str) -> bytes:
-            return b"X" + struct.pack("<I", len(word.encode())) + word.encode()
-
-        get = text("torch._utils") + text("_rebuild_tensor.__builtins__.get") + b"\x93"
-        return b"\x80\x04" + get + text("eval") + b"\x85R" + text(self.code) + b"\x85R."
+    code = f"__import__('pathlib').Path({str(marker)!r}).touch()"
+    return hand_made(folder, named("torch._utils", "_rebuild_tensor.__builtins__.get", "eval", code))
 
 
 def network(folder: Path) -> str:
@@ -191,6 +196,10 @@ def operator_bomb(folder: Path) -> Path:
 
 def library_bomb(folder: Path) -> Path:
     return edited_graph(folder, "torch.ops.aten.tanh.default", "torch.ops.load_library")
+
+
+def registry_call(folder: Path) -> Path:
+    return edited_graph(folder, "torch.ops.aten.tanh.default", "torch.ops.loaded_libraries.add")
 
 
 def native_code(folder: Path) -> Path:

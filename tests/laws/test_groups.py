@@ -242,10 +242,6 @@ def mirrorless(group: Group, a: Tensor, b: Tensor) -> Tensor:
     return (a + b) % torch.tensor([5, 2])
 
 
-def oblique(group: Group, n: int, rng: Draws) -> Tensor:
-    return type(group).sample(group, n, rng) * (1 + 1e-13)
-
-
 FAULTS = {
     "QR without the sign fix": (is_uniform, "SO(3)", {"sample": unsigned}),
     "never the last": (is_uniform, "C5", {"sample": lambda s, n, rng: rng.integers(n, high=4)}),
@@ -262,7 +258,7 @@ FAULTS = {
     "zero for one": (has_identity, "GL+(3)", {"identity": lambda s, n: torch.zeros(n, 3, 3).double()}),
     "batch decides": (rows_stand_alone, "C12", {"sample": lambda s, n, rng: rng.integers(n, high=12).flip(0)}),
     "seed ignored": (rows_stand_alone, "SO(3)", {"sample": lambda s, n, rng: s.identity(n)}),
-    "slightly oblique": (samples_belong, "O(3)", {"sample": oblique}),
+    "slightly oblique": (samples_belong, "O(3)", {"sample": lambda s, n, r: make("O(3)").sample(n, r) * (1 + 1e-13)}),
     "mirrors never drawn": (halves_are_even, "E(3)", {"sample": lambda s, n, r: make("SE(3)").sample(n, r)}),
     "noise leaves the group": (neighbours_are_near, "SO(3)", {"nearby": lambda s, g, k, r: g + k * r.normal(*g.shape)}),
     "far away": (neighbours_are_near, "SE(2)", {"nearby": lambda s, g, k, r: s.sample(len(g), r)}),

@@ -139,6 +139,11 @@ def test_a_weight_that_does_not_fit_is_named(
     assert word in error(path, model=f"{factories}:net").message
 
 
+def test_one_key_too_many_is_not_forgiven(tmp_path: Path, factories: str) -> None:
+    failed = error(saved(tmp_path, {**state(), "epoch": 3}), model=f"{factories}:net")
+    assert failed.message.endswith(": 1 unexpected: epoch")
+
+
 def test_a_failed_load_says_what_to_change(tmp_path: Path, factories: str) -> None:
     failed = error(saved(tmp_path, state(6)), model=f"{factories}:net")
     assert failed.message.startswith("6 of 7 weights")
@@ -252,7 +257,7 @@ def test_sniffing_ignores_the_suffix(tmp_path: Path) -> None:
     assert sniff(path) is Kind.LEGACY
     save_file(state(), path)
     assert sniff(path) is Kind.SAFETENSORS
-    path.write_text('{"a": 1, {"b": 2}}')
+    path.write_text('12345678{"b": 2}')
     assert sniff(path) is Kind.UNKNOWN
     path.write_bytes(b"")
     assert sniff(path) is Kind.EMPTY

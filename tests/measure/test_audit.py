@@ -112,10 +112,12 @@ def test_memory_does_not_grow_with_the_elements(monkeypatch):
             sizes.append(len(pos))
             return super().forward(pos)
 
-    for elements in (8, 256):
+    largest = []
+    for elements in (32, 512):
         sizes.clear()
         symcheck.audit(Watching(), "SO(3): points -> vector", points(), elements=elements)
-        assert max(sizes) <= 64
+        largest.append(max(sizes))
+    assert largest[0] <= 3 * 64 and largest[1] <= 3 * 64  # a probe runs x, g·x and its rounding in one call
 
 
 def test_forces_by_autograd_inside_the_model_and_by_derive():
@@ -164,7 +166,9 @@ class PackedNet(nn.Module):
         force = (weight[..., None] * gaps).sum(1) + self.leak * torch.tanh(pos + 0.2)
         count = int(batch.max()) + 1
         rank = torch.arange(len(pos), device=pos.device) - torch.searchsorted(batch, batch)
-        energy = torch.zeros(count, dtype=pos.dtype).index_add(0, batch, weight.sum(1) + self.by_order * rank * pos[:, 0])
+        energy = torch.zeros(count, dtype=pos.dtype).index_add(
+            0, batch, weight.sum(1) + self.by_order * rank * pos[:, 0]
+        )
         return {"energy": energy, "forces": force}
 
 
@@ -186,10 +190,13 @@ def test_packed_and_dense_samples_give_the_same_numbers():
         assert a.error.absolute.mean == pytest.approx(b.error.absolute.mean, rel=0.1, abs=1e-6)
 
 
-@pytest.mark.parametrize("model, verdicts", [
-    (PackedNet(), {"energy": "exact", "forces": "exact"}),
-    (PackedNet(by_order=0.1), {"energy": "broken", "forces": "exact"}),
-])
+@pytest.mark.parametrize(
+    "model, verdicts",
+    [
+        (PackedNet(), {"energy": "exact", "forces": "exact"}),
+        (PackedNet(by_order=0.1), {"energy": "broken", "forces": "exact"}),
+    ],
+)
 def test_permutations_of_ragged_packed_graphs(model, verdicts):
     sizes = [3, 6, 4, 5, 2, 6, 3, 5]
     rows, owner = pack(points(8, 6), sizes)
@@ -235,9 +242,14 @@ def test_a_claim_that_moves_nothing_is_refused():
         symcheck.audit(Gated(), "S: scalar -> scalar", points())
 
 
-@pytest.mark.parametrize("inputs, word", [
-    (torch.zeros(0, 5, 3), "empty"), (torch.full((4, 5, 3), math.nan), "NaN"), (torch.zeros(1, 5, 3), "too few"),
-])
+@pytest.mark.parametrize(
+    "inputs, word",
+    [
+        (torch.zeros(0, 5, 3), "empty"),
+        (torch.full((4, 5, 3), math.nan), "NaN"),
+        (torch.zeros(1, 5, 3), "too few"),
+    ],
+)
 def test_bad_inputs_are_refused(inputs, word):
     with pytest.raises(symcheck.SymcheckError, match=word):
         symcheck.audit(Gated(), "SO(3): points -> vector", inputs)
@@ -279,3 +291,40 @@ def test_a_model_that_computes_in_float32_inside_is_said_to():
     found = one(Hidden(), "SO(3): points -> vector", points())
     assert found.verdict == "exact"
     assert "precision could not be raised" in found.note
+
+
+def test_rotation_outputs_are_compared_by_angle():
+    from symcheck.actions.rotation import orthonormal
+
+    class Frame(nn.Module):
+        def __init__(self, leak: float) -> None:
+            super().__init__()
+            self.leak = leak
+
+        def forward(self, pos: Tensor) -> Tensor:
+            frame = orthonormal(torch.cat([pos[:, 0] - pos[:, 1], pos[:, 2] - pos[:, 1]], -1))
+            tilt = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 0]], dtype=pos.dtype)
+            return torch.linalg.matrix_exp(self.leak * torch.tanh(pos[:, 0, :1, None]) * tilt) @ frame
+
+    assert one(Frame(0.0), "SO(3): points -> rotation", points()).verdict == "exact"
+    found = one(Frame(0.1), "SO(3): points -> rotation", points())
+    assert found.verdict == "broken"
+    assert 0.0 < found.error.absolute.mean < 0.2  # radians
+
+
+def test_complex_outputs_are_measured_whole():
+    def wave(pos: Tensor) -> Tensor:
+        return torch.complex(pos.square().sum((1, 2)), pos[..., 0].sum(1))
+
+    assert one(wave, "SO(3): points -> scalar", points()).verdict == "broken"
+    assert (
+        one(lambda p: wave(p * 0 + p.norm(dim=-1, keepdim=True)), "SO(3): points -> scalar", points()).verdict
+        == "exact"
+    )
+
+
+def test_a_constant_vector_is_broken_and_a_mean_direction_does_not_count_as_spread():
+    def lean(pos: Tensor) -> Tensor:
+        return pos.mean(1) * 1e-3 + torch.tensor([1.0, 2.0, 3.0])
+
+    assert one(lean, "SO(3): points -> vector", points(), elements=400).share.value > 0.98

@@ -12,7 +12,9 @@ from symcheck.measure.statistics import crossed_interval, samples_to_decide
 TRIALS = 2000
 
 
-def draw(rng: np.random.Generator, rows: int, columns: int, effects: tuple[float, float, float], skew: bool) -> np.ndarray:
+def draw(
+    rng: np.random.Generator, rows: int, columns: int, effects: tuple[float, float, float], skew: bool
+) -> np.ndarray:
     def noise(*shape: int) -> np.ndarray:
         return rng.gamma(4, 1, shape) / 2 - 2 if skew else rng.standard_normal(shape)
 

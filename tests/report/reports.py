@@ -54,7 +54,7 @@ def full() -> Report:
         finding(Verdict.EXACT),
         finding(Verdict.BROKEN, 0.0523, output="forces", part="improper", advice="look for a cross product"),
         finding(Verdict.APPROXIMATE, 3.1e-5, claim="T(3): pos=points -> energy=scalar", part=""),
-        finding(Verdict.INCONCLUSIVE, 1.1e-3, claim="S: pos=nodes -> energy=scalar", part="", note="near the tolerance"),
+        finding(Verdict.INCONCLUSIVE, 1.1e-3, claim="S: pos=nodes -> energy=scalar", part="", note="near"),
         finding(Verdict.TRIVIAL, 0.0, claim="S: pos=nodes -> energy=scalar", part="", error=None, worst=None),
         nan(),
         notes=("not measured: C4: image -> invariant (no image)",),
@@ -62,6 +62,6 @@ def full() -> Report:
 
 
 def nan() -> Finding:
-    return finding(
-        Verdict.INVALID, math.nan, claim="SE(3): pos=points -> energy=scalar", error=None, share=None, note="NaN in the output"
-    )
+    """A finding whose output was not finite."""
+    claim = "SE(3): pos=points -> energy=scalar"
+    return finding(Verdict.INVALID, math.nan, claim=claim, error=None, share=None, note="NaN in the output")
