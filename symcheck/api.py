@@ -60,7 +60,7 @@ def audit(
     subject = replace(subject, derive=dict(derive)) if derive else subject
     tensors = first_samples(named_inputs(inputs), samples, claims)
     options = _options(elements, seed, tolerance, worst)
-    runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, tensors), [])
+    runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, tensors), [], cast=dtype != "as-is")
     runner.limit = batch_size or runner.limit
     with measuring(runner):
         session, texts, proposed = _session(runner, tensors, claims, options, batch_size, progress)
@@ -143,7 +143,8 @@ def _measure(session: Audit, texts: Sequence[str], proposed: bool) -> tuple[list
 
 def audit_runner(subject: Subject, pair: WorstPair, device: str | None, dtype: str) -> Runner:
     """A runner for the replay of a stored pair."""
-    runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, pair.inputs), _output_names([pair.claim]))
+    names, cast = _output_names([pair.claim]), dtype != "as-is"
+    runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, pair.inputs), names, cast=cast)
     if runner.module is not None:
         runner.module.eval()
     return runner

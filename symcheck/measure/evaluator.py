@@ -18,6 +18,7 @@ from symcheck.measure.samples import Batch, Samples, move_batch, observe_batch
 from symcheck.measure.tally import Cell, Rest, Tally, finish
 
 Progress = Callable[[int], None]
+Outputs = dict[str, Tensor]
 _SMALLEST, _LARGEST, _BYTES = 32, 8192, 2**28
 _QUICK, _SLOW = 0.005, 1.0  # seconds of one chunk
 
@@ -59,7 +60,7 @@ class Evaluator:
     chunks: Chunks
     progress: Progress = lambda pairs: None
     bases: dict[str, Samples] = field(default_factory=dict)
-    reruns: dict[str, list[tuple[Tensor, dict[str, Tensor]]]] = field(default_factory=dict)
+    reruns: dict[str, tuple[Tensor, Outputs, Outputs]] = field(default_factory=dict)
 
     def run(self, batch: Batch) -> dict[str, Tensor]:
         """Run one batch, timing it while the chunk size is still being found."""
@@ -90,13 +91,14 @@ class Evaluator:
             self.bases[key] = self.outputs({n: torch.cat([p[n] for p in pieces]) for n in pieces[0]}, everything)
         return self.bases[key]
 
-    def again(self, bound: BoundClaim, some: int = 8, alone: int = 1) -> list[tuple[Tensor, dict[str, Tensor]]]:
-        """The same few samples twice in one batch, then one by one: (rows, outputs) of each run, made once."""
+    def again(self, bound: BoundClaim, some: int = 4) -> tuple[Tensor, Outputs, Outputs]:
+        """A few samples twice, in other company than in the base run: (rows, outputs, outputs), made once."""
         key = _view(bound)
         if key not in self.reruns:
-            rows = torch.arange(self.samples.count, device=self.runner.device)
-            runs = [rows[:some], rows[:some], *(rows[i : i + 1] for i in range(min(alone, self.samples.count)))]
-            self.reruns[key] = [(r, self.runner(observe_batch(bound, self.samples.take(r)))) for r in runs]
+            few = max(1, min(some, self.samples.count // 2))
+            rows = torch.arange(1, 1 + few, device=self.runner.device)
+            batch = observe_batch(bound, self.samples.take(rows))
+            self.reruns[key] = (rows, self.runner(batch), self.runner(batch))
         return self.reruns[key]
 
     def outputs(self, outputs: Mapping[str, Tensor], rows: Tensor) -> Samples:

@@ -210,19 +210,19 @@ class Probe:
 
 
 def company(evaluator: Evaluator, bound: BoundClaim, slots: Mapping[str, Slot]) -> dict[str, tuple[float, float]]:
-    """Per output the largest ||f(x) − f(x)'|| between two equal runs, and between x alone and among batch-mates."""
+    """Per output the largest ||f(x) − f(x)'|| between two equal runs, and between two companies of batch-mates."""
     try:
-        (rows, first), (_, second), *alone = evaluator.again(bound)
+        rows, first, second = evaluator.again(bound)
     except ModelError:  # batch normalisation in training mode refuses a batch of one
         return dict.fromkeys(slots, (0.0, math.inf))
     base = evaluator.base(bound)
-    found = {}
-    for name, slot in slots.items():
-        repeat = _largest(evaluator, slot, rows, first[name], second[name])
-        others = [(rows, first), *alone]
-        mates = max(_largest(evaluator, slot, r, y[name], base_of(slot, base, r)) for r, y in others)
-        found[name] = (repeat, mates)
-    return found
+    return {
+        name: (
+            _largest(evaluator, slot, rows, first[name], second[name]),
+            _largest(evaluator, slot, rows, first[name], base_of(slot, base, rows)),
+        )
+        for name, slot in slots.items()
+    }
 
 
 def _largest(evaluator: Evaluator, slot: Slot, rows: Tensor, y: Tensor, z: Tensor) -> float:

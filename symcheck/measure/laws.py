@@ -39,7 +39,7 @@ class Law:
         return all(not (v > TOLERANCE) and v == v for v in (self.composition, self.identity, self.round_trip))
 
 
-def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 4) -> Law:
+def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 3) -> Law:
     """Measure the laws of one slot's action on up to `rows` samples x, (n, *S), with elements drawn from g.
 
     The violation is relative to the size of what is compared, so that boosts and scalings are judged fairly.

@@ -53,7 +53,7 @@ def strata(bound: BoundClaim, outputs: Mapping[str, Bound], count: int, seed: in
 
 def _sampled(group: Group, count: int, seed: int, key: str) -> Tensor:
     """At least `count` elements of each orientation, none of them the identity."""
-    drawn = count * (4 if group.has_improper else 1) + 8
+    drawn = count * (3 if group.has_improper else 1) + 12
     g = group.sample(drawn, Draws(seed, key))
     moved = (g != group.identity(len(g))).reshape(len(g), -1).any(1)
     proper = group.proper(g)

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,10 +24,10 @@ class Runner:
     """Calls one subject at one dtype on one device, on batches of any size; counts the forward passes."""
 
     def __init__(
-        self, subject: Subject, device: torch.device, dtype: torch.dtype | None, output_names: list[str]
+        self, subject: Subject, device: torch.device, dtype: torch.dtype | None, names: list[str], *, cast: bool = True
     ) -> None:
         self.subject, self.device, self.dtype = subject, device, dtype
-        self.names = output_names
+        self.names = names
         self.derive = {name: _parse_derive(name, text) for name, text in subject.derive.items()}
         self.gradients = bool(self.derive)
         self.forwards = 0
@@ -38,7 +37,7 @@ class Runner:
         if self.module is not None:
             self.module = _placed(self.module, device)
             if subject.call is subject.module:
-                self.call = _cast(self.module, dtype)
+                self.call = _cast(self.module, dtype) if cast else self.module
 
     @property
     def output_names(self) -> list[str]:
@@ -47,7 +46,11 @@ class Runner:
 
     def at(self, dtype: torch.dtype) -> Runner:
         """The same subject at another precision."""
-        return Runner(replace(self.subject, castable=True), self.device, dtype, self.names)
+        other = copy.copy(self)
+        other.dtype, other.forwards = dtype, 0
+        if self.module is not None and self.subject.call is self.subject.module:
+            other.call = _cast(self.module, dtype)
+        return other
 
     def shaken(self, size: float) -> Runner:
         """The same subject with every stored float multiplied by 1 ± size (parameters, buffers, plain tensors)."""

@@ -138,7 +138,7 @@ def _centre(slot: Slot, group: Group, mean: Tensor) -> Tensor:
         return mean
     if not slot.pulled or slot.kind == "row" or not _contracts(group):
         return torch.zeros_like(mean)
-    rounds, width = 6, 12
+    rounds, width = 5, 10
     g = group.sample(rounds * width, Draws(0, "centre"))
     reps = move(bound.represent(g), mean.device, torch.float64)
     for i in range(rounds):

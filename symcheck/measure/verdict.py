@@ -64,7 +64,7 @@ def _invalid(e: Evidence) -> Decision | None:
             "replay the worst pair and look for a division by zero, or a root of a negative number",
         )
     floor = max(e.precision.floor, e.spread * 1e-12)
-    # randomness inflates the floor itself, so repetition also has a limit that does not depend on it
+    # randomness and batch-mates inflate the floor itself, so both also have a limit that does not depend on it
     limit = min(1000 * e.precision.unit, 0.03) * max(e.size, e.spread)
     if not (e.repeat <= min(max(30 * floor, 1e-6 * e.spread), limit)):
         return Decision(
@@ -72,7 +72,7 @@ def _invalid(e: Evidence) -> Decision | None:
             f"the same batch twice differs by {_over(e.repeat, e.spread)} of the spread: not deterministic",
             "switch dropout and sampling off, or fix their seed inside the model",
         )
-    if not (e.company <= max(100 * floor, 1e-4 * e.spread)):
+    if not (e.company <= min(max(100 * floor, 1e-4 * e.spread), 3 * limit)):
         return Decision(
             Verdict.INVALID,
             "the output of a sample depends on its batch-mates",

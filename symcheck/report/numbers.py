@@ -141,8 +141,7 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 def _reason(finding: Finding) -> str:
     if finding.verdict is not Verdict.BROKEN or finding.error is None:
         return ""
-    least = ratio(finding.error.spread.low)
-    return f"the error is at least {least} of the output's spread, the tolerance {stated(finding.tolerance)}"
+    return f"the whole interval lies above the tolerance, {stated(finding.tolerance)} of the output's spread"
 
 
 def _tolerance(settings: Mapping[str, Any]) -> str:

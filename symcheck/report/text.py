@@ -30,7 +30,7 @@ _ASCII = str.maketrans(
 )  # fmt: skip
 _WORST_COLUMN = 32  # with less room than this the worst element gets a line of its own
 _GAP, _INDENT = 2, 2
-_NAMED = 3  # findings with the same note are listed by name up to here
+_NAMED = 4  # claims, and outputs of a claim, with the same note are listed by name up to here
 
 
 def render_text(report: Report, console: Console, *, detailed: bool = False) -> None:
@@ -190,19 +190,30 @@ def _widths(width: int, head: Sequence[str], rows: Sequence[Sequence[str]]) -> l
 
 def _next_steps(page: _Page, report: Report) -> None:
     """For every failing or noteworthy finding what to do next; equal advice is said once."""
-    groups: dict[tuple[Verdict, str], list[str]] = {}
+    groups: dict[tuple[Verdict, str], list[Finding]] = {}
     for finding in numbers.worst_first(report.findings):
-        words = numbers.remark(finding)
-        if words:
-            groups.setdefault((finding.verdict, words), []).append(f"{finding.claim} ({numbers.label(finding)})")
-    for (verdict, words), names in groups.items():
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        label = page.text("; ".join(names[:_NAMED]) + more, "bold")
-        page.labelled(_mark(page, verdict, word=False), Text.assemble(label, ": ", page.text(words)), 1)
+        if words := numbers.remark(finding):
+            groups.setdefault((finding.verdict, words), []).append(finding)
+    for (verdict, words), findings in groups.items():
+        where = page.text(_where(findings), "bold")
+        page.labelled(_mark(page, verdict, word=False), Text.assemble(where, ": ", page.text(words)), 1)
     for note in report.notes:
         page.labelled(Text("-"), page.text(note), 1)
     if groups or report.notes:
         page.line()
+
+
+def _where(findings: Iterable[Finding]) -> str:
+    """The findings by claim: `C4: image -> invariant (logits; energy)`, at most a few of each."""
+    claims: dict[str, list[str]] = {}
+    for finding in findings:
+        claims.setdefault(finding.claim, []).append(numbers.label(finding))
+    return _few([f"{claim} ({_few(labels)})" for claim, labels in claims.items()])
+
+
+def _few(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return "; ".join(words[:_NAMED]) + more
 
 
 def _summary(page: _Page, report: Report) -> None:
