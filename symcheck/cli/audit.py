@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from symcheck.cli import options
-from symcheck.cli.console import error_console, output_console
 from symcheck.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,6 +58,7 @@ def audit(
         "tolerance": tolerance, "device": device, "dtype": dtype, "batch_size": batch_size,
     }  # fmt: skip
     _check_output(format_, output)
+    from symcheck.cli.console import error_console, output_console
     from symcheck.cli.run import replay_pairs, run_audit
 
     given = {name: value for name, value in flags.items() if value not in (None, {}, [])}
@@ -86,6 +86,7 @@ def _show(report: Report, format_: str, details: bool) -> None:
 
         typer.echo(render_markdown(report), nl=False)
     else:
+        from symcheck.cli.console import output_console
         from symcheck.report.text import render_text
 
         render_text(report, output_console(), detailed=details)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from typing import Literal, TextIO, final
 
 from rich.console import Console
+
+from symcheck.cli.streams import wants_colour
 
 PIPE_WIDTH = 100  # columns when the stream is no terminal and COLUMNS is not set
 
@@ -20,15 +21,6 @@ def output_console() -> Console:
 def error_console() -> Console:
     """The console of progress, notes and errors, on stderr."""
     return _console(sys.stderr)
-
-
-def wants_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether `stream` gets colour: NO_COLOR beats FORCE_COLOR, that beats being a terminal."""
-    if environ.get("NO_COLOR") or environ.get("_TYPER_FORCE_DISABLE_TERMINAL"):
-        return False
-    if environ.get("FORCE_COLOR", "0") not in ("", "0"):
-        return True
-    return stream.isatty() and environ.get("TERM") != "dumb"
 
 
 @final

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from symcheck.cli.audit import audit
-from symcheck.cli.console import error_console, wants_colour
+from symcheck.cli.streams import wants_colour
 from symcheck.errors import ConfigError, SymcheckError
 from symcheck.version import __version__
 
@@ -40,11 +39,14 @@ app.command()(audit)
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line `args` (by default the process's own) and return the exit code."""
+    given = list(sys.argv[1:] if args is None else args)
+    if given in (["--help"], ["-h"]):
+        app.rich_markup_mode = None  # loading rich costs more than this short page
     _quiet_help()
     _replace_what_cannot_be_encoded()
     try:
         # not standalone: typer would turn an aborted run and a closed pipe into 1, which means "a claim fails"
-        result = app(None if args is None else list(args), prog_name="symcheck", standalone_mode=False)
+        result = app(given, prog_name="symcheck", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except (Exception, KeyboardInterrupt, SystemExit) as error:
@@ -97,6 +99,10 @@ def _cause(error: BaseException) -> BaseException:
 
 def _say(message: str, where: str = "", hint: str = "") -> None:
     """Three lines on stderr: what is wrong, where, what to do."""
+    from rich.text import Text
+
+    from symcheck.cli.console import error_console
+
     console = error_console()
     for label, text in (("symcheck", message), ("where", where), ("hint", hint)):
         if text:

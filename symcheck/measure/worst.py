@@ -68,8 +68,8 @@ def save_worst(path: Path, pairs: Sequence[WorstPair], source: Mapping[str, Any]
     """Write all worst pairs to one safetensors file, moved into place when complete."""
     tensors, entries = {}, []
     for i, pair in enumerate(pairs):
-        tensors[f"{i}/element"] = pair.element.clone()
-        tensors |= {f"{i}/input/{name}": x.clone() for name, x in pair.inputs.items()}
+        tensors[f"{i}/element"] = pair.element.contiguous().clone()
+        tensors |= {f"{i}/input/{name}": x.contiguous().clone() for name, x in pair.inputs.items()}
         entries.append(
             {
                 "claim": pair.claim,

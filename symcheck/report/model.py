@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -162,7 +162,7 @@ class Report:
 
     def to_json(self) -> str:
         """The report as JSON, schema `symcheck.report/1`, without NaN."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: str = "report") -> Report:
@@ -202,16 +202,20 @@ def _finite(value: Any, counter: list[int]) -> Any:
     return str(value) if isinstance(value, StrEnum) else value
 
 
-def _finding(data: dict[str, Any]) -> Finding:
-    def scale(d: dict[str, Any]) -> Scale:
-        return Scale(**{k: math.nan if v is None else v for k, v in d.items()})
+def _finding(data: Mapping[str, Any]) -> Finding:
+    error, worst = data["error"], data["worst"]
+    parts = {
+        "verdict": Verdict(data["verdict"]),
+        "share": data["share"] and Share(**_known(Share, data["share"], math.nan)),
+        "error": error and Error(**{k: Scale(**_known(Scale, error[k], math.nan)) for k in _known(Error, error, None)}),
+        "floor": Floor(**_known(Floor, data["floor"], None)),
+        "counts": Counts(**_known(Counts, data["counts"], None)),
+        "worst": worst and Worst(**{"value": math.nan, **_known(Worst, worst, None, drop=True)}),
+    }
+    return Finding(**_known(Finding, {**data, **parts}, None))
 
-    known = dict(data)
-    known["verdict"] = Verdict(data["verdict"])
-    known["share"] = data["share"] and Share(**{k: math.nan if v is None else v for k, v in data["share"].items()})
-    known["error"] = data["error"] and Error(**{k: scale(v) for k, v in data["error"].items()})
-    known["floor"] = Floor(**data["floor"])
-    known["counts"] = Counts(**data["counts"])
-    worst = data["worst"]
-    known["worst"] = worst and Worst(**(worst | {"value": math.nan if worst["value"] is None else worst["value"]}))
-    return Finding(**known)
+
+def _known(kind: type, data: Mapping[str, Any], missing: float | None, *, drop: bool = False) -> dict[str, Any]:
+    """The fields of one dataclass in its JSON object: null is `missing` or dropped, keys of a later version pass."""
+    found = {f.name: data[f.name] for f in fields(kind) if f.name in data}
+    return {name: missing if value is None else value for name, value in found.items() if not (drop and value is None)}
