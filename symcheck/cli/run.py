@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -17,6 +18,7 @@ from symcheck.errors import ConfigError
 from symcheck.loading import load_inputs, load_subject, read_subject_file
 from symcheck.measure.worst import load_worst, replay
 from symcheck.report.model import Report
+from symcheck.report.numbers import number
 from symcheck.report.write import write_report
 from symcheck.subject import Subject
 
@@ -78,10 +80,13 @@ def replay_pairs(
     if subject.source.sha256 != source.get("sha256"):
         console.print("note: the checkpoint has changed since", style="yellow")
     for pair, value in zip(pairs, values, strict=True):
-        same = abs(value - pair.error) <= 0.01 * abs(pair.error) or value == pair.error
-        word = "same" if same else "changed"
-        console.print(f"{pair.claim}  [{pair.part or 'all'}]  {pair.output}", markup=False, highlight=False)
-        console.print(f"  error then {pair.error:.6g}, now {value:.6g}: {word}", markup=False, highlight=False)
+        rounding = max(pair.error, value) <= 10 * pair.floor
+        same = rounding or abs(value - pair.error) <= 0.01 * pair.error
+        scale = pair.spread or math.nan
+        then, now = number(pair.error / scale), number(value / scale)
+        slot = f"{pair.output}, {pair.part}" if pair.part else pair.output
+        word = "both within rounding" if rounding else "the same" if same else "changed"
+        console.print(f"{pair.claim}\n  {slot}: {then} of the spread then, {now} now: {word}")
 
 
 def _subject(settings: Mapping[str, Any], allow_program: bool) -> Subject:

@@ -81,8 +81,9 @@ class Audit:
                     claim, bound.group, slot, part, cell[name], precision[name], laws_in, laws_out[name], *others[name],
                     tuple(probe.notes), searched, self.options.tolerances.get(claim, self.options.tolerance),
                 )  # fmt: skip
-                findings.append(assemble(facts))
-                self.pairs.append(keep_worst(self.evaluator, bound, slot, part, cell[name], searched))
+                finding = assemble(facts)
+                findings.append(finding)
+                self.pairs.append(keep_worst(self.evaluator, bound, facts, finding.spread or 0.0))
         return findings
 
     def _probe(

@@ -16,15 +16,14 @@ from torch import Tensor
 
 from symcheck.claim import BoundClaim, Claim
 from symcheck.errors import ConfigError, LoadError
-from symcheck.measure.defect import Slot, base_of, defect, ready, slot_for
+from symcheck.measure.defect import base_of, defect, ready, slot_for
 from symcheck.measure.evaluator import Evaluator, chunks_for
-from symcheck.measure.plan import Stratum
+from symcheck.measure.finding import Facts
 from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Samples, move_batch
-from symcheck.measure.search import Searched
-from symcheck.measure.tally import Cell
 
 FORMAT = "symcheck.worst/1"
+_NUMBERS = ("error", "floor", "spread")  # kept as text: JSON has no NaN
 
 
 @dataclass(frozen=True)
@@ -38,13 +37,14 @@ class WorstPair:
     inputs: Mapping[str, Tensor]
     owner: str
     form: Mapping[str, Any]
-    error: float
+    error: float  # ||δ||, like the rounding floor and the spread, in the output's unit
+    floor: float
+    spread: float
 
 
-def keep_worst(
-    evaluator: Evaluator, bound: BoundClaim, slot: Slot, stratum: Stratum, cell: Cell, searched: Searched | None
-) -> WorstPair:
+def keep_worst(evaluator: Evaluator, bound: BoundClaim, facts: Facts, spread: float) -> WorstPair:
     """Cut the worst pair of a cell out of the data."""
+    slot, stratum, cell, searched = facts.slot, facts.stratum, facts.cell, facts.searched
     squared = torch.from_numpy(cell.squared).nan_to_num(nan=float("inf"))
     row, column = divmod(int(squared.argmax()), squared.shape[1])
     element, error = stratum.g[row : row + 1], float(cell.squared[row, column]) ** 0.5
@@ -53,14 +53,16 @@ def keep_worst(
     samples = evaluator.samples
     batch = samples.take(torch.tensor([column], device=evaluator.runner.device))
     return WorstPair(
-        str(bound.claim),
-        slot.name,
-        stratum.name,
-        element,
-        {name: x.cpu().contiguous() for name, x in batch.tensors.items()},
-        samples.owner_name or "",
-        {"pulled": slot.pulled, "resampled": stratum.resampled},
-        error,
+        claim=facts.claim,
+        output=slot.name,
+        part=stratum.name,
+        element=element,
+        inputs={name: x.cpu().contiguous() for name, x in batch.tensors.items()},
+        owner=samples.owner_name or "",
+        form={"pulled": slot.pulled, "resampled": stratum.resampled},
+        error=error,
+        floor=facts.precision.floor,
+        spread=spread,
     )
 
 
@@ -70,23 +72,14 @@ def save_worst(path: Path, pairs: Sequence[WorstPair], source: Mapping[str, Any]
     for i, pair in enumerate(pairs):
         tensors[f"{i}/element"] = pair.element.contiguous().clone()
         tensors |= {f"{i}/input/{name}": x.contiguous().clone() for name, x in pair.inputs.items()}
-        entries.append(
-            {
-                "claim": pair.claim,
-                "output": pair.output,
-                "part": pair.part,
-                "owner": pair.owner,
-                "inputs": list(pair.inputs),
-                "form": dict(pair.form),
-                "error": repr(pair.error),
-            }
-        )
-    metadata = {"format": FORMAT, "pairs": json.dumps(entries), "source": json.dumps(source)}
+        plain = {k: v for k, v in vars(pair).items() if k not in ("element", "inputs", *_NUMBERS)}
+        entries.append({**plain, "inputs": list(pair.inputs), **{k: repr(getattr(pair, k)) for k in _NUMBERS}})
+    metadata = {"format": FORMAT, "pairs": json.dumps(entries), "source": json.dumps(source, default=str)}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         save_file(tensors, temporary, metadata=metadata)
         os.replace(temporary, path)
-    except OSError as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(
             f"the worst pairs cannot be written: {error}", where=str(path), hint="choose a folder that exists"
         ) from error
@@ -107,19 +100,17 @@ def load_worst(path: Path) -> tuple[list[WorstPair], dict[str, Any]]:
                 )
             pairs = [
                 WorstPair(
-                    e["claim"],
-                    e["output"],
-                    e["part"],
-                    file.get_tensor(f"{i}/element"),
-                    {n: file.get_tensor(f"{i}/input/{n}") for n in e["inputs"]},
-                    e["owner"],
-                    e["form"],
-                    float(e["error"]),
+                    **{
+                        **entry,
+                        "element": file.get_tensor(f"{i}/element"),
+                        "inputs": {n: file.get_tensor(f"{i}/input/{n}") for n in entry["inputs"]},
+                        **{k: float(entry[k]) for k in _NUMBERS},
+                    }
                 )
-                for i, e in enumerate(json.loads(metadata["pairs"]))
+                for i, entry in enumerate(json.loads(metadata["pairs"]))
             ]
             return pairs, json.loads(metadata["source"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise LoadError(
             f"the worst pairs cannot be read: {error}", where=str(path), hint="write them again with symcheck audit -o"
         ) from error
