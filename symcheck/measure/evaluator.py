@@ -134,7 +134,8 @@ class Evaluator:
         while row < count:
             width = max(1, min(self.samples.count, self.chunks.size // 2))
             height = max(2, self.chunks.size // width // 2 * 2)
-            stop = count if count - row <= 1.5 * height else row + height  # no small rest
+            rest = not self.chunks.fixed and count - row <= 1.5 * height  # quick models: no small rest
+            stop = count if rest else min(row + height, count)
             column = 0
             while column < self.samples.count:
                 right = min(column + width, self.samples.count)
