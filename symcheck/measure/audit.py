@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -18,9 +18,10 @@ from symcheck.measure.plan import Stratum, strata
 from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Samples
 from symcheck.measure.search import search_worst
+from symcheck.measure.suggest import suggest_action
 from symcheck.measure.tally import Cell, at_rest
 from symcheck.measure.worst import WorstPair, keep_worst
-from symcheck.report.model import Finding
+from symcheck.report.model import Finding, Verdict
 
 PROBED = 128  # one pair in so many is run again at other precisions
 
@@ -82,6 +83,8 @@ class Audit:
                     tuple(probe.notes), searched, self.options.tolerances.get(claim, self.options.tolerance),
                 )  # fmt: skip
                 finding = assemble(facts)
+                if finding.verdict is Verdict.BROKEN and (instead := suggest_action(probe, slot)):
+                    finding = replace(finding, advice=instead)
                 findings.append(finding)
                 self.pairs.append(keep_worst(self.evaluator, bound, facts, finding.spread or 0.0))
         return findings

@@ -168,7 +168,8 @@ def _table(page: _Page, findings: Sequence[Finding]) -> None:
 
 def _words(finding: Finding) -> list[str]:
     mark = f"? {finding.verdict}"
-    return [numbers.label(finding), mark, numbers.error(finding), numbers.floor(finding), numbers.worst(finding)]
+    worst = numbers.worst(finding) if _shows_worst(finding) else ""
+    return [numbers.label(finding), mark, numbers.error(finding), numbers.floor(finding), worst]
 
 
 def _shows_worst(finding: Finding) -> bool:

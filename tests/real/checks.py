@@ -68,7 +68,7 @@ def table(rows: Iterable[tuple[str, Finding]]) -> str:
 def _row(network: str, f: Finding) -> tuple[str, ...]:
     error = f"{f.error.spread.mean:.2g}" if f.error else "-"
     floor = f"{f.floor.rounding:.2g}" if f.floor.rounding is not None else "-"
-    return network, f.claim, f.part or "all", f.output, str(f.verdict), error, floor
+    return network, f.claim.partition(" -> ")[0], f.part or "all", f.output, str(f.verdict), error, floor
 
 
 class Planted(nn.Module):

@@ -123,7 +123,8 @@ def importable(*roots: Path, stubs: tuple[str, ...] = ()) -> Iterator[None]:
     sys.path[:0] = [str(root) for root in roots]
     for name in stubs:
         if importlib.util.find_spec(name) is None:
-            sys.modules[name] = types.ModuleType(name)
+            sys.modules[name] = stub = types.ModuleType(name)
+            vars(stub)["__getattr__"] = lambda attribute: None
     try:
         yield
     finally:
