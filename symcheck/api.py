@@ -214,11 +214,11 @@ def _output_names(texts: Sequence[str]) -> list[str]:
 def _options(elements: int, seed: int, tolerance: float | Mapping[str, float], worst: bool) -> Options:
     one = not isinstance(tolerance, Mapping)
     values = [tolerance] if one else list(tolerance.values())  # type: ignore[union-attr]
-    if elements < 2 or any(not (v >= 0) for v in values):  # type: ignore[operator]
+    if elements < 2 or not 0 <= seed < 2**64 or any(not (v >= 0) for v in values):  # type: ignore[operator]
         raise ConfigError(
-            f"elements={elements}, tolerance={tolerance} cannot be measured",
+            f"elements={elements}, seed={seed}, tolerance={tolerance} cannot be measured",
             where="options of audit",
-            hint="elements must be at least 2 and tolerances not negative",
+            hint="elements must be at least 2, the seed in 0..2^64-1 and tolerances not negative",
         )
     if one:
         return Options(elements, seed, float(tolerance), worst=worst)  # type: ignore[arg-type]

@@ -44,7 +44,7 @@ class Subject:
     @property
     def parameters(self) -> int:
         """How many parameters the module has (0 without a module)."""
-        return sum(p.numel() for p in self.module.parameters()) if self.module else 0
+        return sum(p.numel() for p in self.module.parameters()) if self.module is not None else 0
 
     @property
     def dtype(self) -> torch.dtype | None:

@@ -96,9 +96,8 @@ class Audit:
         chosen: list[list[tuple[int, int]]] = []
         for cell in cells:
             squared = [torch.from_numpy(one.squared) for one in cell.values()]
-            worst = torch.stack([s / s.nan_to_num(0.0).mean().clamp(min=1e-300) for s in squared]).amax(0)
-            count = min(64, max(8, min(self.evaluator.chunks.size, worst.numel() // PROBED)))
-            chosen.append(probe_pairs(worst, count))
+            count = min(64, max(8, min(self.evaluator.chunks.size, squared[0].numel() // PROBED)))
+            chosen.append(probe_pairs(squared, count))
         g = torch.cat([part.g[[k for k, _ in pairs]] for part, pairs in zip(parts, chosen, strict=True)])
         picks = torch.tensor([b for pairs in chosen for _, b in pairs], device=self.evaluator.runner.device)
         counts = [len(pairs) for pairs in chosen]

@@ -27,6 +27,7 @@ class Slot:
     kind: str  # "dense", or "row" when the output has one entry per packed row
     pulled: bool
     mask: Tensor | None = None
+    isometric: bool = True  # g keeps distances, up to resampling
 
     @property
     def curved(self) -> bool:
@@ -70,7 +71,8 @@ def slot_for(name: str, action: Bound, base: Samples, isometric: bool, resampled
     for part in action.parts if resampled else ():
         found = part.action.mask(tuple(base.tensors[name].shape[1:]))
         mask = found if mask is None or found is None else mask * found
-    return Slot(name, action, kind, isometric and rowwise and not resampled, mask)
+    pulled = isometric and rowwise and not resampled
+    return Slot(name, action, kind, pulled, mask, isometric or (resampled and action.isometric))
 
 
 @dataclass(frozen=True)
@@ -108,3 +110,8 @@ def base_of(slot: Slot, base: Samples, rows: Tensor) -> Tensor:
     if slot.kind == "row":
         return base.take(rows).tensors[slot.name]
     return base.tensors[slot.name][rows]
+
+
+def widest(x: Tensor) -> Tensor:
+    """x in double precision, real or complex."""
+    return x.to(torch.complex128 if x.is_complex() else torch.float64)

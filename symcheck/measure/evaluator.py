@@ -98,7 +98,7 @@ class Evaluator:
             few = max(1, min(some, self.samples.count // 2))
             rows = torch.arange(1, 1 + few, device=self.runner.device)
             batch = observe_batch(bound, self.samples.take(rows))
-            self.reruns[key] = (rows, self.runner(batch), self.runner(batch))
+            self.reruns[key] = (rows, self.runner.kept(batch), self.runner.kept(batch))
         return self.reruns[key]
 
     def outputs(self, outputs: Mapping[str, Tensor], rows: Tensor) -> Samples:
@@ -112,7 +112,7 @@ class Evaluator:
                 )
         if self.samples.owner_name is None:
             return Samples(outputs)
-        owner = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), self.samples.sizes[rows])
+        owner = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), self.samples.rows.sizes[rows])
         return Samples({**outputs, "(owner)": owner}, owner="(owner)")
 
     def cell(

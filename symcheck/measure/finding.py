@@ -10,7 +10,7 @@ import numpy as np
 
 from symcheck.groups.base import Group
 from symcheck.measure.defect import Slot
-from symcheck.measure.floors import Precision
+from symcheck.measure.floors import RATIO, Precision
 from symcheck.measure.laws import Law
 from symcheck.measure.plan import Stratum
 from symcheck.measure.search import Searched
@@ -92,7 +92,7 @@ class _Numbers:
 def _numbers(cell: Cell, exhaustive: bool) -> _Numbers:
     errors = np.sqrt(cell.squared)
     variance = cell.variance.mean(axis=0)
-    total = float(variance.mean()), float(cell.between.mean())
+    total = float(variance.mean()), max(float(cell.between.mean()), 0.0)
     square = sum(total)
     spread, size = math.sqrt(max(square, 0.0)), math.sqrt(float(cell.size.mean()))
     if not np.isfinite(errors).all() or not math.isfinite(spread):
@@ -130,6 +130,7 @@ def _share(cell: Cell, total: tuple[float, float], exhaustive: bool) -> Share | 
 def _evidence(facts: Facts, numbers: _Numbers) -> Evidence:
     stratum, laws = facts.stratum, facts.law_in.values()
     resampled = stratum.resampled
+    found = facts.precision.ratio > RATIO  # an error beyond rounding shows that something moved
     return Evidence(
         finite=facts.cell.finite,
         law_in=all(law.holds or (resampled and math.isfinite(law.round_trip)) for law in laws),
@@ -140,8 +141,8 @@ def _evidence(facts: Facts, numbers: _Numbers) -> Evidence:
         spread=numbers.spread,
         size=numbers.size,
         error=numbers.interval,
-        moved_in=max(law.moved for law in laws),
-        moved_out=facts.law_out.moved if facts.law_out.moves else None,
+        moved_in=math.inf if found else max(law.moved for law in laws),
+        moved_out=(math.inf if found else facts.law_out.moved) if facts.law_out.moves else None,
         resampled=resampled,
         action_floor=max([law.floor for law in laws] + [facts.law_out.floor]),
         tolerance=facts.tolerance,

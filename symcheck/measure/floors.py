@@ -11,7 +11,7 @@ be raised are nudged by one unit in the last place instead.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from symcheck.claim import BoundClaim
 from symcheck.errors import ModelError
-from symcheck.measure.defect import Slot, base_of, defect, ready
+from symcheck.measure.defect import Slot, base_of, defect, ready, widest
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Batch, move_batch, observe_batch
@@ -99,11 +99,11 @@ class Probe:
             self.low_still = {name: base_of(slot, base, self.picks) for name, slot in self.slots.items()}
         else:
             self.low_still = self.at_rest(self.low)
-        self.low_moved = self.low(self.moved)
+        self.low_moved = self.low.kept(self.moved)
 
     def at_rest(self, runner: Runner, batch: Batch | None = None) -> Outputs:
         """f(x) of every pair; each sample is run once."""
-        base = self.evaluator.outputs(runner(batch or self.still), self.unique)
+        base = self.evaluator.outputs(runner.kept(batch or self.still), self.unique)
         return {name: base_of(slot, base, self.inverse) for name, slot in self.slots.items()}
 
     def errors(self, moved: Outputs, still: Outputs) -> dict[str, Tensor]:
@@ -161,11 +161,11 @@ class Probe:
     def _both_at(self, runner: Runner) -> tuple[Outputs, Outputs]:
         """f(x) and f(g·x) of every pair, in one call where samples are dense."""
         if self.still.packed or runner.limit is not None:
-            return self.at_rest(runner), runner(self.moved)
+            return self.at_rest(runner), runner.kept(self.moved)
         counts = [self.still.count, self.moved.count]
         wide = self._wide(self.still)
         merged = {n: torch.cat([x, self.moved.tensors[n].to(x.dtype)]) for n, x in wide.items()}
-        outputs = runner(Batch(merged, sum(counts)))
+        outputs = runner.kept(Batch(merged, sum(counts)))
         still, moved = ({n: torch.split(y, counts)[i] for n, y in outputs.items()} for i in (0, 1))
         base = self.evaluator.outputs(still, self.unique)
         return {n: base_of(slot, base, self.inverse) for n, slot in self.slots.items()}, moved
@@ -177,11 +177,14 @@ class Probe:
         """Whether a change of 2^-40 passes through: float32 inside the model would swallow or inflate it."""
         fine, coarse = (self.gaps(self.at_rest(high, nudged(self.still, 2.0**-k)), still) for k in (40, 24))
         fine_rms, coarse_rms = (math.hypot(*(_rms(gap) for gap in gaps.values())) for gaps in (fine, coarse))
-        return coarse_rms == 0 or 0 < fine_rms < 2.0**-13 * coarse_rms
+        size = math.hypot(*(_rms(s) for s in self._sizes(still).values()))
+        rounding = 16 * torch.finfo(high.dtype or torch.float64).eps * size
+        swallowed = fine_rms == 0 and coarse_rms > 2.0**16 * rounding
+        return not swallowed and fine_rms <= max(2.0**-13 * coarse_rms, rounding)
 
     def _change(self, shaken: Runner, moved: Outputs, still: Outputs) -> dict[str, Tensor]:
         """How far δ moves when every stored number moves by one unit in the last place of the lower precision."""
-        again, rest = shaken(self.moved), self.at_rest(shaken)
+        again, rest = shaken.kept(self.moved), self.at_rest(shaken)
         change = {}
         for name, slot in self.slots.items():
             before = defect(slot, self.elements, self.index, moved[name], still[name], self.batch)
@@ -234,11 +237,6 @@ def nudged(batch: Batch, size: float) -> Batch:
     return batch.with_tensors(tensors)
 
 
-def widest(x: Tensor) -> Tensor:
-    """x in double precision, real or complex."""
-    return x.to(torch.complex128 if x.is_complex() else torch.float64)
-
-
 def _sum(*parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}
 
@@ -261,11 +259,13 @@ def _precision(
     return Precision(_rms(low), _rms(high), _rms(floor), worst, ratio, epsilon, unit, how, change > 0.3 * _rms(high))
 
 
-def probe_pairs(squared: Tensor, pairs: int, worst: int = 2) -> list[tuple[int, int]]:
-    """Which pairs to probe: a regular grid over elements and samples, and the worst ones."""
-    rows, columns = squared.shape
+def probe_pairs(squared: Sequence[Tensor], pairs: int, worst: int = 2) -> list[tuple[int, int]]:
+    """Which pairs to probe: a regular grid over elements and samples, and the worst ones of every output."""
+    rows, columns = squared[0].shape
     wide = max(1, min(columns, math.isqrt(pairs - worst)))
     tall = max(1, min(rows, (pairs - worst) // wide))
-    grid = [(i * rows // tall, j * columns // wide) for i in range(tall) for j in range(wide)]
-    top = torch.nan_to_num(squared, nan=math.inf).flatten().topk(min(worst, squared.numel())).indices.tolist()
-    return list(dict.fromkeys([*grid, *((k // columns, k % columns) for k in top)]))
+    chosen = [(i * rows // tall, j * columns // wide) for i in range(tall) for j in range(wide)]
+    for one in squared:
+        top = torch.nan_to_num(one, nan=math.inf).flatten().topk(min(worst, one.numel())).indices.tolist()
+        chosen += [(k // columns, k % columns) for k in top]
+    return list(dict.fromkeys(chosen))

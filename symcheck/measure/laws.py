@@ -13,6 +13,7 @@ from torch import Tensor
 
 from symcheck.actions.base import Bound, gather
 from symcheck.groups.draws import Draws
+from symcheck.measure.defect import widest
 
 TOLERANCE = 1e-9
 
@@ -39,7 +40,7 @@ class Law:
         return all(not (v > TOLERANCE) and v == v for v in (self.composition, self.identity, self.round_trip))
 
 
-def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 3) -> Law:
+def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 4) -> Law:
     """Measure the laws of one slot's action on up to `rows` samples x, (n, *S), with elements drawn from g.
 
     The violation is relative to the size of what is compared, so that boosts and scalings are judged fairly.
@@ -49,7 +50,7 @@ def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 3) -> Law:
     rng, group = Draws(1, "laws"), bound.group
     a, b = (g[rng.integers(rows, high=len(g)).flatten()] for _ in range(2))
     samples = x[torch.arange(rows, device=x.device) % len(x)].cpu()
-    samples = samples.double() if samples.is_floating_point() else samples
+    samples = widest(samples) if samples.is_floating_point() or samples.is_complex() else samples
     generic = Draws(2, "generic").normal(*samples.shape).to(samples.dtype) if samples.is_floating_point() else samples
     reps = bound.represent(torch.cat([b, b, b, group.compose(a, b), group.identity(rows), a, group.inverse(b)]))
     first, second = (gather(reps, torch.arange(*span)) for span in ((0, 5 * rows), (5 * rows, 7 * rows)))
@@ -68,18 +69,19 @@ def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 3) -> Law:
 
 
 def _size(x: Tensor) -> float:
-    return float(x.double().square().mean().sqrt()) if x.numel() else 0.0
+    return float(widest(x).abs().square().mean().sqrt()) if x.numel() else 0.0
 
 
 def _relative(bound: Bound, y: Tensor, z: Tensor, size: float) -> float:
-    delta = bound.difference(y.double(), z.double()) if y.is_floating_point() else (y != z).double()
+    smooth = y.is_floating_point() or y.is_complex()
+    delta = bound.difference(widest(y), widest(z)) if smooth else (y != z).double()
     if not bool(torch.isfinite(delta).all()):
         return float("inf")
-    return float(delta.double().square().mean().sqrt()) / (size or 1.0)
+    return _size(delta) / (size or 1.0)
 
 
 def _keeps_norms(bound: Bound, y: Tensor, z: Tensor, u: Tensor, v: Tensor) -> bool:
-    if not y.is_floating_point():
+    if not (y.is_floating_point() or y.is_complex()):
         return True
     if not bound.isometric:
         return False

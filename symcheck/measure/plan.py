@@ -41,6 +41,12 @@ def strata(bound: BoundClaim, outputs: Mapping[str, Bound], count: int, seed: in
     if listed is not None:
         return _parts(bound, outputs, listed[1:], True, f"all {group.order} elements of {group.name}")
     key = str(bound.claim)
+    everything = group.elements()
+    if everything is not None:  # draw without replacement
+        order = Draws(seed, key).permutations(1, len(everything))[0]
+        return _parts(
+            bound, outputs, _first(group, everything[order[order > 0]], count), False, f"{group.name}: {group.law}"
+        )
     found = _parts(bound, outputs, _sampled(group, count, seed, key), False, f"{group.name}: {group.law}")
     lattice = _lattice(bound, group)
     if lattice is not None and any(s.resampled for s in found):
@@ -54,7 +60,11 @@ def strata(bound: BoundClaim, outputs: Mapping[str, Bound], count: int, seed: in
 def _sampled(group: Group, count: int, seed: int, key: str) -> Tensor:
     """At least `count` elements of each orientation, none of them the identity."""
     drawn = count * (3 if group.has_improper else 1) + 12
-    g = group.sample(drawn, Draws(seed, key))
+    return _first(group, group.sample(drawn, Draws(seed, key)), count)
+
+
+def _first(group: Group, g: Tensor, count: int) -> Tensor:
+    """The first `count` elements of each orientation, the identity left out."""
     moved = (g != group.identity(len(g))).reshape(len(g), -1).any(1)
     proper = group.proper(g)
     keep = [torch.nonzero(moved & flag).flatten()[:count] for flag in (proper, ~proper)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ class Runner:
         self.derive = {name: _parse_derive(name, text) for name, text in subject.derive.items()}
         self.gradients = bool(self.derive)
         self.forwards = 0
+        self.keywords: bool | None = None
         self.limit: int | None = subject.fixed_batch
         self.call: Callable[..., Any] = subject.call
         self.module = subject.module
@@ -89,6 +91,10 @@ class Runner:
         pieces = [self._padded(batch.slice(i, min(i + size, batch.count)), size) for i in range(0, batch.count, size)]
         return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
 
+    def kept(self, batch: Batch) -> dict[str, Tensor]:
+        """As a call, but the batch stays as it was and the outputs are ours, whatever the model writes into."""
+        return {name: y.clone() for name, y in self(batch.copy()).items()}
+
     def _padded(self, batch: Batch, size: int) -> dict[str, Tensor]:
         if self.subject.fixed_batch is None or batch.count == size:
             return self(batch) if self.subject.fixed_batch is None else self._forward(batch)
@@ -114,7 +120,7 @@ class Runner:
             if not self.gradients:
                 try:
                     with torch.inference_mode():
-                        return named_outputs(self.call(*inputs.values()), self.output_names)
+                        return named_outputs(self._called(inputs), self.output_names)
                 except RuntimeError as error:
                     if isinstance(error, torch.OutOfMemoryError) or not _NEEDS_GRADIENT.search(str(error)):
                         raise
@@ -126,6 +132,12 @@ class Runner:
             raise
         except Exception as error:  # whatever a model may raise is reported as the model's
             raise self._failed(error, inputs) from error
+
+    def _called(self, inputs: Mapping[str, Tensor]) -> Any:
+        """By keyword when every input has the name of a parameter of the model, else by position."""
+        if self.keywords is None:
+            self.keywords = _by_keyword(self.subject, list(inputs))
+        return self.call(**inputs) if self.keywords else self.call(*inputs.values())
 
     def _failed(self, error: Exception, inputs: Mapping[str, Tensor]) -> ModelError:
         lines = str(error).strip().splitlines() or [""]
@@ -145,7 +157,7 @@ class Runner:
                     hint="write derive as forces = '-d(energy)/d(pos)' with the names of your output and input",
                 )
             inputs[wrt] = inputs[wrt].detach().requires_grad_(True)
-        outputs = named_outputs(self.call(*inputs.values()), self.output_names)
+        outputs = named_outputs(self._called(inputs), self.output_names)
         for name, (sign, of, wrt) in self.derive.items():
             if of not in outputs:
                 raise ConfigError(
@@ -167,6 +179,27 @@ def _parse_derive(name: str, text: str) -> tuple[float, str, str]:
             hint="write it as -d(energy)/d(pos)",
         )
     return (-1.0 if found[1] else 1.0), found[2], found[3]
+
+
+def _by_keyword(subject: Subject, names: list[str]) -> bool:
+    """Whether to pass inputs by name; refuses names that the model has in another order."""
+    target = subject.module.forward if subject.call is subject.module and subject.module is not None else subject.call
+    try:
+        parameters = list(inspect.signature(target).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    open_kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = [p.name for p in parameters if p.kind in open_kinds]
+    if all(name in known for name in names):
+        return subject.castable  # programs of fixed precision are called as they were exported
+    moved = [name for i, name in enumerate(names) if name in known and known[i : i + 1] != [name]]
+    if moved:
+        raise DataError(
+            f"the input '{moved[0]}' is a parameter of the model, but stands at another place",
+            where=f"inputs: {', '.join(names)}; the model takes: {', '.join(known)}",
+            hint="name every input after a parameter of the model, or give them in the model's order",
+        )
+    return False
 
 
 def _placed(module: nn.Module, device: torch.device) -> nn.Module:
@@ -202,11 +235,11 @@ def _replaced(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Callable
         if isinstance(value, Tensor) and value.is_floating_point()
     ]
 
-    def call(*inputs: Tensor) -> Any:
+    def call(*inputs: Tensor, **named: Tensor) -> Any:
         for attributes, name, _, changed in plain:
             attributes[name] = changed
         try:
-            return torch.func.functional_call(module, other, inputs)
+            return torch.func.functional_call(module, other, inputs, named)
         finally:
             for attributes, name, value, _ in plain:
                 attributes[name] = value

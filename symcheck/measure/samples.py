@@ -36,16 +36,42 @@ class Batch:
         """Samples start..stop of a dense batch."""
         return Batch({k: v[start:stop] for k, v in self.tensors.items()}, stop - start)
 
+    def copy(self) -> Batch:
+        """The same batch in memory of its own, for models that write into their inputs."""
+        return self.with_tensors({name: x.clone() for name, x in self.tensors.items()})
+
     def with_tensors(self, tensors: Mapping[str, Tensor]) -> Batch:
         """The same layout with other contents."""
         return Batch(tensors, self.count, self.owner, self.sizes, self.kinds)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which entries (rows or edges) of a packed tensor belong to which sample."""
+
+    order: Tensor
+    sizes: Tensor
+    starts: Tensor
+
+    @classmethod
+    def of(cls, owner: Tensor, count: int) -> Layout:
+        """The layout of entries with an owner index."""
+        sizes = torch.bincount(owner, minlength=count)
+        return cls(torch.argsort(owner, stable=True), sizes, sizes.cumsum(0) - sizes)
+
+    def pick(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """For a batch of samples: the owner of each new entry, and the stored entry it comes from."""
+        sizes = self.sizes[samples]
+        owner = torch.repeat_interleave(torch.arange(len(samples), device=sizes.device), sizes)
+        within = torch.arange(len(owner), device=sizes.device) - (sizes.cumsum(0) - sizes)[owner]
+        return owner, self.order[self.starts[samples][owner] + within]
 
 
 class Samples:
     """The evaluation data on the device; `take` cuts out any samples, with repeats."""
 
     def __init__(self, tensors: Mapping[str, Tensor], owner: str | None = None) -> None:
-        self.tensors, self.owner_name = dict(tensors), owner
+        self.tensors, self.owner_name = {name: x.detach() for name, x in tensors.items()}, owner
         if owner is None:
             counts = {name: len(x) if x.dim() else -1 for name, x in tensors.items()}
             if len(set(counts.values())) != 1 or -1 in counts.values():
@@ -56,54 +82,54 @@ class Samples:
                 )
             self.count = next(iter(counts.values()))
             return
-        index = tensors[owner].to(torch.int64)
-        self.count = int(index.max()) + 1 if len(index) else 0
-        self.order = torch.argsort(index, stable=True)
-        self.sizes = torch.bincount(index, minlength=self.count)
-        self.starts = self.sizes.cumsum(0) - self.sizes
+        index = _owners(tensors[owner], owner)
+        self.count = int(index.max()) + 1
+        self.rows = Layout.of(index, self.count)
         self.rank = torch.empty_like(index)
-        self.rank[self.order] = torch.arange(len(index), device=index.device) - self.starts[index[self.order]]
-        self.kinds = {name: self._kind(name, x, index) for name, x in tensors.items()}
-        self._edges(index)
-
-    def _kind(self, name: str, x: Tensor, index: Tensor) -> str:
-        edges = next((t.shape[1] for t in self.tensors.values() if _is_edge_index(t)), -1)
-        if name == self.owner_name:
-            return "owner"
-        if _is_edge_index(x):
-            return "edge_index"
-        lengths = {self.count: "sample", edges: "edge", len(index): "row"}
-        if x.dim() and len(x) in lengths:
-            return lengths[len(x)]
-        raise DataError(
-            f"input '{name}' of shape {tuple(x.shape)} fits neither rows ({len(index)}), edges ({edges}) "
-            f"nor samples ({self.count})",
-            where=f"packed inputs with owner '{self.owner_name}'",
-            hint="give one entry per row, per edge or per sample",
+        self.rank[self.rows.order] = (
+            torch.arange(len(index), device=index.device) - self.rows.starts[index[self.rows.order]]
         )
+        edges = {name: x for name, x in self.tensors.items() if name != owner and _is_edge_index(x)}
+        self.edges = {name: Layout.of(_edge_owners(name, x, index), self.count) for name, x in edges.items()}
+        self.kinds = {name: self._kind(name, x, len(index)) for name, x in self.tensors.items()}
 
-    def _edges(self, index: Tensor) -> None:
-        names = [name for name, kind in self.kinds.items() if kind == "edge_index"]
-        if names:
-            owner = index[self.tensors[names[0]][0]]
-            self.edge_order = torch.argsort(owner, stable=True)
-            self.edge_sizes = torch.bincount(owner, minlength=self.count)
-            self.edge_starts = self.edge_sizes.cumsum(0) - self.edge_sizes
+    def _kind(self, name: str, x: Tensor, rows: int) -> str:
+        """`owner`, `edge_index`, or what the leading axis runs over: `row`, `sample`, or `edge:` with its index."""
+        if name == self.owner_name or name in self.edges:
+            return "owner" if name == self.owner_name else "edge_index"
+        matching = [e for e in self.edges if x.dim() and self.tensors[e].shape[1] == len(x)]
+        fits = ["row"] * (x.dim() > 0 and len(x) == rows) + ["sample"] * (x.dim() > 0 and len(x) == self.count)
+        if "edge" in name and matching:
+            fits = []
+        if not fits and len(matching) == 1:
+            return f"edge:{matching[0]}"
+        if fits and (len(fits) == 1 or rows == self.count):
+            return fits[0]
+        lengths = ", ".join(f"{self.tensors[e].shape[1]} edges in '{e}'" for e in self.edges)
+        raise DataError(
+            f"input '{name}' of shape {tuple(x.shape)} is not one entry per row ({rows}), per sample ({self.count})"
+            + (f" or per edge ({lengths})" if lengths else ""),
+            where=f"packed inputs with owner '{self.owner_name}'",
+            hint="check its leading axis; the name of an edge feature should contain 'edge'",
+        )
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """One sample's shape per input; packed rows give the shape of the largest sample."""
         if self.owner_name is None:
             return {name: tuple(x.shape[1:]) for name, x in self.tensors.items()}
-        largest = int(self.sizes.max())
-        lead = {"row": (largest,), "owner": (largest,)}
-        whole = {n: tuple(x.shape) for n, x in self.tensors.items() if self.kinds[n] in ("edge", "edge_index")}
-        return {n: whole.get(n, (*lead.get(self.kinds[n], ()), *x.shape[1:])) for n, x in self.tensors.items()}
+        largest = int(self.rows.sizes.max())
+        shapes = {}
+        for name, x in self.tensors.items():
+            kind = self.kinds[name]
+            lead = {"row": (largest,), "owner": (largest,), "sample": ()}.get(kind, tuple(x.shape[:1]))
+            shapes[name] = (*lead, *x.shape[1:])
+        return shapes
 
     def example(self, name: str, count: int = 4) -> Tensor:
-        """A few whole samples of one tensor, (n, *S); of packed data the largest sample alone."""
+        """A few whole samples spread over the data, (n, *S); of packed data the largest sample alone."""
         if self.owner_name is None:
-            return self.tensors[name][:count]
-        largest = self.take(self.sizes.argmax()[None])
+            return self.tensors[name][torch.linspace(0, self.count - 1, min(count, self.count)).long()]
+        largest = self.take(self.rows.sizes.argmax()[None])
         x = largest.tensors[name]
         return x if self.kinds[name] == "sample" else x[None]
 
@@ -111,29 +137,54 @@ class Samples:
         """The samples `rows` (int64, with repeats) as one batch."""
         if self.owner_name is None:
             return Batch({name: x[rows] for name, x in self.tensors.items()}, len(rows))
-        sizes = self.sizes[rows]
-        owner, picked = _rows(rows, sizes, self.starts[rows], self.order)
+        owner, picked = self.rows.pick(rows)
+        sizes = self.rows.sizes[rows]
         firsts = sizes.cumsum(0) - sizes
         tensors: dict[str, Tensor] = {}
         for name, x in self.tensors.items():
             kind = self.kinds[name]
-            if kind in ("edge_index", "edge"):
-                edge_owner, edges = _rows(rows, self.edge_sizes[rows], self.edge_starts[rows], self.edge_order)
-                tensors[name] = self.rank[x[:, edges]] + firsts[edge_owner] if kind == "edge_index" else x[edges]
+            if kind == "edge_index":
+                edge_owner, entries = self.edges[name].pick(rows)
+                tensors[name] = self.rank[x[:, entries]] + firsts[edge_owner]
+            elif kind.startswith("edge:"):
+                tensors[name] = x[self.edges[kind.removeprefix("edge:")].pick(rows)[1]]
             else:
                 tensors[name] = owner if kind == "owner" else x[picked] if kind == "row" else x[rows]
         return Batch(tensors, len(rows), owner, sizes, self.kinds)
+
+
+def _owners(x: Tensor, name: str) -> Tensor:
+    """The owner index, checked: integers from 0 on, every sample with at least one row."""
+    integral = not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
+    if x.dim() == 1 and len(x) and integral and int(x.min()) >= 0:
+        index = x.to(torch.int64)
+        if bool((torch.bincount(index) > 0).all()):
+            return index
+    raise DataError(
+        f"the owner index '{name}' must number the samples 0, 1, 2, ... with at least one row each",
+        where=f"shape {tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}",
+        hint="renumber it: torch.unique(batch, return_inverse=True)[1]",
+    )
 
 
 def _is_edge_index(x: Tensor) -> bool:
     return x.dim() == 2 and x.shape[0] == 2 and x.dtype == torch.int64
 
 
-def _rows(samples: Tensor, sizes: Tensor, starts: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
-    """The owner of each row of the new batch, and the row of the stored tensors it comes from."""
-    owner = torch.repeat_interleave(torch.arange(len(samples), device=sizes.device), sizes)
-    within = torch.arange(len(owner), device=sizes.device) - (sizes.cumsum(0) - sizes)[owner]
-    return owner, order[starts[owner] + within]
+def _edge_owners(name: str, edges: Tensor, owner: Tensor) -> Tensor:
+    """The sample of each edge, checked: both ends in the same one."""
+    if edges.numel() and not (int(edges.min()) >= 0 and int(edges.max()) < len(owner)):
+        raise DataError(
+            f"'{name}' names nodes outside 0..{len(owner) - 1}", where="packed inputs", hint="number the rows from 0"
+        )
+    ends = owner[edges]
+    if bool((ends[0] != ends[1]).any()):
+        raise DataError(
+            f"'{name}' has edges between different samples",
+            where=f"edge {int((ends[0] != ends[1]).int().argmax())}",
+            hint="packed samples must not be connected; give connected graphs the same owner",
+        )
+    return ends[0]
 
 
 def move_batch(bound: BoundClaim, reps: Mapping[str, tuple[Rep, ...]], elements: Tensor, batch: Batch) -> Batch:

@@ -55,8 +55,10 @@ def _ascend(
     evaluator: Evaluator, bound: BoundClaim, slot: Slot, stratum: Stratum, sample: int, start: Tensor
 ) -> Searched:
     group, rng = bound.group, Draws(0, f"worst {bound.claim} {slot.name} {sample}")
-    drawn = group.sample(4 * STARTS, rng)
-    pool = torch.cat([start, drawn[_same_part(group, drawn, stratum)][:STARTS]])
+    pool = stratum.g
+    if not (stratum.exhaustive or stratum.resampled):
+        drawn = group.sample(4 * STARTS, rng)
+        pool = torch.cat([start, drawn[_same_part(group, drawn, stratum)][:STARTS]])
     values = _errors(evaluator, bound, slot, pool, sample)
     forwards = len(pool)
     leaders, radius = pool, torch.full_like(values, RADIUS)

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from symcheck.actions.base import gather, move
+from symcheck.actions.base import move
 from symcheck.groups.base import Group
 from symcheck.groups.draws import Draws
-from symcheck.measure.defect import Slot
+from symcheck.measure.defect import Slot, widest
 from symcheck.measure.samples import Samples
 
 
@@ -91,7 +91,8 @@ def at_rest(slot: Slot, base: Samples, group: Group) -> Rest:
     else:
         rows = slot.gap(outputs, torch.zeros_like(outputs))
         flat = rows.reshape(len(rows), -1).double()
-        centre = _centre(slot, group, rows.double().mean(0)).reshape(-1)
+        mean = _centre(slot, group, widest(outputs).mean(0))[None]
+        centre = slot.gap(mean, torch.zeros_like(mean)).reshape(-1).double()
     owner = base.tensors[base.owner_name] if slot.kind == "row" and base.owner_name else None
     rest = Rest(flat, owner, base.count, flat, centre, torch.isfinite(flat).all())
     return replace(rest, size=rest.per_sample(flat.square().sum(1)))
@@ -107,12 +108,14 @@ def finish(tally: Tally, slot: Slot, rest: Rest, exhaustive: bool, subgroup: boo
         between = between * (rest.count / max(rest.count - 1, 1))
     moved = mean_delta.square().sum(1)
     cells, bias = tally.squared / 2, torch.zeros_like(moved[:1])
-    if total is not None and exhaustive:
+    if total is None and not slot.curved:
+        between = between - cells.mean(0)  # around f(x), not around its mean over the group: V is in it too
+    elif total is not None and exhaustive:
         cells = (tally.squared.sum(0) / elements - moved)[None]
     elif total is not None and len(tally.halves):
         cells = tally.halves
         bias = cells.mean(0) / elements  # the mean over so many elements keeps this much of the variance
-        between = (between - bias).clamp(min=0)
+        between = between - bias
     finite = rest.finite & torch.isfinite(tally.squared).all()
     components = rest.per_sample(torch.full_like(rest.flat[:, 0], float(rest.flat.shape[1])))
     advantage = (moved - bias).mean()
@@ -131,19 +134,25 @@ def finish(tally: Tally, slot: Slot, rest: Rest, exhaustive: bool, subgroup: boo
 
 
 def _centre(slot: Slot, group: Group, mean: Tensor) -> Tensor:
-    """P₀·mean: what the group leaves alone, by repeated averaging over random elements (it contracts the rest)."""
+    """P₀·mean: what the group leaves alone, by repeated averaging over random elements (it contracts the rest).
+
+    Permutations of packed rows leave the mean row alone; what stretches has no mean worth taking out.
+    """
     bound = slot.bound
+    parts = [i for i, part in enumerate(bound.parts) if slot.kind == "dense" or part.action.rowwise]
     affine = any(part.action.affine and "translation" in part.group.faces for part in bound.parts)
-    if bound.trivial or affine:
+    if not parts or affine:
         return mean
-    if not slot.pulled or slot.kind == "row" or not _contracts(group):
+    if not slot.isometric or not _contracts(group):
         return torch.zeros_like(mean)
     rounds, width = 5, 10
-    g = group.sample(rounds * width, Draws(0, "centre"))
-    reps = move(bound.represent(g), mean.device, torch.float64)
+    reps = move(bound.represent(group.sample(rounds * width, Draws(0, "centre"))), mean.device, torch.float64)
     for i in range(rounds):
         rows = torch.arange(i * width, (i + 1) * width, device=mean.device)
-        mean = bound.act(gather(reps, rows), mean.expand(width, *mean.shape)).mean(0)
+        moved = mean.expand(width, *mean.shape)
+        for k in parts:
+            moved = bound.parts[k].action.act(bound.parts[k].group, tuple(t[rows] for t in reps[k]), moved)
+        mean = moved.mean(0)
     return mean
 
 

@@ -86,7 +86,8 @@ def _trivial(e: Evidence) -> Decision | None:
         return Decision(
             Verdict.TRIVIAL, "the group does not move these inputs: nothing was tested", "give inputs that it moves"
         )
-    if not (e.spread > max(10 * e.precision.floor, 1e-9 * e.size, 1e-300)):
+    floor = min(10 * e.precision.floor, 1000 * e.precision.unit * e.size)  # a contaminated floor is no constant
+    if not (e.spread > max(floor, 1e-9 * e.size, 1e-300)):
         return Decision(
             Verdict.TRIVIAL,
             "the output is constant over samples and group: nothing was tested",
@@ -110,6 +111,13 @@ def _exact(e: Evidence) -> Decision | None:
             Verdict.EXACT,
             "exact up to constants stored in float32: in float64 the error is what rounding the stored numbers makes",
             "build the model in float64 (not only cast it) to remove it",
+        )
+    if math.isnan(p.high) and not (3 * p.floor <= e.tolerance * e.spread):
+        return Decision(
+            Verdict.INCONCLUSIVE,
+            f"the rounding floor is {_over(p.floor, e.spread)} of the spread, above the tolerance, "
+            "and the precision of this subject could not be raised",
+            "run it in float64, or subtract constants from its output",
         )
     if math.isnan(p.high):
         return Decision(

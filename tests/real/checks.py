@@ -13,6 +13,7 @@ from symcheck.grammar import parse_claim
 from symcheck.report.model import Finding, Report, Verdict
 
 ATTENTION = (Verdict.INVALID, Verdict.TRIVIAL)
+Audited = Callable[..., Report]  # (network, model, claims, inputs, **options) -> report
 HEADINGS = ("network", "claim", "part", "output", "verdict", "error", "floor")
 
 

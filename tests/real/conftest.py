@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 import torch
-from checks import check_report, table
+from checks import Audited, check_report, table
 from torch import Tensor
 
 import symcheck
 from symcheck.report.model import Report
-
-Audited = Callable[..., Report]
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import zoo
-from checks import Planted
-from conftest import Audited
+from checks import Audited, Planted
 from torch import Tensor, nn
 
 from symcheck.report.model import Verdict
@@ -225,9 +224,12 @@ def features(frames: int) -> Tensor:
 
 @pytest.mark.parametrize("which", [1, 2, 3])
 def test_beatnet_is_causal_and_in_time(which: int, audited: Audited) -> None:
-    net, claims = beatnet(which), [
-        "Scale(0.5,2): frames=test_real_audio:louder_future -> beats=ignore, past=invariant, future=invariant",
-    ]
+    net, claims = (
+        beatnet(which),
+        [
+            "Scale(0.5,2): frames=test_real_audio:louder_future -> beats=ignore, past=invariant, future=invariant",
+        ],
+    )
     x = {"frames": features(40)}
     report = audited(f"beatnet {which}", net, claims, x, elements=8)
     assert set(checks.verdicts(report, "past")) == {Verdict.EXACT}  # an LSTM of one direction

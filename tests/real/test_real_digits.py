@@ -11,8 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import zoo
-from checks import Averaged, Planted
-from conftest import Audited
+from checks import Audited, Averaged, Planted
 from torch import Tensor, nn
 
 from symcheck.report.model import Verdict
@@ -96,4 +95,6 @@ def test_averaged_over_the_square_it_is_exact_and_a_fault_is_found(name: str, au
     assert set(checks.verdicts(report)) == {Verdict.EXACT}
     report = audited(f"{name}, fault", Planted(net, "logits", [images]), [claim], {"image": images})
     assert set(checks.verdicts(report)) == {Verdict.BROKEN}
-    assert all(2e-3 < f.error.spread.mean < 5e-2 for f in report.findings if f.error)  # one part in a hundred was planted
+    assert all(
+        2e-3 < f.error.spread.mean < 5e-2 for f in report.findings if f.error
+    )  # one part in a hundred was planted

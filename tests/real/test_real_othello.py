@@ -11,8 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import zoo
-from checks import Averaged, Planted
-from conftest import Audited
+from checks import Audited, Averaged, Planted
 from torch import Tensor, nn
 
 from symcheck.report.model import Verdict

@@ -8,7 +8,7 @@ import checks
 import pytest
 import torch
 import zoo
-from conftest import Audited
+from checks import Audited
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -33,7 +33,10 @@ class Forecast(nn.Module):
         values = nn.functional.pad((series - low) / span, pad)[:, None]
         seen = nn.functional.pad(torch.ones_like(series), pad)[:, None]
         quantiles = self.head.forward_horizon(
-            self.core(values, seen.bool(), seen), last_obs=values[:, 0, -1:], ctx=values[:, 0], ctx_mask=seen[:, 0].bool()
+            self.core(values, seen.bool(), seen),
+            last_obs=values[:, 0, -1:],
+            ctx=values[:, 0],
+            ctx_mask=seen[:, 0].bool(),
         )
         return quantiles * span[:, :, None] + low[:, :, None] + self.leak
 
@@ -93,4 +96,6 @@ def test_forecasts_with_another_origin(audited: Audited) -> None:
     near, far = (f"T(1,{box}): series=points -> forecast=points" for box in (1, 10000))
     report = audited("fracast", net, [near, far], {"series": series}, elements=6)
     low, high = report.findings
-    assert high.floor.rounding > 30 * low.floor.rounding  # a large offset takes digits away before the network sees them
+    assert (
+        high.floor.rounding > 30 * low.floor.rounding
+    )  # a large offset takes digits away before the network sees them

@@ -199,5 +199,3 @@ def tensors(path: Path) -> dict[str, Any]:
         with archive.open(f"{root}/data.pkl") as file:
             loaded: dict[str, Any] = Tensors(file, archive, root).load()  # type: ignore[arg-type]
     return loaded
-
-
