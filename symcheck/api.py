@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,8 +34,8 @@ Inputs = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
 def audit(
     model: Any,
-    claims: str | Sequence[str] | None,
-    inputs: Inputs,
+    claims: str | Sequence[str] | None = None,
+    inputs: Inputs | None = None,
     *,
     samples: int = 64,
     elements: int = 32,
@@ -56,12 +58,16 @@ def audit(
     Raises SymcheckError (ClaimError, DataError, ModelError, ConfigError) when nothing could be concluded.
     """
     start = time.perf_counter()
+    if samples < 2:
+        raise ConfigError(f"samples={samples} are too few", where="options of audit", hint="measure at least 2 samples")
     subject = as_subject(model)
     subject = replace(subject, derive=dict(derive)) if derive else subject
-    tensors = first_samples(named_inputs(inputs), samples, claims)
+    claims = [claims] if isinstance(claims, str) else None if claims is None else [str(Claim.parse(t)) for t in claims]
+    tensors, texts = without_ignored(named_inputs(inputs if inputs is not None else ()), claims or [])
+    claims = None if claims is None else texts
+    tensors = first_samples(tensors, samples, claims)
     options = _options(elements, seed, tolerance, worst)
     runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, tensors), [], cast=dtype != "as-is")
-    runner.limit = batch_size or runner.limit
     with measuring(runner):
         session, texts, proposed = _session(runner, tensors, claims, options, batch_size, progress)
         findings, notes = _measure(session, texts, proposed)
@@ -111,7 +117,16 @@ def _session(
             f"{data.count} sample(s) are too few", where="inputs", hint="give at least 2 samples along the leading axis"
         )
     runner.names = _output_names(texts)
+    if data.owner_name is None:
+        runner.limit = batch_size or runner.limit
     evaluator = Evaluator(runner, data, chunks_for(data, batch_size))
+    unknown = [text for text in options.tolerances if text not in {str(Claim.parse(t)) for t in texts}]
+    if unknown:
+        raise ConfigError(
+            f"there is a tolerance for '{unknown[0]}', which is no claim of this audit",
+            where="tolerance",
+            hint=suggest(unknown[0], texts),
+        )
     low, high = _precisions(runner)
     proposed = not texts
     if proposed:
@@ -163,11 +178,17 @@ def _precisions(runner: Runner) -> tuple[Runner, Runner | None]:
 
 
 def named_inputs(inputs: Inputs) -> dict[str, Tensor]:
-    """Inputs by name: a tensor is `input`, a tuple `input0`, `input1`, ..."""
-    if isinstance(inputs, Tensor):
-        inputs = {"input": inputs}
-    elif not isinstance(inputs, Mapping):
+    """Inputs by name: a tensor or array is `input`, a tuple `input0`, `input1`, ..."""
+    if isinstance(inputs, Tensor | np.ndarray):
+        inputs = {"input": torch.as_tensor(inputs)}
+    elif isinstance(inputs, tuple | list):
         inputs = {f"input{i}": x for i, x in enumerate(inputs)}
+    if not isinstance(inputs, Mapping) or not all(isinstance(x, Tensor | np.ndarray) for x in inputs.values()):
+        raise DataError(
+            "the inputs are no tensors",
+            where=f"audit(model, claims, inputs): inputs is a {type(inputs).__name__}",
+            hint="give a tensor, a tuple or a dict of tensors with a leading sample axis",
+        )
     tensors = {name: torch.as_tensor(x) for name, x in inputs.items()}
     for name, x in tensors.items():
         if not x.numel():
@@ -181,6 +202,18 @@ def named_inputs(inputs: Inputs) -> dict[str, Tensor]:
     if not tensors:
         raise DataError("there are no inputs", where="inputs", hint="give a tensor, a tuple or a dict of tensors")
     return tensors
+
+
+def without_ignored(tensors: dict[str, Tensor], texts: Sequence[str]) -> tuple[dict[str, Tensor], list[str]]:
+    """Inputs that every claim declares `ignore` (labels in a data file) are not given to the model."""
+    trees = [parse_claim(text) for text in texts]
+    slots = [{s.name: s for s in tree.inputs} for tree in trees]
+    ignored = [n for n in tensors if trees and all(n in s and s[n].terms[0].name == "ignore" for s in slots)]
+    kept = [
+        str(replace(tree, inputs=tuple(s for s in tree.inputs if s.name not in ignored))) if ignored else text
+        for tree, text in zip(trees, texts, strict=True)
+    ]
+    return {name: x for name, x in tensors.items() if name not in ignored}, kept
 
 
 def first_samples(tensors: dict[str, Tensor], samples: int, claims: str | Sequence[str] | None) -> dict[str, Tensor]:
@@ -214,11 +247,11 @@ def _output_names(texts: Sequence[str]) -> list[str]:
 def _options(elements: int, seed: int, tolerance: float | Mapping[str, float], worst: bool) -> Options:
     one = not isinstance(tolerance, Mapping)
     values = [tolerance] if one else list(tolerance.values())  # type: ignore[union-attr]
-    if elements < 2 or not 0 <= seed < 2**64 or any(not (v >= 0) for v in values):  # type: ignore[operator]
+    if elements < 2 or not 0 <= seed < 2**64 or any(not (0 <= v < math.inf) for v in values):  # type: ignore[operator]
         raise ConfigError(
             f"elements={elements}, seed={seed}, tolerance={tolerance} cannot be measured",
             where="options of audit",
-            hint="elements must be at least 2, the seed in 0..2^64-1 and tolerances not negative",
+            hint="elements must be at least 2, the seed in 0..2^64-1 and tolerances finite",
         )
     if one:
         return Options(elements, seed, float(tolerance), worst=worst)  # type: ignore[arg-type]
@@ -238,7 +271,7 @@ def _device(device: str | None, subject: Subject) -> torch.device:
         return chosen
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
-            f"the device '{device}' cannot be used", where=str(error).splitlines()[0], hint="use cpu, cuda or auto"
+            f"the device '{device}' cannot be used", where=str(error).splitlines()[0][:90], hint="use cpu or auto"
         ) from error
 
 

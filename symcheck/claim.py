@@ -72,7 +72,20 @@ class Claim:
                     + "; ".join(f"{n}={'*'.join(map(str, a))}" for n, a in actions.items()),
                     hint="give at least one input an action that this group can perform",
                 )
+        self._check_translations(inputs, group)
         return BoundClaim(self, group, inputs)
+
+    def _check_translations(self, inputs: Mapping[str, Bound], group: Group) -> None:
+        """Refuse a group with translations when every input ignores them: half of the claim would go untested."""
+        for factor in group.factors():
+            parts = [part for part in chain.from_iterable(b.parts for b in inputs.values()) if part.group is factor]
+            deaf = all("translation" not in part.action.uses for part in parts)
+            if "translation" in factor.faces and parts and deaf:
+                raise ClaimError(
+                    f"'{self}': no input is moved by the translations of {factor.name}",
+                    where=", ".join(f"{name}={'*'.join(map(str, b.actions))}" for name, b in inputs.items()),
+                    hint="positions are 'points'; 'vector' only rotates, and for that SO(n) or O(n) is the claim",
+                )
 
     def _bound(self, name: str, actions: tuple[Action, ...], group: Group, shape: tuple[int, ...]) -> Bound:
         bound = Bound(actions, group)

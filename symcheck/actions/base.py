@@ -190,5 +190,5 @@ def no_options(name: str, left: dict[str, str] | list[str]) -> None:
         raise ClaimError(
             f"action '{name}' does not take '{next(iter(left))}'",
             where=f"{name}({', '.join(left)})",
-            hint=f"write '{name}' without it; `symcheck audit --help` shows the actions",
+            hint=f"write '{name}' without it; the README's table of actions lists what each one takes",
         )

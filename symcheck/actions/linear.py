@@ -52,7 +52,8 @@ def check_dimension(group: Group, acts: int, size: int, what: str) -> None:
         raise ClaimError(
             f"{group.name} moves {acts} components, but there are {size}",
             where=what,
-            hint=f"use a group of dimension {size}, or another action for this slot",
+            hint=f"'vector' and 'points' read the last axis: it must hold the {acts} components "
+            "(transpose channel-first data in the model), or declare another action",
         )
 
 

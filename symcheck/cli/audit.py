@@ -51,6 +51,8 @@ def audit(
 
       symcheck audit net.pt2 --allow-program -i images.npz -o report.json
     """
+    if checkpoint is not None and "->" in str(checkpoint):
+        checkpoint, claims = None, [str(checkpoint), *(claims or [])]
     flags = {
         "model": model, "arguments": _pairs(argument, "-m", toml=True), "key": key,
         "derive": _pairs(derive, "--derive"),

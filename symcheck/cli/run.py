@@ -83,7 +83,7 @@ def replay_pairs(
         rounding = max(pair.error, value) <= 10 * pair.floor
         same = rounding or abs(value - pair.error) <= 0.01 * pair.error
         scale = pair.spread or math.nan
-        then, now = number(pair.error / scale), number(value / scale)
+        then, now = number(pair.error / scale, 4), number(value / scale, 4)
         slot = f"{pair.output}, {pair.part}" if pair.part else pair.output
         word = "both within rounding" if rounding else "the same" if same else "changed"
         console.print(f"{pair.claim}\n  {slot}: {then} of the spread then, {now} now: {word}")

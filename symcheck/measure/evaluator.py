@@ -85,7 +85,9 @@ class Evaluator:
             while start < self.samples.count:
                 stop = min(start + self.chunks.size, self.samples.count)
                 rows = torch.arange(start, stop, device=self.runner.device)
-                pieces.append(self.run(observe_batch(bound, self.samples.take(rows))))
+                outputs = self.run(observe_batch(bound, self.samples.take(rows)))
+                self.outputs(outputs, rows)  # refuse what has no sample axis before it is joined
+                pieces.append({name: y.clone() for name, y in outputs.items()})
                 start = stop
             everything = torch.arange(self.samples.count, device=self.runner.device)
             self.bases[key] = self.outputs({n: torch.cat([p[n] for p in pieces]) for n in pieces[0]}, everything)
@@ -104,6 +106,12 @@ class Evaluator:
     def outputs(self, outputs: Mapping[str, Tensor], rows: Tensor) -> Samples:
         """Outputs of the samples `rows`, ready to be taken from; packed rows follow the order of the batch."""
         for name, y in outputs.items():
+            if not y.numel():
+                raise DataError(
+                    f"output '{name}' of shape {tuple(y.shape)} is empty",
+                    where=self.runner.subject.name,
+                    hint="let the model return numbers, or declare this output as ignore",
+                )
             if not y.dim() or (self.samples.owner_name is None and len(y) != len(rows)):
                 raise DataError(
                     f"output '{name}' of shape {tuple(y.shape)} has no leading sample axis of {len(rows)}",

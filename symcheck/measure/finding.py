@@ -16,8 +16,8 @@ from symcheck.measure.plan import Stratum
 from symcheck.measure.search import Searched
 from symcheck.measure.statistics import Interval, crossed_interval
 from symcheck.measure.tally import Cell
-from symcheck.measure.verdict import Evidence, decide
-from symcheck.report.model import Counts, Error, Finding, Floor, Scale, Share, Worst
+from symcheck.measure.verdict import Decision, Evidence, decide
+from symcheck.report.model import Counts, Error, Finding, Floor, Scale, Share, Verdict, Worst
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def assemble(facts: Facts) -> Finding:
     with np.errstate(all="ignore"):
         numbers = _numbers(cell, stratum.exhaustive)
     evidence = _evidence(facts, numbers)
-    decision = decide(evidence)
+    decision = _by_component(decide(evidence), facts)
     spread = numbers.spread
 
     def scaled(value: float | None) -> float | None:
@@ -77,6 +77,18 @@ def assemble(facts: Facts) -> Finding:
         advantage=None if cell.advantage is None or not spread > 0 else math.sqrt(cell.advantage) / spread,
         size=numbers.size,
         spread=spread,
+    )
+
+
+def _by_component(decision: Decision, facts: Facts) -> Decision:
+    """An output whose large numbers hide a broken small one does not pass."""
+    component = facts.cell.component
+    if decision.verdict is not Verdict.APPROXIMATE or component is None or component[1] <= 10 * facts.tolerance:
+        return decision
+    return Decision(
+        Verdict.BROKEN,
+        f"number {component[0]} of this output is off by {component[1]:.2g} of its own spread, hidden by larger ones",
+        "return numbers of different scale as outputs of their own",
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from symcheck.actions.base import Bound, gather
+from symcheck.errors import DataError
 from symcheck.groups.draws import Draws
 from symcheck.measure.defect import widest
 
@@ -49,6 +50,12 @@ def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 4) -> Law:
         return Law(0.0, 0.0, 0.0, True, 0.0, False)
     rng, group = Draws(1, "laws"), bound.group
     a, b = (g[rng.integers(rows, high=len(g)).flatten()] for _ in range(2))
+    if not (x.is_floating_point() or x.is_complex()) and any(t.is_floating_point() for t in _flat(bound, g)):
+        raise DataError(
+            f"{group.name} cannot turn the integers of this tensor ({str(x.dtype).removeprefix('torch.')})",
+            where=f"action '{'*'.join(map(str, bound.actions))}'",
+            hint="convert it to float, or declare it scalar if it does not move",
+        )
     samples = x[torch.arange(rows, device=x.device) % len(x)].cpu()
     samples = widest(samples) if samples.is_floating_point() or samples.is_complex() else samples
     generic = Draws(2, "generic").normal(*samples.shape).to(samples.dtype) if samples.is_floating_point() else samples
@@ -66,6 +73,10 @@ def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 4) -> Law:
         moved=_relative(bound, moved, samples, _size(samples)),
         moves=_relative(bound, generic_moved, generic, _size(generic)) > 1e-12,
     )
+
+
+def _flat(bound: Bound, g: Tensor) -> list[Tensor]:
+    return [t for rep in bound.represent(g[:1]) for t in rep]
 
 
 def _size(x: Tensor) -> float:

@@ -24,6 +24,8 @@ from symcheck.groups.draws import Draws
 from symcheck.measure.defect import Slot, widest
 from symcheck.measure.samples import Samples
 
+COMPONENTS = 4096  # outputs with more numbers per sample are not followed one by one
+
 
 class Tally:
     """Device-side accumulator of one output over the pairs of one cell."""
@@ -33,6 +35,7 @@ class Tally:
         self.squared = torch.full((elements, samples), torch.nan, dtype=torch.float64, device=device)
         self.halves = torch.zeros((elements // 2, samples), dtype=torch.float64, device=device)
         self.total: Tensor | None = None
+        self.by_component: Tensor | None = None
 
     def add(self, elements: slice, samples: slice, delta: Tensor, squared: Tensor) -> None:
         """Add a block of pairs, element-major; `elements.start` is even."""
@@ -41,6 +44,9 @@ class Tally:
         if not self.split:
             return
         block = delta.reshape(count, width, -1)
+        if block.shape[2] <= COMPONENTS:
+            squares = block.double().square().sum((0, 1))
+            self.by_component = squares if self.by_component is None else self.by_component + squares
         pairs = count // 2
         gaps = block[: 2 * pairs : 2] - block[1 : 2 * pairs : 2]
         first = elements.start // 2
@@ -62,6 +68,7 @@ class Cell:
     components: np.ndarray  # (B,) numbers per sample
     advantage: float | None
     finite: bool
+    component: tuple[int, float] | None  # of an invariant output: the worst number alone, on its own spread
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,7 @@ def finish(tally: Tally, slot: Slot, rest: Rest, exhaustive: bool, subgroup: boo
         cells = tally.halves
         bias = cells.mean(0) / elements  # the mean over so many elements keeps this much of the variance
         between = between - bias
+    component = _worst_component(tally, slot, rest)
     finite = rest.finite & torch.isfinite(tally.squared).all()
     components = rest.per_sample(torch.full_like(rest.flat[:, 0], float(rest.flat.shape[1])))
     advantage = (moved - bias).mean()
@@ -130,7 +138,21 @@ def finish(tally: Tally, slot: Slot, rest: Rest, exhaustive: bool, subgroup: boo
         components=parts[4],
         advantage=None if total is None else max(float(parts[5][0]), 0.0),
         finite=bool(parts[6][0]),
+        component=component,
     )
+
+
+def _worst_component(tally: Tally, slot: Slot, rest: Rest) -> tuple[int, float] | None:
+    """The number of an invariant output whose error is largest beside its own spread: scales may hide it."""
+    squares = tally.by_component
+    if squares is None or not slot.bound.trivial or rest.owner is not None or len(squares) < 2:
+        return None
+    mean = squares / tally.squared.numel()
+    spread = rest.flat.var(0) + mean / 2
+    rounding = (1e3 * torch.finfo(torch.float32).eps * rest.flat.abs().amax(0)).square()
+    error = torch.where(spread > rounding.clamp(min=1e-300), (mean / spread).sqrt(), 0.0)
+    top = torch.nan_to_num(error).max(0)
+    return int(top.indices), float(top.values)
 
 
 def _centre(slot: Slot, group: Group, mean: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from symcheck.measure.floors import Precision
+from symcheck.measure.floors import RATIO, Precision
 from symcheck.measure.statistics import Interval, samples_to_decide
 from symcheck.report.model import Verdict
 
@@ -86,12 +86,13 @@ def _trivial(e: Evidence) -> Decision | None:
         return Decision(
             Verdict.TRIVIAL, "the group does not move these inputs: nothing was tested", "give inputs that it moves"
         )
-    floor = min(10 * e.precision.floor, 1000 * e.precision.unit * e.size)  # a contaminated floor is no constant
-    if not (e.spread > max(floor, 1e-9 * e.size, 1e-300)):
+    floor = min(3 * e.precision.floor, 1000 * e.precision.unit * e.size)  # a contaminated floor is no constant
+    structural = not math.isnan(e.precision.high) and e.precision.worst > RATIO
+    if not structural and not (e.spread > max(floor, 1e-9 * e.size, 1e-300)):
         return Decision(
             Verdict.TRIVIAL,
-            "the output is constant over samples and group: nothing was tested",
-            "a constant passes every test; check that the model is trained and its output is not dead",
+            "the output is constant over samples and group, up to rounding: nothing was tested",
+            "a constant passes every test; check that the samples differ and that the output is not dead",
         )
     if e.moved_out is not None and not (e.moved_out > max(1e-9, 10 * e.precision.floor / (e.size or 1.0))):
         return Decision(

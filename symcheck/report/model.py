@@ -152,6 +152,16 @@ class Report:
         order = list(Verdict)
         return min((f.verdict for f in self.findings), key=order.index, default=Verdict.INVALID)
 
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict of all findings."""
+        return self.worst
+
+    def __str__(self) -> str:
+        from symcheck.report.text import text_of
+
+        return text_of(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data; numbers that are not finite become None and are counted under `nonfinite`."""
         counter = [0]
