@@ -94,7 +94,7 @@ def _failed(what: str, text: str, error: BaseException) -> LoadError:
     return LoadError(
         f"'{what}' fails to import: {type(error).__name__}: {error}",
         where=f"'{text}'",
-        hint="mend that error first; the full traceback is this error's cause",
+        hint="mend that error first; --traceback shows where",
     )
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -40,6 +41,8 @@ app.command()(audit)
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line `args` (by default the process's own) and return the exit code."""
     given = list(sys.argv[1:] if args is None else args)
+    if traced := "--traceback" in given:
+        given.remove("--traceback")
     if given in (["--help"], ["-h"]):
         app.rich_markup_mode = None  # loading rich costs more than this short page
     _quiet_help()
@@ -50,6 +53,8 @@ def main(args: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except (Exception, KeyboardInterrupt, SystemExit) as error:
+        if traced:
+            sys.stderr.write("".join(traceback.format_exception(error)))
         return _exit_code(error)
 
 
@@ -57,6 +62,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _commands(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+    traceback_: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
 ) -> None:
     if version:
         typer.echo(f"symcheck {__version__}")
@@ -75,6 +81,9 @@ def _exit_code(error: BaseException) -> int:
     if isinstance(cause, BrokenPipeError):
         _forget_stdout()
         return BROKEN_PIPE
+    if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+        _say("the disk is full", "standard output or a report file", "make room, or write elsewhere with -o")
+        return UNCONCLUDED
     if isinstance(cause, KeyboardInterrupt):
         _say("interrupted")
         return INTERRUPTED

@@ -158,7 +158,7 @@ def _from_function(text: str, name: str, samples: int, seed: int, base: Path) ->
         raise DataError(
             f"'{text}' fails: {type(error).__name__}: {error}",
             where=f"input '{name}'",
-            hint="it is called with (samples, seed) as far as it takes them; see this error's cause",
+            hint="it is called with (samples, seed) as far as it takes them; --traceback shows where",
         ) from error
     return _named(result, name, text)
 

@@ -148,7 +148,7 @@ def build(model: str, arguments: Mapping[str, object], *, callables: bool = Fals
         raise LoadError(
             f"'{model}' fails: {type(error).__name__}: {error}",
             where=f"--model {model}",
-            hint="check its arguments (-m name=value); the full traceback is this error's cause",
+            hint="check its arguments (-m name=value); --traceback shows where",
         ) from error
     if isinstance(built, nn.Module):
         return built.eval()
