@@ -138,7 +138,7 @@ class Guard:
             raise LoadError(
                 f"the pickle needs '{full}', which cannot be imported: {type(error).__name__}: {error}",
                 where=str(self.path),
-                hint="install its package or set PYTHONPATH to its folder; or give a state_dict() and --model file.py:factory",
+                hint="install its package or set PYTHONPATH to its folder; better, save a state_dict and give --model",
             ) from error
 
     def _allowed(self, root: str, full: str, found: Any) -> bool:

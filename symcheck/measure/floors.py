@@ -140,18 +140,20 @@ class Probe:
         top = self.errors(high_moved, high_still)
         floor = _sum(self.gaps(self.low_moved, high_moved), self.gaps(self.low_still, high_still))
         eps, finer = (torch.finfo(r.dtype or torch.float32).eps for r in (self.low, high))
-        found = self._by_part(lambda n, r: _precision(low[n][r], top[n][r], floor[n][r], eps, finer, "float64 run"))
+        size = self._sizes(high_moved)
+
+        def judged(name: str, r: Tensor, change: float = 0.0) -> Precision:
+            rounding = 16 * finer * size[name][r]  # what the higher precision itself may leave
+            return _precision(low[name][r], top[name][r], floor[name][r], (eps, finer), rounding, change)
+
+        found = self._by_part(judged)
         least = {n: eps * _rms(size) for n, size in self._sizes(self.low_moved).items()}
         suspects = any(not p.exact and p.low <= 100 * max(p.floor, least[n]) for part in found for n, p in part.items())
         if suspects and not self._raised(high, high_still):
             raise ModelError("the model computes in a lower precision inside", hint="cast what it pins to float32")
         if suspects and high.module is not None:
             change = self._change(high.shaken(eps), high_moved, high_still)
-            found = self._by_part(
-                lambda n, r: _precision(
-                    low[n][r], top[n][r], floor[n][r], eps, finer, "float64 run", _rms(change[n][r])
-                )
-            )
+            found = self._by_part(lambda n, r: judged(n, r, _rms(change[n][r])))
         return found
 
     def _by_part(self, make: Callable[[str, Tensor], Precision]) -> list[dict[str, Precision]]:
@@ -200,9 +202,7 @@ class Probe:
             moved = self.gaps(self.low(nudged(self.moved, sign * eps)), self.low_moved)
             still = self.gaps(self.at_rest(self.low, nudged(self.still, sign * eps)), self.low_still)
             floor = _sum(floor, moved, still)
-        return self._by_part(
-            lambda n, r: _precision(low[n][r], None, floor[n][r], eps, eps, "inputs nudged by one ulp")
-        )
+        return self._by_part(lambda n, r: _nudged_precision(low[n][r], floor[n][r], eps))
 
 
 def company(evaluator: Evaluator, bound: BoundClaim, slots: Mapping[str, Slot]) -> dict[str, tuple[float, float]]:
@@ -245,18 +245,25 @@ def _rms(x: Tensor) -> float:
     return float(x.square().mean().sqrt())
 
 
+def _floors(floor: Tensor) -> Tensor:
+    """The floor of each pair, never far below what is usual: a pair may be lucky."""
+    return floor.clamp(min=max(0.3 * _rms(floor), torch.finfo(torch.float64).tiny))
+
+
 def _precision(
-    low: Tensor, high: Tensor | None, floor: Tensor, unit: float, finer: float, how: str, change: float = 0.0
+    low: Tensor, high: Tensor, floor: Tensor, units: tuple[float, float], rounding: Tensor, change: float
 ) -> Precision:
-    tiny = torch.finfo(torch.float64).tiny
-    floor_of_pair = floor.clamp(min=max(0.3 * _rms(floor), tiny))
-    ratio = float((low / floor_of_pair).max())
-    if high is None:
-        return Precision(_rms(low), math.nan, _rms(floor), 0.0, ratio, 1.0, unit, how)
+    unit, finer = units
     epsilon = finer / unit
-    left = (floor_of_pair * epsilon**0.8).clamp(min=tiny)
-    worst = float((high / left).max())
-    return Precision(_rms(low), _rms(high), _rms(floor), worst, ratio, epsilon, unit, how, change > 0.3 * _rms(high))
+    ratio = float((low / _floors(floor)).max())
+    worst = float((high / (_floors(floor) * epsilon**0.8 + rounding)).max())
+    constants = change > 0.3 * _rms(high)
+    return Precision(_rms(low), _rms(high), _rms(floor), worst, ratio, epsilon, unit, "float64 run", constants)
+
+
+def _nudged_precision(low: Tensor, floor: Tensor, unit: float) -> Precision:
+    ratio = float((low / _floors(floor)).max())
+    return Precision(_rms(low), math.nan, _rms(floor), 0.0, ratio, 1.0, unit, "inputs nudged by one ulp")
 
 
 def probe_pairs(squared: Sequence[Tensor], pairs: int, worst: int = 2) -> list[tuple[int, int]]:

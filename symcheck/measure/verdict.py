@@ -107,7 +107,7 @@ def _exact(e: Evidence) -> Decision | None:
     p = e.precision
     if not p.exact:
         return None
-    if p.constants:
+    if p.constants and p.worst > RATIO:
         return Decision(
             Verdict.EXACT,
             "exact up to constants stored in float32: in float64 the error is what rounding the stored numbers makes",

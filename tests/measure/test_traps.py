@@ -244,3 +244,23 @@ def test_an_unstable_frame_is_broken_and_not_constant():
 def test_a_scalar_output_without_samples_is_refused():
     with pytest.raises(symcheck.SymcheckError, match="no leading sample axis"):
         symcheck.audit(lambda x: x.square().sum(), INVARIANT, X)
+
+
+def test_a_leak_in_one_output_says_nothing_of_the_constants_of_another():
+    def model(x: Tensor) -> dict[str, Tensor]:
+        norms = x.norm(dim=-1).sum(1)
+        return {"a": norms, "b": norms + 1e-9 * x[:, 0, 0], "c": norms.double() - 115.0}
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = nn.Parameter(torch.ones(()))
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {name: self.one * y for name, y in model(x).items()}
+
+    found = {
+        f.output: f for f in symcheck.audit(Net(), "SO(3): x=vector -> a=scalar, b=scalar, c=scalar", {"x": X}).findings
+    }
+    assert {name: str(f.verdict) for name, f in found.items()} == {"a": "exact", "b": "approximate", "c": "exact"}
+    assert found["a"].note == found["c"].note == ""
