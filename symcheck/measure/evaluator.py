@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,17 +21,24 @@ from symcheck.measure.tally import Cell, Rest, Tally, finish
 Progress = Callable[[int], None]
 Outputs = dict[str, Tensor]
 _SMALLEST, _LARGEST, _BYTES = 32, 8192, 2**28
-_QUICK, _SLOW = 0.005, 1.0  # seconds of one chunk
+_QUICK, _SLOW = 0.003, 1.0  # seconds of one chunk
+_WORTH = 20  # a new size is tried when so many of its chunks are left
 
 
 @dataclass
 class Chunks:
-    """How many pairs to run at once: grown while the time per pair falls, then kept."""
+    """How many pairs to run at once: grown while the time per pair falls, then kept.
+
+    A size that is new costs extra (memory is touched for the first time), so a slow subject on the CPU tries one
+    only where enough pairs are `left` to pay for it.
+    """
 
     size: int = _SMALLEST
     fixed: bool = False
     rates: dict[int, float] = field(default_factory=dict)
     cap: int = _LARGEST
+    left: int = 0
+    accelerator: bool = False
 
     def tell(self, count: int, seconds: float) -> None:
         """Learn from one run of `count` pairs: quick sizes are left at once, slow ones measured twice and compared."""
@@ -39,15 +47,15 @@ class Chunks:
         if count < self.size:
             self.size = min(self.cap, 4 * self.size) if seconds < _QUICK / 2 else self.size
             return
-        first = self.size not in self.rates
+        first, known = self.size not in self.rates, min(self.rates.values(), default=math.inf)
         self.rates[self.size] = min(seconds / count, self.rates.get(self.size, seconds))
-        if first and _QUICK < seconds < _SLOW:
+        if first and _QUICK < seconds < _SLOW and seconds / count < 1.5 * known:
             return  # the first run of a size also warms up
         best = min(self.rates, key=lambda size: self.rates[size])
         grown = min(self.cap, self.size * (4 if seconds < _QUICK else 2))
         if self.rates[self.size] > 1.15 * self.rates[best] or seconds > _SLOW or grown == self.size:
             self.size, self.fixed = best, True
-        else:
+        elif seconds < _QUICK or self.accelerator or grown * _WORTH <= self.left:
             self.size = grown
 
 
@@ -128,6 +136,7 @@ class Evaluator:
     ) -> dict[str, Cell]:
         """All pairs of a part's elements with all samples, for every output."""
         base, g = self.base(bound), part.g
+        self.chunks.left = len(g) * self.samples.count
         elements = ready(bound, slots, g, self.runner.device)
         tallies = {
             name: Tally(len(g), self.samples.count, self.runner.device, slot.split) for name, slot in slots.items()
@@ -186,5 +195,6 @@ def chunks_for(samples: Samples, batch_size: int | None) -> Chunks:
     if batch_size is not None:
         return Chunks(size=batch_size, fixed=True)
     total = sum(x.numel() * x.element_size() for x in samples.tensors.values())
-    cap = max(1, _BYTES // max(1, total // max(1, samples.count)))
-    return Chunks(size=min(_SMALLEST, cap), cap=min(cap, _LARGEST))
+    cap = min(_LARGEST, max(1, _BYTES // max(1, total // max(1, samples.count))))
+    accelerator = any(x.device.type != "cpu" for x in samples.tensors.values())
+    return Chunks(size=min(_SMALLEST, cap), cap=cap, accelerator=accelerator)

@@ -18,6 +18,7 @@ from symcheck.measure.samples import Batch
 from symcheck.subject import Subject, named_outputs
 
 _DERIVE = re.compile(r"(-?)\s*d\(\s*([\w.]+)\s*\)\s*/\s*d\(\s*([\w.]+)\s*\)")
+_MODES = (torch.inference_mode, torch.no_grad)  # then gradients
 _NEEDS_GRADIENT = re.compile(r"grad|[Ii]nference")
 
 
@@ -32,6 +33,7 @@ class Runner:
         self.derive = {name: _parse_derive(name, text) for name, text in subject.derive.items()}
         self.gradients = bool(self.derive)
         self.forwards = 0
+        self.mode = 0
         self.keywords: bool | None = None
         self.limit: int | None = subject.fixed_batch
         self.call: Callable[..., Any] = subject.call
@@ -117,14 +119,15 @@ class Runner:
         self.forwards += batch.count
         inputs = {name: self.prepared(x) for name, x in batch.tensors.items()}
         try:
-            if not self.gradients:
+            while not self.gradients:
                 try:
-                    with torch.inference_mode():
+                    with _MODES[self.mode]():
                         return named_outputs(self._called(inputs), self.output_names)
                 except RuntimeError as error:
                     if isinstance(error, torch.OutOfMemoryError) or not _NEEDS_GRADIENT.search(str(error)):
                         raise
-                    self.gradients = True
+                    self.mode += 1  # some models switch gradients on for themselves, others need them from outside
+                    self.gradients = self.mode == len(_MODES)
                     inputs = {name: x.clone() for name, x in inputs.items()}
             with torch.enable_grad():
                 return {k: v.detach() for k, v in self._with_gradients(inputs).items()}
@@ -277,7 +280,7 @@ def environment(runner: Runner, mapping: Mapping[str, Any] | None = None) -> dic
         "tf32": False,
         "deterministic_convolutions": True,
         "mode": "eval" if runner.module is not None else "callable",
-        "gradients": runner.gradients,
+        "gradients": "by the caller" if runner.gradients else "by the model" if runner.mode else "off",
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **(mapping or {}),
     }

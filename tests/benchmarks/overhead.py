@@ -71,32 +71,25 @@ CASES: dict[str, Callable[[], tuple[nn.Module, str, dict[str, Tensor]]]] = {
 }
 
 
-def bare(net: nn.Module, inputs: dict[str, Tensor], count: int) -> tuple[float, int, float]:
-    """Seconds for `count` rows in the best chunk size, that size, and seconds of one such chunk."""
-    best = (float("inf"), 0, 0.0)
-    for size in (16, 32, 64, 128, 256, 512, 1024):
-        if size > count:
-            break
-        rows = torch.arange(size) % len(next(iter(inputs.values())))
-        chunk = [x[rows] for x in inputs.values()]
-        with torch.no_grad():
-            net(*chunk)
-            start = time.perf_counter()
-            net(*chunk)
-            one = time.perf_counter() - start
-        if one * count / size < best[0]:
-            best = (one * count / size, size, one)
-        if one * count / size > 1.3 * best[0]:
-            break
-    size = best[1]
-    rows = torch.arange(size) % len(next(iter(inputs.values())))
-    chunk = [x[rows] for x in inputs.values()]
-    start, done = time.perf_counter(), 0
+def sweep(net: nn.Module, inputs: dict[str, Tensor], count: int, size: int) -> float:
+    """Seconds of `count` rows in chunks of `size`, walking through the samples as any evaluation would."""
+    samples, start, done = len(next(iter(inputs.values()))), time.perf_counter(), 0
     with torch.no_grad():
         while done < count:
-            net(*chunk)
+            rows = (torch.arange(done, done + size)) % samples
+            net(*(x[rows] for x in inputs.values()))
             done += size
-    return (time.perf_counter() - start) * count / done, size, best[2]
+    return (time.perf_counter() - start) * count / done
+
+
+def bare(net: nn.Module, inputs: dict[str, Tensor], count: int) -> tuple[float, int, float]:
+    """Seconds for `count` rows in the best chunk size, that size, and seconds of one such chunk."""
+    sizes = [size for size in (16, 32, 64, 128, 256, 512, 1024) if size <= count]
+    trial = {size: min(sweep(net, inputs, size, size) / size for _ in range(3)) for size in sizes}
+    best = sorted(trial, key=lambda size: trial[size])[:2]
+    seconds = {size: sweep(net, inputs, count, size) for size in best}
+    size = min(seconds, key=lambda size: seconds[size])
+    return seconds[size], size, seconds[size] * size / count
 
 
 def overhead(name: str, repeats: int) -> None:

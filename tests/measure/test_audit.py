@@ -141,7 +141,7 @@ def test_forces_by_autograd_inside_the_model_and_by_derive():
     outside = symcheck.audit(Energy(), claim, {"pos": points()}, derive={"forces": "-d(energy)/d(pos)"})
     for report in (inside, outside):
         assert {f.verdict for f in report.findings} == {"exact"}
-        assert report.environment["gradients"] is True
+        assert report.environment["gradients"] != "off"
         assert {(f.part, f.output) for f in report.findings} == {
             (part, output) for part in ("proper", "improper") for output in ("energy", "forces")
         }
