@@ -22,6 +22,7 @@ Progress = Callable[[int], None]
 Outputs = dict[str, Tensor]
 _SMALLEST, _LARGEST, _BYTES = 32, 8192, 2**28
 _QUICK, _SLOW = 0.003, 1.0  # seconds of one chunk
+_CHUNKS_IN_BLOCK = 4
 _WORTH = 20  # a new size is tried when so many of its chunks are left
 
 
@@ -39,6 +40,11 @@ class Chunks:
     cap: int = _LARGEST
     left: int = 0
     accelerator: bool = False
+
+    @property
+    def slow(self) -> bool:
+        """Whether one chunk takes long enough that the work around it should be shared by several."""
+        return self.size * self.rates.get(self.size, 0.0) > _QUICK
 
     def tell(self, count: int, seconds: float) -> None:
         """Learn from one run of `count` pairs: quick sizes are left at once, slow ones measured twice and compared."""
@@ -146,11 +152,12 @@ class Evaluator:
         return {n: finish(t, slots[n], rests[n], part.exhaustive, part.subgroup) for n, t in tallies.items()}
 
     def _blocks(self, count: int) -> Iterator[tuple[slice, slice]]:
-        """Blocks of elements × samples of about the chunk size; an even number of elements keeps pairs together."""
+        """Blocks of elements × samples of one or a few chunks; an even number of elements keeps pairs together."""
         row = 0
         while row < count:
-            width = max(1, min(self.samples.count, self.chunks.size // 2))
-            height = max(2, self.chunks.size // width // 2 * 2)
+            size = self.chunks.size * (_CHUNKS_IN_BLOCK if self.chunks.slow and self.samples.owner_name is None else 1)
+            width = max(1, min(self.samples.count, size // 2))
+            height = max(2, size // width // 2 * 2)
             rest = not self.chunks.fixed and count - row <= 1.5 * height  # quick models: no small rest
             stop = count if rest else min(row + height, count)
             column = 0
@@ -174,10 +181,25 @@ class Evaluator:
         index = torch.arange(rows.start, rows.stop, device=device).repeat_interleave(width)
         picks = torch.arange(columns.start, columns.stop, device=device).repeat(rows.stop - rows.start)
         batch = self.samples.take(picks)
-        outputs = self.run(move_batch(bound, elements.inputs, index, batch))
+        outputs = self._in_chunks(move_batch(bound, elements.inputs, index, batch))
         for name, slot in slots.items():
             delta = defect(slot, elements, index, outputs[name], base_of(slot, base, picks), batch)
             tallies[name].add(rows, columns, delta, slot.squared(delta, batch))
+
+    def _in_chunks(self, batch: Batch) -> dict[str, Tensor]:
+        """Actions and sums are cheaper on whole blocks, forward passes on chunks."""
+        size = self.chunks.size
+        if batch.packed or batch.count < 2 * size:
+            return self.run(batch)
+        outputs: dict[str, Tensor] = {}
+        for i in range(0, batch.count, size):
+            stop = min(i + size, batch.count)
+            for name, y in self.run(batch.slice(i, stop)).items():
+                whole = outputs.setdefault(
+                    name, torch.empty((batch.count, *y.shape[1:]), dtype=y.dtype, device=y.device)
+                )
+                whole[i:stop] = y
+        return outputs
 
     def _wait(self) -> None:
         if self.runner.device.type == "cuda":
