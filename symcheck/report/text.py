@@ -149,6 +149,7 @@ def _table(page: _Page, findings: Sequence[Finding]) -> None:
         return
     head = ["", "verdict", "error / spread", "floor", "worst element"]
     rows = [_words(finding) for finding in findings]
+    head[4] = head[4] if any(row[4] for row in rows) else ""
     widths = _widths(page.width, head, rows)
     beside = len(widths) == len(head)
     page.row(list(zip((page.text(word, "dim") for word in head), widths, strict=False)), _INDENT)
