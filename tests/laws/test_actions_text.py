@@ -90,9 +90,9 @@ BAD_IMPORTS = [
     ("math:sinn", "'math' has no 'sinn'", "'sin'"),
     ("math", "does not name an object", "module:name"),
     ("no/such/file.py:f", "there is no file", "exists"),
-    ("{folder}/broken.py:f", "fails to import: ZeroDivisionError: division by zero", "cause"),
-    ("{folder}/needs.py:f", "fails to import: ModuleNotFoundError", "cause"),
-    ("{folder}/leaves.py:f", "fails to import: SystemExit", "cause"),
+    ("{folder}/broken.py:f", "fails to import: ZeroDivisionError: division by zero", "traceback"),
+    ("{folder}/needs.py:f", "fails to import: ModuleNotFoundError", "traceback"),
+    ("{folder}/leaves.py:f", "fails to import: SystemExit", "traceback"),
     ("{folder}/empty.py:f", "has no 'f'", "no public name"),
 ]
 
