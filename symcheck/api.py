@@ -62,14 +62,13 @@ def audit(
         raise ConfigError(f"samples={samples} are too few", where="options of audit", hint="measure at least 2 samples")
     subject = as_subject(model)
     subject = replace(subject, derive=dict(derive)) if derive else subject
-    claims = [claims] if isinstance(claims, str) else None if claims is None else [str(Claim.parse(t)) for t in claims]
-    tensors, texts = without_ignored(named_inputs(inputs if inputs is not None else ()), claims or [])
-    claims = None if claims is None else texts
-    tensors = first_samples(tensors, samples, claims)
-    options = _options(elements, seed, tolerance, worst)
+    texts = _claims(claims)
+    options = _options(elements, seed, tolerance, worst, texts)
+    tensors, texts = without_ignored(named_inputs(inputs if inputs is not None else ()), texts)
+    tensors = first_samples(tensors, samples, texts)
     runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, tensors), [], cast=dtype != "as-is")
     with measuring(runner):
-        session, texts, proposed = _session(runner, tensors, claims, options, batch_size, progress)
+        session, texts, proposed = _session(runner, tensors, texts, options, batch_size, progress)
         findings, notes = _measure(session, texts, proposed)
     if save is not None:
         origin = {"seed": seed, "dtype": dtype, "derive": dict(subject.derive), **vars(subject.source)}
@@ -101,16 +100,11 @@ def _report(session: Audit, findings: Sequence[Finding], notes: tuple[str, ...],
 def _session(
     runner: Runner,
     tensors: Mapping[str, Tensor],
-    claims: str | Sequence[str] | None,
+    texts: list[str],
     options: Options,
     batch_size: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[Audit, list[str], bool]:
-    texts = [claims] if isinstance(claims, str) else list(claims or [])
-    if claims is not None and not texts:
-        raise ConfigError(
-            "there are no claims to measure", where="claims", hint="give at least one, or None to propose"
-        )
     data = Samples({n: x.to(runner.device) for n, x in tensors.items()}, _owner(texts, tensors))
     if data.count < 2:
         raise DataError(
@@ -120,13 +114,6 @@ def _session(
     if data.owner_name is None:
         runner.limit = batch_size or runner.limit
     evaluator = Evaluator(runner, data, chunks_for(data, batch_size))
-    unknown = [text for text in options.tolerances if text not in {str(Claim.parse(t)) for t in texts}]
-    if unknown:
-        raise ConfigError(
-            f"there is a tolerance for '{unknown[0]}', which is no claim of this audit",
-            where="tolerance",
-            hint=suggest(unknown[0], texts),
-        )
     low, high = _precisions(runner)
     proposed = not texts
     if proposed:
@@ -140,6 +127,16 @@ def _session(
 
         evaluator.progress = tell
     return Audit(evaluator, options, low, high), texts, proposed
+
+
+def _claims(claims: str | Sequence[str] | None) -> list[str]:
+    """The claims in canonical form; an empty list stands for None, to be proposed."""
+    texts = [claims] if isinstance(claims, str) else list(claims or ())
+    if claims is not None and not texts:
+        raise ConfigError(
+            "there are no claims to measure", where="claims", hint="give at least one, or None to propose"
+        )
+    return [str(Claim.parse(text)) for text in texts]
 
 
 def _measure(session: Audit, texts: Sequence[str], proposed: bool) -> tuple[list[Finding], list[str]]:
@@ -159,10 +156,7 @@ def _measure(session: Audit, texts: Sequence[str], proposed: bool) -> tuple[list
 def audit_runner(subject: Subject, pair: WorstPair, device: str | None, dtype: str) -> Runner:
     """A runner for the replay of a stored pair."""
     names, cast = _output_names([pair.claim]), dtype != "as-is"
-    runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, pair.inputs), names, cast=cast)
-    if runner.module is not None:
-        runner.module.eval()
-    return runner
+    return Runner(subject, _device(device, subject), _dtype(dtype, subject, pair.inputs), names, cast=cast)
 
 
 def _precisions(runner: Runner) -> tuple[Runner, Runner | None]:
@@ -173,7 +167,7 @@ def _precisions(runner: Runner) -> tuple[Runner, Runner | None]:
         if runner.dtype == torch.float64:
             return runner.at(torch.float32), runner
         return runner, runner.at(torch.float64)
-    except (RuntimeError, TypeError, NotImplementedError):
+    except (RuntimeError, TypeError):
         return runner, None
 
 
@@ -216,9 +210,8 @@ def without_ignored(tensors: dict[str, Tensor], texts: Sequence[str]) -> tuple[d
     return {name: x for name, x in tensors.items() if name not in ignored}, kept
 
 
-def first_samples(tensors: dict[str, Tensor], samples: int, claims: str | Sequence[str] | None) -> dict[str, Tensor]:
+def first_samples(tensors: dict[str, Tensor], samples: int, texts: Sequence[str]) -> dict[str, Tensor]:
     """The first `samples` samples; packed data keep the rows and edges of those samples."""
-    texts = [claims] if isinstance(claims, str) else list(claims or [])
     owner = _owner(texts, tensors)
     if owner is None:
         return {name: x[:samples] if x.dim() else x for name, x in tensors.items()}
@@ -244,19 +237,27 @@ def _output_names(texts: Sequence[str]) -> list[str]:
     return []
 
 
-def _options(elements: int, seed: int, tolerance: float | Mapping[str, float], worst: bool) -> Options:
-    one = not isinstance(tolerance, Mapping)
-    values = [tolerance] if one else list(tolerance.values())  # type: ignore[union-attr]
-    if elements < 2 or not 0 <= seed < 2**64 or any(not (0 <= v < math.inf) for v in values):  # type: ignore[operator]
+def _options(
+    elements: int, seed: int, tolerance: float | Mapping[str, float], worst: bool, texts: Sequence[str]
+) -> Options:
+    by_claim = tolerance if isinstance(tolerance, Mapping) else {}
+    limits = [*by_claim.values()] if isinstance(tolerance, Mapping) else [tolerance]
+    if elements < 2 or not 0 <= seed < 2**64 or any(not (0 <= v < math.inf) for v in limits):
         raise ConfigError(
             f"elements={elements}, seed={seed}, tolerance={tolerance} cannot be measured",
             where="options of audit",
             hint="elements must be at least 2, the seed in 0..2^64-1 and tolerances finite",
         )
-    if one:
-        return Options(elements, seed, float(tolerance), worst=worst)  # type: ignore[arg-type]
-    by_claim = {str(Claim.parse(text)): float(v) for text, v in tolerance.items()}  # type: ignore[union-attr]
-    return Options(elements, seed, tolerances=by_claim, worst=worst)
+    tolerances = {str(Claim.parse(text)): float(v) for text, v in by_claim.items()}
+    unknown = [text for text in tolerances if text not in texts]
+    if unknown:
+        raise ConfigError(
+            f"there is a tolerance for '{unknown[0]}', which is no claim of this audit",
+            where="tolerance",
+            hint=suggest(unknown[0], list(texts)),
+        )
+    common = Options.tolerance if isinstance(tolerance, Mapping) else float(tolerance)
+    return Options(elements, seed, common, tolerances, worst)
 
 
 def _device(device: str | None, subject: Subject) -> torch.device:

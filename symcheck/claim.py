@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from torch import Tensor
-
 from symcheck.actions.base import Action, Bound
 from symcheck.actions.plain import make_actions
 from symcheck.errors import ClaimError, DataError
@@ -116,10 +114,6 @@ class BoundClaim:
                 hint="declare an action for at least one output",
             )
         return bound
-
-    def move_inputs(self, g: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """g·x for dense inputs, one element per row: the unhurried form of what the evaluator does."""
-        return {name: self.inputs[name](g, x) for name, x in inputs.items()}
 
 
 def _needed(extents: Extents, group: Group) -> Extents:

@@ -39,14 +39,3 @@ class ModelError(SymcheckError):
 
 class ConfigError(SymcheckError):
     """An option or a configuration key is unknown or has a bad value."""
-
-
-class MissingExtra(SymcheckError):
-    """An optional dependency is not installed."""
-
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(
-            f"{purpose} needs the package '{package}', which is not installed",
-            where=f"import {package}",
-            hint=f"pip install 'symcheck[{extra}]'",
-        )

@@ -66,6 +66,11 @@ class Action(ABC):
         """What the model sees of the stored sample (a crop); the identity for most actions."""
         return x
 
+    @property
+    def observes(self) -> bool:
+        """Whether the model sees something else than the stored sample."""
+        return type(self).observe is not Action.observe
+
     def difference(self, y: Tensor, z: Tensor) -> Tensor:
         """The difference whose norm is the error, rows (n, ...); y - z unless the output lives on a manifold."""
         return y - z

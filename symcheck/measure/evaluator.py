@@ -46,6 +46,11 @@ class Chunks:
         """Whether one chunk takes long enough that the work around it should be shared by several."""
         return self.size * self.rates.get(self.size, 0.0) > _QUICK
 
+    @property
+    def most(self) -> int:
+        """What may run at once to spare a small rest: half a chunk more, within the cap."""
+        return max(self.size, min(self.size * 3 // 2, self.cap))
+
     def tell(self, count: int, seconds: float) -> None:
         """Learn from one run of `count` pairs: quick sizes are left at once, slow ones measured twice and compared."""
         if self.fixed:
@@ -100,7 +105,7 @@ class Evaluator:
                 stop = min(start + self.chunks.size, self.samples.count)
                 rows = torch.arange(start, stop, device=self.runner.device)
                 outputs = self.run(observe_batch(bound, self.samples.take(rows)))
-                self.outputs(outputs, rows)  # refuse what has no sample axis before it is joined
+                self._check(outputs, len(rows))  # before they are joined
                 pieces.append({name: y.clone() for name, y in outputs.items()})
                 start = stop
             everything = torch.arange(self.samples.count, device=self.runner.device)
@@ -119,6 +124,14 @@ class Evaluator:
 
     def outputs(self, outputs: Mapping[str, Tensor], rows: Tensor) -> Samples:
         """Outputs of the samples `rows`, ready to be taken from; packed rows follow the order of the batch."""
+        self._check(outputs, len(rows))
+        if self.samples.owner_name is None:
+            return Samples(outputs)
+        owner = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), self.samples.rows.sizes[rows])
+        return Samples({**outputs, "(owner)": owner}, owner="(owner)")
+
+    def _check(self, outputs: Mapping[str, Tensor], count: int) -> None:
+        """Refuse outputs that are empty or have no sample axis."""
         for name, y in outputs.items():
             if not y.numel():
                 raise DataError(
@@ -126,16 +139,12 @@ class Evaluator:
                     where=self.runner.subject.name,
                     hint="let the model return numbers, or declare this output as ignore",
                 )
-            if not y.dim() or (self.samples.owner_name is None and len(y) != len(rows)):
+            if not y.dim() or (self.samples.owner_name is None and len(y) != count):
                 raise DataError(
-                    f"output '{name}' of shape {tuple(y.shape)} has no leading sample axis of {len(rows)}",
+                    f"output '{name}' of shape {tuple(y.shape)} has no leading sample axis of {count}",
                     where=self.runner.subject.name,
-                    hint="let the model return one entry per sample, or declare the output as ignore and drop it",
+                    hint="let the model return one entry per sample, or drop this output in a wrapper",
                 )
-        if self.samples.owner_name is None:
-            return Samples(outputs)
-        owner = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), self.samples.rows.sizes[rows])
-        return Samples({**outputs, "(owner)": owner}, owner="(owner)")
 
     def cell(
         self, bound: BoundClaim, slots: Mapping[str, Slot], rests: Mapping[str, Rest], part: Stratum
@@ -158,7 +167,7 @@ class Evaluator:
             size = self.chunks.size * (_CHUNKS_IN_BLOCK if self.chunks.slow and self.samples.owner_name is None else 1)
             width = max(1, min(self.samples.count, size // 2))
             height = max(2, size // width // 2 * 2)
-            rest = not self.chunks.fixed and count - row <= 1.5 * height  # quick models: no small rest
+            rest = not self.chunks.fixed and (count - row) * width <= self.chunks.most  # no small rest
             stop = count if rest else min(row + height, count)
             column = 0
             while column < self.samples.count:
@@ -189,7 +198,7 @@ class Evaluator:
     def _in_chunks(self, batch: Batch) -> dict[str, Tensor]:
         """Actions and sums are cheaper on whole blocks, forward passes on chunks."""
         size = self.chunks.size
-        if batch.packed or batch.count < 2 * size:
+        if batch.packed or batch.count <= self.chunks.most:
             return self.run(batch)
         outputs: dict[str, Tensor] = {}
         for i in range(0, batch.count, size):
@@ -207,15 +216,17 @@ class Evaluator:
 
 
 def _view(bound: BoundClaim) -> str:
-    """What the model sees of the samples: claims that neither crop nor mask share f(x)."""
-    key = "; ".join(f"{name}={'*'.join(map(str, b.actions))}" for name, b in sorted(bound.inputs.items()))
-    return key if "crop" in key or "mask" in key else ""
+    """What the model sees of the samples: claims whose actions show them in the same way share f(x)."""
+    shown = [
+        f"{name}={action}" for name, one in sorted(bound.inputs.items()) for action in one.actions if action.observes
+    ]
+    return "; ".join(shown)
 
 
 def chunks_for(samples: Samples, batch_size: int | None) -> Chunks:
     """The user's batch size, or one that is found while measuring and keeps the inputs of a chunk under 256 MB."""
     if batch_size is not None:
-        return Chunks(size=batch_size, fixed=True)
+        return Chunks(size=batch_size, fixed=True, cap=batch_size)
     total = sum(x.numel() * x.element_size() for x in samples.tensors.values())
     cap = min(_LARGEST, max(1, _BYTES // max(1, total // max(1, samples.count))))
     accelerator = any(x.device.type != "cpu" for x in samples.tensors.values())

@@ -162,14 +162,11 @@ def _evidence(facts: Facts, numbers: _Numbers) -> Evidence:
     )
 
 
-def _worst(facts: Facts, spread: float) -> Worst | None:
-    squared = facts.cell.squared
-    bad = np.where(np.isfinite(squared), squared, np.inf)
-    element, sample = divmod(int(bad.argmax()), squared.shape[1])
-    value = math.sqrt(bad[element, sample]) / spread if spread > 0 else math.nan
-    label = facts.group.label(facts.stratum.g, element)
+def _worst(facts: Facts, spread: float) -> Worst:
+    scale = spread if spread > 0 else math.nan
     found = facts.searched
     if found is None:
-        return Worst(label, sample, value)
-    scale = spread if spread > 0 else math.nan
+        element, sample = facts.cell.worst()
+        error = math.sqrt(facts.cell.squared[element, sample])
+        return Worst(facts.group.label(facts.stratum.g, element), sample, error / scale)
     return Worst(found.label, found.sample, found.value / scale, searched=found.value / scale)

@@ -25,9 +25,7 @@ from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Batch, move_batch, observe_batch
 
 Outputs = dict[str, Tensor]
-
-
-RATIO = 3.0
+RATIO = 3.0  # how far beyond its bound an error must lie to count as structural
 
 
 @dataclass(frozen=True)
@@ -99,12 +97,11 @@ class Probe:
             self.low_still = {name: base_of(slot, base, self.picks) for name, slot in self.slots.items()}
         else:
             self.low_still = self.at_rest(self.low)
-        self.low_moved = self.low.kept(self.moved)
+        self.low_moved = self._kept(self.low, self.moved)
 
     def at_rest(self, runner: Runner, batch: Batch | None = None) -> Outputs:
         """f(x) of every pair; each sample is run once."""
-        base = self.evaluator.outputs(runner.kept(batch or self.still), self.unique)
-        return {name: base_of(slot, base, self.inverse) for name, slot in self.slots.items()}
+        return self._spread(self._kept(runner, batch or self.still))
 
     def errors(self, moved: Outputs, still: Outputs) -> dict[str, Tensor]:
         """||δ|| of every pair and output."""
@@ -161,19 +158,28 @@ class Probe:
         return [{name: make(name, rows) for name in self.slots} for rows in torch.split(self.index, self.counts)]
 
     def _both_at(self, runner: Runner) -> tuple[Outputs, Outputs]:
-        """f(x) and f(g·x) of every pair, in one call where samples are dense."""
-        if self.still.packed or runner.limit is not None:
-            return self.at_rest(runner), runner.kept(self.moved)
+        """f(x) and f(g·x) of every pair, in one call where samples are dense and both fit into a chunk."""
         counts = [self.still.count, self.moved.count]
-        wide = self._wide(self.still)
+        if self.still.packed or runner.limit is not None or sum(counts) > self.evaluator.chunks.size:
+            return self.at_rest(runner), self._kept(runner, self.moved)
+        wide = {n: x.double() if x.is_floating_point() else x for n, x in self.still.tensors.items()}
         merged = {n: torch.cat([x, self.moved.tensors[n].to(x.dtype)]) for n, x in wide.items()}
         outputs = runner.kept(Batch(merged, sum(counts)))
         still, moved = ({n: torch.split(y, counts)[i] for n, y in outputs.items()} for i in (0, 1))
-        base = self.evaluator.outputs(still, self.unique)
-        return {n: base_of(slot, base, self.inverse) for n, slot in self.slots.items()}, moved
+        return self._spread(still), moved
 
-    def _wide(self, batch: Batch) -> dict[str, Tensor]:
-        return {n: x.double() if x.is_floating_point() else x for n, x in batch.tensors.items()}
+    def _kept(self, runner: Runner, batch: Batch) -> Outputs:
+        """A probe never runs more at once than the measurement did; packed batches are not cut."""
+        size = self.evaluator.chunks.size
+        if batch.packed or batch.count <= size:
+            return runner.kept(batch)
+        pieces = [runner.kept(batch.slice(i, min(i + size, batch.count))) for i in range(0, batch.count, size)]
+        return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def _spread(self, still: Outputs) -> Outputs:
+        """From one row per sample to one per pair."""
+        base = self.evaluator.outputs(still, self.unique)
+        return {name: base_of(slot, base, self.inverse) for name, slot in self.slots.items()}
 
     def _raised(self, high: Runner, still: Outputs) -> bool:
         """Whether a change of 2^-40 passes through: float32 inside the model would swallow or inflate it."""
@@ -186,7 +192,7 @@ class Probe:
 
     def _change(self, shaken: Runner, moved: Outputs, still: Outputs) -> dict[str, Tensor]:
         """How far δ moves when every stored number moves by one unit in the last place of the lower precision."""
-        again, rest = shaken.kept(self.moved), self.at_rest(shaken)
+        again, rest = self._kept(shaken, self.moved), self.at_rest(shaken)
         change = {}
         for name, slot in self.slots.items():
             before = defect(slot, self.elements, self.index, moved[name], still[name], self.batch)
@@ -199,7 +205,7 @@ class Probe:
         eps = torch.finfo(self.low.dtype or torch.float32).eps
         floor = {name: eps * size for name, size in self._sizes(self.low_moved).items()}
         for sign in (1, -1):
-            moved = self.gaps(self.low(nudged(self.moved, sign * eps)), self.low_moved)
+            moved = self.gaps(self._kept(self.low, nudged(self.moved, sign * eps)), self.low_moved)
             still = self.gaps(self.at_rest(self.low, nudged(self.still, sign * eps)), self.low_still)
             floor = _sum(floor, moved, still)
         return self._by_part(lambda n, r: _nudged_precision(low[n][r], floor[n][r], eps))

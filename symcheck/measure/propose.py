@@ -36,7 +36,7 @@ def _kind(x: Tensor) -> str:
     shape = tuple(x.shape[1:])
     if not x.is_floating_point():
         return "tokens" if len(shape) == 1 and shape[0] > 1 else "label"
-    if len(shape) >= 2 and shape[-1] == shape[-2] > 3 and len(shape) == 2:
+    if len(shape) == 2 and shape[0] == shape[1] > 3:
         symmetric = bool((x == x.transpose(-1, -2)).all())
         return "graph" if symmetric else "image"
     if len(shape) == 3 and min(shape[-2:]) > 3:

@@ -212,7 +212,7 @@ def act(bound: Bound, reps: tuple[Rep, ...], elements: Tensor, x: Tensor, batch:
         return bound.act(gather(reps, elements), wide)
     for part, rep in zip(bound.parts, reps, strict=True):
         if part.action.rowwise and kind == "row":
-            rows = elements[_owner(batch)]
+            rows = elements[_layout(batch)[0]]
             wide = part.action.act(part.group, tuple(t[rows] for t in rep), wide)
         elif part.action.relabels and kind in ("row", "edge_index"):
             target = _targets(rep[0][elements], batch)
@@ -226,16 +226,15 @@ def act(bound: Bound, reps: tuple[Rep, ...], elements: Tensor, x: Tensor, batch:
     return wide
 
 
-def _owner(batch: Batch) -> Tensor:
-    if batch.owner is None:
+def _layout(batch: Batch) -> tuple[Tensor, Tensor]:
+    if batch.owner is None or batch.sizes is None:
         raise DataError("packed rows without an owner", where="batch", hint="declare the owner input: batch=owner")
-    return batch.owner
+    return batch.owner, batch.sizes
 
 
 def _targets(permutations: Tensor, batch: Batch) -> Tensor:
     """Where each packed row goes: the permutation of the largest sample, restricted to each sample by rank."""
-    owner = _owner(batch)
-    sizes = torch.bincount(owner, minlength=batch.count)
+    owner, sizes = _layout(batch)
     width = permutations.shape[1]
     absent = torch.arange(width, device=owner.device)[None, :] >= sizes[:, None]
     ranks = permutations.masked_fill(absent, width + 1).argsort(dim=1).argsort(dim=1)

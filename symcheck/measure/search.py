@@ -40,15 +40,11 @@ def search_worst(evaluator: Evaluator, bound: BoundClaim, slot: Slot, stratum: S
     """Maximise ||δ(g, x)|| over the part of the group, for the samples with the largest errors so far."""
     squared = torch.from_numpy(cell.squared).nan_to_num(nan=math.inf)
     columns = squared.amax(0).topk(min(INPUTS, squared.shape[1])).indices.tolist()
-    best: Searched | None = None
+    found = []
     for column in columns:
         known = squared[:, column].topk(min(3, len(squared))).indices
-        found = _ascend(evaluator, bound, slot, stratum, int(column), stratum.g[known])
-        if best is None or not found.value <= best.value:
-            best = found
-    if best is None:  # no samples: the cell would have refused before
-        raise ValueError("nothing to search")
-    return best
+        found.append(_ascend(evaluator, bound, slot, stratum, int(column), stratum.g[known]))
+    return max(found, key=lambda one: one.value)
 
 
 def _ascend(

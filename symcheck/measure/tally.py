@@ -70,6 +70,12 @@ class Cell:
     finite: bool
     component: tuple[int, float] | None  # of an invariant output: the worst number alone, on its own spread
 
+    def worst(self) -> tuple[int, int]:
+        """The element and the sample of the largest error; what is not finite is worst."""
+        bad = np.where(np.isfinite(self.squared), self.squared, np.inf)
+        row, column = divmod(int(bad.argmax()), bad.shape[1])
+        return row, column
+
 
 @dataclass(frozen=True)
 class Rest:
@@ -127,7 +133,7 @@ def finish(tally: Tally, slot: Slot, rest: Rest, exhaustive: bool, subgroup: boo
     finite = rest.finite & torch.isfinite(tally.squared).all()
     components = rest.per_sample(torch.full_like(rest.flat[:, 0], float(rest.flat.shape[1])))
     advantage = (moved - bias).mean()
-    pieces = (tally.squared, cells, between, rest.size, components, advantage, finite.double())
+    pieces = (tally.squared, cells, between, rest.size, components, advantage, finite.double(), component)
     host = torch.cat([p.reshape(-1) for p in pieces]).cpu().numpy()
     parts = np.split(host, np.cumsum([p.numel() for p in pieces])[:-1])
     return Cell(
@@ -138,21 +144,24 @@ def finish(tally: Tally, slot: Slot, rest: Rest, exhaustive: bool, subgroup: boo
         components=parts[4],
         advantage=None if total is None else max(float(parts[5][0]), 0.0),
         finite=bool(parts[6][0]),
-        component=component,
+        component=(int(parts[7][0]), float(parts[7][1])) if len(parts[7]) else None,
     )
 
 
-def _worst_component(tally: Tally, slot: Slot, rest: Rest) -> tuple[int, float] | None:
-    """The number of an invariant output whose error is largest beside its own spread: scales may hide it."""
+def _worst_component(tally: Tally, slot: Slot, rest: Rest) -> Tensor:
+    """Which number of an invariant output has the largest error beside its own spread, and that error: (2,) or (0,).
+
+    Numbers of a larger scale may hide it in the error of the whole output.
+    """
     squares = tally.by_component
     if squares is None or not slot.bound.trivial or rest.owner is not None or len(squares) < 2:
-        return None
+        return rest.flat.new_zeros(0)
     mean = squares / tally.squared.numel()
     spread = rest.flat.var(0) + mean / 2
     rounding = (1e3 * torch.finfo(torch.float32).eps * rest.flat.abs().amax(0)).square()
     error = torch.where(spread > rounding.clamp(min=1e-300), (mean / spread).sqrt(), 0.0)
     top = torch.nan_to_num(error).max(0)
-    return int(top.indices), float(top.values)
+    return torch.stack([top.indices.double(), top.values])
 
 
 def _centre(slot: Slot, group: Group, mean: Tensor) -> Tensor:

@@ -158,7 +158,7 @@ def _structural(e: Evidence) -> str:
     p = e.precision
     if math.isnan(p.high) or p.slope is None:
         return ""
-    if p.ratio <= 3:
+    if p.ratio <= RATIO:
         return f"within float32 rounding, but {_over(p.high, e.spread)} of the spread remains in float64"
     return ""
 

@@ -19,7 +19,7 @@ from symcheck.errors import ConfigError, LoadError
 from symcheck.measure.defect import base_of, defect, ready, slot_for
 from symcheck.measure.evaluator import Evaluator, chunks_for
 from symcheck.measure.finding import Facts
-from symcheck.measure.runner import Runner
+from symcheck.measure.runner import Runner, measuring
 from symcheck.measure.samples import Samples, move_batch
 
 FORMAT = "symcheck.worst/1"
@@ -45,8 +45,7 @@ class WorstPair:
 def keep_worst(evaluator: Evaluator, bound: BoundClaim, facts: Facts, spread: float) -> WorstPair:
     """Cut the worst pair of a cell out of the data."""
     slot, stratum, cell, searched = facts.slot, facts.stratum, facts.cell, facts.searched
-    squared = torch.from_numpy(cell.squared).nan_to_num(nan=float("inf"))
-    row, column = divmod(int(squared.argmax()), squared.shape[1])
+    row, column = cell.worst()
     element, error = stratum.g[row : row + 1], float(cell.squared[row, column]) ** 0.5
     if searched is not None:
         element, column, error = searched.g, searched.sample, searched.value
@@ -121,7 +120,12 @@ def replay(pair: WorstPair, runner: Runner) -> float:
     samples = Samples({n: x.to(runner.device) for n, x in pair.inputs.items()}, pair.owner or None)
     evaluator = Evaluator(runner, samples, chunks_for(samples, 1))
     bound = Claim.parse(pair.claim).bind(samples.shapes())
-    base = evaluator.base(bound)
+    with measuring(runner):
+        return _again(evaluator, bound, pair)
+
+
+def _again(evaluator: Evaluator, bound: BoundClaim, pair: WorstPair) -> float:
+    runner, samples, base = evaluator.runner, evaluator.samples, evaluator.base(bound)
     outputs = bound.outputs({n: s for n, s in base.shapes().items() if n != base.owner_name})
     slot = slot_for(pair.output, outputs[pair.output], base, pair.form["pulled"], pair.form["resampled"])
     elements = ready(bound, {slot.name: slot}, pair.element, runner.device)

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import symcheck
+from symcheck.claim import Claim
 from symcheck.measure import evaluator as evaluator_module
+from symcheck.measure.plan import strata
 from symcheck.report.model import Finding
 
 
@@ -117,7 +119,7 @@ def test_memory_does_not_grow_with_the_elements(monkeypatch):
         sizes.clear()
         symcheck.audit(Watching(), "SO(3): points -> vector", points(), elements=elements)
         largest.append(max(sizes))
-    assert largest[0] <= 3 * 64 and largest[1] <= 3 * 64  # a probe runs x, g·x and its rounding in one call
+    assert largest[0] <= 64 and largest[1] <= 64
 
 
 def test_forces_by_autograd_inside_the_model_and_by_derive():
@@ -181,13 +183,18 @@ def test_packed_and_dense_samples_give_the_same_numbers():
 
     x = points(24, 4)
     rows, owner = pack(x, [4] * 24)
+    claim = "SO(3): pos=points, batch=owner -> energy=scalar, forces=vector"
     dense = symcheck.audit(Dense(), "SO(3): pos=points -> energy=scalar, forces=vector", {"pos": x})
-    packed = symcheck.audit(
-        PackedNet(1e-2), "SO(3): pos=points, batch=owner -> energy=scalar, forces=vector", {"pos": rows, "batch": owner}
-    )
-    for a, b in zip(dense.findings, packed.findings, strict=True):
-        assert a.verdict == b.verdict
-        assert a.error.absolute.mean == pytest.approx(b.error.absolute.mean, rel=0.1, abs=1e-6)
+    packed = symcheck.audit(PackedNet(1e-2), claim, {"pos": rows, "batch": owner})
+    assert [f.verdict for f in packed.findings] == [f.verdict for f in dense.findings]
+    # the elements depend on the text of the claim, so the packed numbers are computed again in plain torch
+    bound = Claim.parse(claim).bind({"pos": (4, 3), "batch": (4,)})
+    (part,) = strata(bound, bound.outputs({"energy": (), "forces": (4, 3)}), 32, 0)
+    net, wide = Dense(), x.double()
+    gaps = [net(wide @ g.T)["forces"] - net(wide)["forces"] @ g.T for g in part.g]
+    expected = torch.stack([gap.square().mean((1, 2)).sqrt() for gap in gaps]).mean()
+    (forces,) = (f for f in packed.findings if f.output == "forces")
+    assert forces.error.absolute.mean == pytest.approx(float(expected), rel=1e-4)
 
 
 @pytest.mark.parametrize(
