@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from symcheck.cli.apply import apply
 from symcheck.cli.audit import audit
 from symcheck.cli.streams import wants_colour
 from symcheck.errors import ConfigError, SymcheckError
@@ -36,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(audit)
+app.command()(apply)
 
 
 def main(args: Sequence[str] | None = None) -> int:

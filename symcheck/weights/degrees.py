@@ -1,0 +1,276 @@
+"""Scales and signs by linear algebra: how every tensor must scale along an atom for every value to scale consistently.
+
+An unknown exponent stands at every place of an atom (or one for a whole tensor); each relation is a linear equation
+between exponents, over the rationals for scales and over GF(2) for signs. The null space is every such symmetry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd, lcm
+
+from symcheck.weights.network import Monomial, Normalise, Part, Reshape, Softmax, Value
+from symcheck.weights.occurrences import Place, Places, values
+
+Row = dict[Hashable, Fraction]
+Solution = dict[Place, Fraction]
+
+
+@dataclass(frozen=True)
+class Field:
+    """Rationals (scales) or GF(2) (signs); `relaxed` forgets the epsilons of normalisers."""
+
+    signs: bool = False
+    relaxed: bool = False
+
+    def reduce(self, value: Fraction) -> Fraction:
+        """The number in the field."""
+        return Fraction(value.numerator % 2) if self.signs else value
+
+
+def degrees(places: Places, atom: int | None, field: Field) -> list[Solution]:
+    """A basis of the exponents with which parameters may scale along an atom (None: as whole tensors).
+
+    Each solution has the exponent of every place of a parameter that is not zero.
+    """
+    system = _System(field)
+    for relation in places.relations.get(atom, []):
+        _Equations(places, atom, field, system).add(relation)
+    for value in places.net.values if atom is None else _touched(places, atom):
+        if value.data is not None:
+            for place in _all(places, value, atom):
+                system.zero(place)
+    parameters = {
+        place for value in (places.net.values if atom is None else _touched(places, atom)) if value.parameter
+        for place in _all(places, value, atom)
+    }  # fmt: skip
+    return system.solutions(parameters)
+
+
+def _touched(places: Places, atom: int) -> list[Value]:
+    found = {id(v): v for relation in places.relations.get(atom, []) for v in values(relation) if id(v) in places.index}
+    found |= {id(v): v for v in places.net.values if v.parameter and places.atom(v, atom)}
+    return list(found.values())
+
+
+def _all(places: Places, value: Value, atom: int | None) -> list[Place]:
+    if atom is None:
+        return [(places.index[id(value)], -1, -1)] if id(value) in places.index else []
+    return places.atom(value, atom)
+
+
+class _Equations:
+    """The equations of one relation along one atom."""
+
+    def __init__(self, places: Places, atom: int | None, field: Field, system: _System):
+        self.places, self.atom, self.field, self.system = places, atom, field, system
+
+    def add(self, relation: object) -> None:
+        if isinstance(relation, Monomial):
+            self._monomial(relation)
+        elif isinstance(relation, Softmax):
+            self._zero(relation.value, relation.out)
+        elif isinstance(relation, Normalise):
+            self._normalise(relation)
+        elif isinstance(relation, Reshape | Part):
+            self._carry(relation)
+
+    def _zero(self, *items: Value) -> None:
+        for value in items:
+            for place in _all(self.places, value, self.atom):
+                self.system.zero(place)
+
+    def _monomial(self, relation: Monomial) -> None:
+        mode = relation.parity if self.field.signs else relation.degree
+        if relation.small and not (self.field.relaxed and not self.field.signs):
+            mode = "zero" if not self.field.signs else mode
+        operands = [value for value, _, _ in relation.operands]
+        if mode == "zero":
+            self._zero(relation.out, *operands)
+        elif mode == "even":
+            self._zero(relation.out)
+        elif self.atom is None:
+            row: Row = {}
+            for value, _, power in relation.operands:
+                for place in _all(self.places, value, None):
+                    row[place] = row.get(place, Fraction(0)) + power
+            for place in _all(self.places, relation.out, None):
+                row[place] = row.get(place, Fraction(0)) - 1
+            self.system.equation(row)
+        else:
+            for label in self.places.labels(relation, self.atom):
+                self._label(relation, label, self.atom)
+
+    def _label(self, relation: Monomial, label: Hashable, atom: int) -> None:
+        held = self.places.label(relation, label, atom)
+        lengths = {len(spots) for spots, _, _ in held}
+        if len(lengths) > 1:
+            for spots, _, _ in held:
+                for place in spots:
+                    self.system.zero(place)
+            return
+        for j in range(lengths.pop()):
+            row: Row = {}
+            for spots, power, _ in held:
+                row[spots[j]] = row.get(spots[j], Fraction(0)) + (Fraction(-1) if power is None else power)
+            self.system.equation(row)
+
+    def _carry(self, relation: Reshape | Part) -> None:
+        if self.atom is None:
+            pair = (relation.value, relation.out) if isinstance(relation, Reshape) else (relation.whole, relation.part)
+            left, right = (_all(self.places, v, None) for v in pair)
+            self._equal(left, right, isinstance(relation, Part))
+            return
+        for left, right in self.places.carried(relation, self.atom):
+            self._equal(left, right, isinstance(relation, Part))
+
+    def _equal(self, left: list[Place], right: list[Place], partial: bool = False) -> None:
+        """Place by place; as one where the numbers differ; an atom that one side lacks is at rest, but in a part."""
+        if len(left) == len(right):
+            for a, b in zip(left, right, strict=True):
+                self.system.same(a, b)
+        elif left and right:
+            every = [*left, *right]
+            for place in every[1:]:
+                self.system.same(every[0], place)
+        elif not partial:
+            for place in [*left, *right]:
+                self.system.zero(place)
+
+    def _normalise(self, relation: Normalise) -> None:
+        free = self.field.relaxed or relation.eps == 0
+        if self.atom is None:
+            self._normal([*_all(self.places, relation.value, None)], [*_all(self.places, relation.out, None)], False, free, relation)
+            return
+        for axis, (left, right) in enumerate(self.places.carried(relation, self.atom)):
+            self._normal(left, right, axis in relation.axes, free, relation)
+
+    def _normal(self, left: list[Place], right: list[Place], inside: bool, free: bool, relation: Normalise) -> None:
+        if self.field.signs and not (inside and relation.centred):
+            self._equal(left, right)
+            return
+        for place in right:
+            self.system.zero(place)
+        if inside or self.field.signs or not free:
+            for place in left:
+                self.system.zero(place)
+
+
+class _System:
+    """Linear equations with coefficients in a field; equalities are merged before any elimination."""
+
+    def __init__(self, field: Field):
+        self.field = field
+        self.parent: dict[Hashable, Hashable] = {}
+        self.rows: list[Row] = []
+        self.zeros: list[Hashable] = []
+
+    def find(self, place: Hashable) -> Hashable:
+        """The representative of a place."""
+        root = place
+        while (above := self.parent.get(root, root)) != root:
+            root = above
+        while (above := self.parent.get(place, place)) != root:
+            self.parent[place], place = root, above
+        return root
+
+    def same(self, a: Hashable, b: Hashable) -> None:
+        """Two exponents are equal."""
+        a, b = self.find(a), self.find(b)
+        if a != b:
+            self.parent[a] = b
+
+    def zero(self, place: Hashable) -> None:
+        """An exponent is zero."""
+        self.zeros.append(place)
+
+    def equation(self, row: Row) -> None:
+        """Σ coefficient · exponent = 0; coefficients with a denominator let no sign pass."""
+        if self.field.signs and any(c.denominator != 1 for c in row.values()):
+            for place in row:
+                self.zero(place)
+            return
+        row = {p: c for p, c in ((p, self.field.reduce(c)) for p, c in row.items()) if c}
+        if len(row) == 1:
+            self.zero(next(iter(row)))
+        elif len(row) == 2 and (self.field.signs or sum(row.values()) == 0):
+            self.same(*row)
+        elif row:
+            self.rows.append(row)
+
+    def solutions(self, parameters: set[Place]) -> list[Solution]:
+        """The null space, one sparse integral vector after another, as seen by the parameters."""
+        zeros = {self.find(p) for p in self.zeros}
+        rows = []
+        for row in self.rows:
+            merged: Row = {}
+            for place, c in row.items():
+                root = self.find(place)
+                if root not in zeros:
+                    merged[root] = self.field.reduce(merged.get(root, Fraction(0)) + c)
+            rows.append({p: c for p, c in merged.items() if c})
+        owners: dict[Hashable, list[Place]] = {}
+        for place in sorted(parameters):
+            if (root := self.find(place)) not in zeros:
+                owners.setdefault(root, []).append(place)
+        found = []
+        for vector in null_space(rows, list(owners), self.field.reduce):
+            solution = {place: c for root, c in vector.items() for place in owners.get(root, [])}
+            if solution:
+                found.append(solution)
+        return found
+
+
+def null_space(rows: Iterable[Row], wanted: list[Hashable], reduce: Callable[[Fraction], Fraction]) -> list[Row]:
+    """A basis of the solutions of `rows`, as integral vectors; unknowns in `wanted` stay free where they can.
+
+    Every unknown that is in no row is free. Solutions that are zero on `wanted` are dropped.
+    """
+    pivots: dict[Hashable, Row] = {}
+    rank = {place: i for i, place in enumerate(wanted)}
+    for row in rows:
+        row = dict(row)
+        while True:
+            hit = next((p for p in row if p in pivots), None)
+            if hit is None:
+                break
+            factor = row.pop(hit)
+            for p, c in pivots[hit].items():
+                value = reduce(row.get(p, Fraction(0)) + factor * c)
+                if value:
+                    row[p] = value
+                else:
+                    row.pop(p, None)
+        if not row:
+            continue
+        pivot = max(row, key=lambda p: (p not in rank, rank.get(p, 0)))
+        scale = row.pop(pivot)
+        solved = {p: reduce(-c / scale) for p, c in row.items()}
+        for other, expression in pivots.items():
+            if pivot in expression:
+                factor = expression.pop(pivot)
+                for p, c in solved.items():
+                    value = reduce(expression.get(p, Fraction(0)) + factor * c)
+                    if value:
+                        expression[p] = value
+                    else:
+                        expression.pop(p, None)
+                pivots[other] = expression
+        pivots[pivot] = solved
+    free = dict.fromkeys([*(p for p in wanted if p not in pivots), *(q for e in pivots.values() for q in e)])
+    basis = []
+    for unknown in free:
+        vector = {unknown: Fraction(1)} | {p: e[unknown] for p, e in pivots.items() if unknown in e}
+        if any(p in rank for p in vector):
+            basis.append(integral(vector))
+    return basis
+
+
+def integral(vector: Row) -> Row:
+    """The smallest integral multiple, its first entry positive."""
+    scale = lcm(*(c.denominator for c in vector.values()))
+    whole = {p: c * scale for p, c in vector.items()}
+    shrink = gcd(*(int(c) for c in whole.values()))
+    return {p: c / shrink for p, c in whole.items()}

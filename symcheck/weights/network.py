@@ -1,0 +1,308 @@
+"""A traced network as tensors, their axes, and the relations between them: what the rules of operators write down.
+
+Every operator is said in a few primitives (`monomial`, `pointwise`, `add`, `view`, `narrow`, `cat`, `normalise`, …).
+Each unifies axes at once and records a relation; the solvers of scales, signs and linear groups read the relations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import count
+
+import torch
+from torch import Tensor
+
+from symcheck.weights.axes import Algebra, Axis, pin, total
+
+Label = Hashable
+
+
+@dataclass(eq=False)
+class Value:
+    """One tensor of the graph: its axes and, when it does not depend on the weights, its numbers."""
+
+    axes: list[Axis]
+    name: str = ""
+    data: Tensor | None = None  # set when no parameter enters
+    constant: bool = False  # ... and no input either
+    parameter: bool = False
+    where: str = ""
+    square: Value | None = None  # this is square ** 2, not written down yet: a sum over an axis makes it a norm
+    indexes: Axis | None = None  # the numbers are indices of this axis (what top-k returns)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of the axes."""
+        return tuple(axis.size for axis in self.axes)
+
+
+@dataclass(eq=False)
+class Monomial:
+    """out[kept] = Σ over the other labels of Π operand ** power; `degree` and `parity` say which factors pass."""
+
+    out: Value
+    labels: tuple[Label, ...]
+    operands: tuple[tuple[Value, tuple[Label, ...], Fraction], ...]
+    degree: str = "linear"  # linear: degrees add | zero: nothing may be scaled
+    parity: str = "linear"  # linear: signs multiply | zero: no sign | even: any sign in, none out
+    linear: bool = True  # False: acts index by index (an activation)
+    small: bool = False  # exact only when a small constant (an epsilon) is zero
+
+
+@dataclass(eq=False)
+class Reshape:
+    """Both hold the same numbers in the same row-major order."""
+
+    out: Value
+    value: Value
+
+
+@dataclass(eq=False)
+class Part:
+    """`part` is `whole[..., start:stop, ...]` along the axis; `at` is None when the axis has been dropped."""
+
+    whole: Value
+    part: Value
+    axis: int
+    start: int
+    keep: bool = True
+
+
+@dataclass(eq=False)
+class Normalise:
+    """Divided by its root mean square over `axes` (`centred`: after its mean is removed); eps makes scales approximate."""
+
+    out: Value
+    value: Value
+    axes: tuple[int, ...]
+    centred: bool
+    eps: float
+
+
+@dataclass(eq=False)
+class Softmax:
+    """Softmax along an axis: nothing but a shift along it passes."""
+
+    out: Value
+    value: Value
+    axis: int
+
+
+Relation = Monomial | Reshape | Part | Normalise | Softmax
+
+
+@dataclass
+class Network:
+    """The values and relations of one traced graph."""
+
+    algebra: Algebra = field(default_factory=Algebra)
+    values: list[Value] = field(default_factory=list)
+    relations: list[Relation] = field(default_factory=list)
+    unknown: dict[str, list[str]] = field(default_factory=dict)
+    offsets: dict[str, float] = field(default_factory=dict)
+    phases: list[tuple[Value, Value, str, float]] = field(default_factory=list)
+    where: str = ""
+    operator: str = ""  # the operator at hand ...
+    shape: tuple[int, ...] = ()  # ... the shape of its (first) output
+    reads: int = 1  # ... how many of its outputs are read
+    batch_first: bool = False  # ... its layout, for a recurrent one
+    summed: bool = False  # ... whether every reader of it is a sum or a mean
+    _fresh: count[int] = field(default_factory=count)
+
+    # -- values
+
+    def value(self, axes: Sequence[Axis], **fields: object) -> Value:
+        """A new value with these axes."""
+        made = Value(list(axes), where=self.where, **fields)  # type: ignore[arg-type]
+        self.values.append(made)
+        self.algebra.tensors.append(made.axes)
+        return made
+
+    def given(self, tensor: Tensor, constant: bool, name: str = "") -> Value:
+        """A value without weights: an axis along which it varies is pinned, one along which it repeats is free."""
+        value = self.value([Axis(n) for n in tensor.shape], name=name, data=tensor, constant=constant)
+        for i, axis in enumerate(value.axes):
+            if axis.size > 1 and not _repeats(tensor, i):
+                pin(axis, "a constant differs along it" if constant else "an input has it")
+        return value
+
+    def pin(self, value: Value, reason: str, axes: Sequence[int] | None = None) -> None:
+        """Nothing may act on these axes of the value (all by default)."""
+        for i in range(len(value.axes)) if axes is None else axes:
+            pin(value.axes[i], reason)
+
+    def freeze(self, value: Value) -> None:
+        """No scale and no sign may act on the value."""
+        labels = tuple(range(len(value.axes)))
+        out = Value([Axis(1) for _ in labels])
+        self.relations.append(Monomial(out, (), ((value, labels, Fraction(1)),), "zero", "zero", linear=False))
+
+    # -- primitives
+
+    def monomial(
+        self,
+        out_labels: Sequence[Label],
+        operands: Sequence[tuple[Value, Sequence[Label], Fraction | int]],
+        sizes: dict[Label, int] | None = None,
+        **how: object,
+    ) -> Value:
+        """out[out_labels] = Σ Π operand ** power: equal labels are one axis; `sizes` of labels that only the output has."""
+        axes: dict[Label, Axis] = {}
+        rows = []
+        for value, labels, power in operands:
+            mine = [self._label(value, i, label) for i, label in enumerate(labels)]
+            rows.append((value, tuple(mine), Fraction(power)))
+            for axis, label in zip(value.axes, mine, strict=True):
+                if label in axes:
+                    self.algebra.unify(axes[label], axis)
+                axes.setdefault(label, axis)
+        out = self.value([axes.get(label) or Axis((sizes or {}).get(label, 1)) for label in out_labels])
+        self.relations.append(Monomial(out, tuple(out_labels), tuple(rows), **how))  # type: ignore[arg-type]
+        return out
+
+    def _label(self, value: Value, axis: int, label: Label) -> Label:
+        """A label of its own for an axis of size 1 and for an axis along which a constant repeats."""
+        repeats = value.data is not None and not value.axes[axis].pinned and not value.axes[axis].kind
+        return ("own", next(self._fresh)) if value.axes[axis].size == 1 or repeats else label
+
+    def pointwise(self, value: Value, degree: str, parity: str, power: Fraction | int = 1) -> Value:
+        """An activation, index by index."""
+        labels = tuple(range(len(value.axes)))
+        return self.monomial(labels, [(value, labels, power)], self.sizes(value), degree=degree, parity=parity, linear=False)
+
+    def same(self, value: Value, parity: str = "linear", linear: bool = True) -> Value:
+        """The value again, times a number."""
+        labels = tuple(range(len(value.axes)))
+        return self.monomial(labels, [(value, labels, 1)], self.sizes(value), parity=parity, linear=linear)
+
+    @staticmethod
+    def sizes(value: Value) -> dict[Label, int]:
+        """The size of every axis by its position, for axes whose label gets lost by repetition."""
+        return {i: axis.size for i, axis in enumerate(value.axes)}
+
+    def multiply(self, factors: Sequence[tuple[Value, Fraction | int]], **how: object) -> Value:
+        """The elementwise product of powers, broadcast from the right."""
+        rank = max(len(v.axes) for v, _ in factors)
+        labels = tuple(range(-rank, 0))
+        sizes: dict[Label, int] = {i: max(v.shape[i] for v, _ in factors if -i <= len(v.axes)) for i in labels}
+        rows = [(v, labels[rank - len(v.axes) :], p) for v, p in factors]
+        return self.monomial(labels, rows, sizes, **how)
+
+    def add(self, terms: Sequence[Value], **how: object) -> Value:
+        """A sum, broadcast from the right: every term moves as the sum does."""
+        out = self.multiply([(v, 1) for v in terms], **how)
+        relation = self.relations.pop()
+        if not isinstance(relation, Monomial):
+            raise TypeError("a product is a monomial")
+        for value, labels, power in relation.operands:
+            if value.data is not None and value.constant and not bool(value.data.count_nonzero()):
+                continue
+            self.relations.append(Monomial(out, relation.labels, ((value, labels, power),), **how))  # type: ignore[arg-type]
+        return out
+
+    def reduce(self, value: Value, axes: Sequence[int], keep: bool, parity: str = "linear") -> Value:
+        """A symmetric sum (or maximum: parity zero) over axes; of squares, the scalar product with itself."""
+        labels = tuple(range(len(value.axes)))
+        gone = {a % len(value.axes) for a in axes}
+        kept: list[Label] = [("one", i) if i in gone else i for i in labels if keep or i not in gone]
+        factors = [(value.square, labels, 1)] * 2 if value.square is not None else [(value, labels, 1)]
+        return self.monomial(kept, factors, self.sizes(value), parity=parity)
+
+    def view(self, value: Value, shape: Sequence[int]) -> Value:
+        """A row-major reshape."""
+        out = self.value(self.algebra.factor_groups(value.axes, list(shape)))
+        self.relations.append(Reshape(out, value))
+        return out
+
+    def permute(self, value: Value, order: Sequence[int]) -> Value:
+        """The axes in another order."""
+        labels = tuple(range(len(value.axes)))
+        return self.monomial([labels[i] for i in order], [(value, labels, 1)], self.sizes(value))
+
+    def expand(self, value: Value, shape: Sequence[int]) -> Value:
+        """Repeat along axes of size 1 (and new ones in front)."""
+        fresh = len(shape) - len(value.axes)
+        labels: list[Label] = []
+        for i, size in enumerate(shape):
+            old = value.shape[i - fresh] if i >= fresh else 1
+            labels.append(("new", i) if size not in (-1, old) or i < fresh else i - fresh)
+        sizes = self.sizes(value) | {("new", i): size for i, size in enumerate(shape)}
+        mine = [i if i in labels else ("gone", i) for i in range(len(value.axes))]
+        return self.monomial(labels, [(value, mine, 1)], sizes)
+
+    def narrow(self, value: Value, axis: int, start: int, stop: int, keep: bool = True) -> Value:
+        """value[..., start:stop, ...]; `keep=False` drops the axis (of one index)."""
+        axis %= len(value.axes)
+        whole = value.axes[axis]
+        if (start, stop) == (0, whole.size) and keep:
+            return value
+        index = self._index(value, axis, start) if stop - start == 1 else None
+        piece = whole
+        if start > 0:
+            _, piece = self.algebra.split(piece, start)
+        if stop < whole.size:
+            piece, _ = self.algebra.split(piece, stop - start)
+        if not keep:
+            pin(piece, "a single index of it is used")
+        axes = [self._member(a, whole, index) for a in value.axes]
+        axes[axis : axis + 1] = [piece] if keep else []
+        out = self.value(axes)
+        self.relations.append(Part(value, out, axis, start, keep))
+        return out
+
+    def _index(self, value: Value, axis: int, start: int) -> int | None:
+        """The index that a family is read at, when the other axes may differ from one index to the next."""
+        whole = value.axes[axis].root()
+        units = self.algebra.explode(whole, [a for i, a in enumerate(value.axes) if i != axis])
+        return start if units else None
+
+    @staticmethod
+    def _member(axis: Axis, over: Axis, index: int | None) -> Axis:
+        if index is None:
+            return axis
+        node, target = axis.root(), over.root()
+
+        def pick(item: Axis) -> Axis:
+            item = item.root()
+            if item.kind == "family" and item.over is not None and item.over.root() is target:
+                return item.parts[index]
+            return total(item.kind, [pick(p) for p in item.parts]) if item.kind in ("sum", "product") else item
+
+        return pick(node)
+
+    def cat(self, values: Sequence[Value], axis: int) -> Value:
+        """Concatenated along an axis."""
+        axis %= len(values[0].axes)
+        axes = list(values[0].axes)
+        for value in values[1:]:
+            for i, (a, b) in enumerate(zip(axes, value.axes, strict=True)):
+                if i != axis:
+                    self.algebra.unify(a, b)
+        axes[axis] = total("sum", [v.axes[axis] for v in values])
+        out = self.value(axes)
+        start = 0
+        for value in values:
+            zero = value.constant and value.data is not None and not bool(value.data.count_nonzero())
+            if not zero:
+                self.relations.append(Part(out, value, axis, start))
+            start += value.shape[axis]
+        return out
+
+    def normalise(self, value: Value, axes: Sequence[int], centred: bool, eps: float) -> Value:
+        """Divide by the root mean square over axes, after removing the mean if `centred`."""
+        out = self.value(value.axes)
+        self.relations.append(Normalise(out, value, tuple(a % len(value.axes) for a in axes), centred, eps))
+        return out
+
+    def softmax(self, value: Value, axis: int) -> Value:
+        """Softmax along an axis."""
+        out = self.value(value.axes)
+        self.relations.append(Softmax(out, value, axis % len(value.axes)))
+        return out
+
+
+def _repeats(tensor: Tensor, axis: int) -> bool:
+    first = tensor.narrow(axis, 0, 1)
+    return bool(torch.all((tensor == first) | ((tensor != tensor) & (first != first))))

@@ -1,0 +1,117 @@
+"""Where every atom stands in every value of a solved network, and how relations carry one place to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from symcheck.weights.axes import Axis
+from symcheck.weights.network import Label, Monomial, Network, Normalise, Part, Relation, Reshape, Softmax, Value
+
+Place = tuple[int, int, int]  # value, axis, leaf of the axis
+Pair = tuple[Place, Place]
+
+
+class Places:
+    """The leaves of all values, read once after unification has ended."""
+
+    def __init__(self, net: Network):
+        self.net = net
+        self.index = {id(value): i for i, value in enumerate(net.values)}
+        self.leaves: list[list[list[int]]] = [[[id(leaf) for leaf in a.leaves()] for a in v.axes] for v in net.values]
+        self.atoms: dict[int, Axis] = {id(leaf): leaf for v in net.values for a in v.axes for leaf in a.leaves()}
+        self.relations: dict[int | None, list[Relation]] = {None: list(net.relations)}
+        for relation in net.relations:
+            touched = {atom for value in values(relation) for axis in self.of(value) for atom in axis}
+            for atom in touched:
+                self.relations.setdefault(atom, []).append(relation)
+
+    def of(self, value: Value) -> list[list[int]]:
+        """The atoms of every axis of a value, in reading order."""
+        i = self.index.get(id(value))
+        return self.leaves[i] if i is not None else []
+
+    def atom(self, value: Value, atom: int) -> list[Place]:
+        """The places of an atom in a value, in reading order."""
+        i = self.index.get(id(value))
+        if i is None:
+            return []
+        return [(i, a, j) for a, axis in enumerate(self.leaves[i]) for j, leaf in enumerate(axis) if leaf == atom]
+
+    def on(self, value: Value, axis: int, atom: int, begin: int = 0, end: int | None = None) -> list[Place]:
+        """The places of an atom on one axis, between two of its leaves."""
+        i = self.index[id(value)]
+        leaves = self.leaves[i][axis]
+        return [(i, axis, j) for j in range(begin, len(leaves) if end is None else end) if leaves[j] == atom]
+
+    def label(self, relation: Monomial, label: Label, atom: int) -> list[tuple[list[Place], Fraction | None, Value]]:
+        """Who has a label: places of the atom, with the power of an operand, None for the output."""
+        found: list[tuple[list[Place], Fraction | None, Value]] = []
+        for axis, mine in enumerate(relation.labels):
+            if mine == label and id(relation.out) in self.index:
+                found.append((self.on(relation.out, axis, atom), None, relation.out))
+        for value, labels, power in relation.operands:
+            for axis, mine in enumerate(labels):
+                if mine == label:
+                    found.append((self.on(value, axis, atom), power, value))
+        return found
+
+    def labels(self, relation: Monomial, atom: int) -> list[Label]:
+        """The labels whose axes hold the atom."""
+        found: dict[Label, None] = {}
+        rows = [(relation.out, relation.labels)] + [(v, labels) for v, labels, _ in relation.operands]
+        for value, labels in rows:
+            for axis, label in zip(self.of(value), labels, strict=False):
+                if atom in axis:
+                    found[label] = None
+        return list(found)
+
+    def carried(self, relation: Reshape | Part | Normalise, atom: int) -> Iterator[tuple[list[Place], list[Place]]]:
+        """Groups of places that a relation carries one to one, in order, where their numbers agree."""
+        if isinstance(relation, Reshape):
+            yield self.atom(relation.value, atom), self.atom(relation.out, atom)
+        elif isinstance(relation, Normalise):
+            for axis in range(len(relation.value.axes)):
+                yield self.on(relation.value, axis, atom), self.on(relation.out, axis, atom)
+        else:
+            yield from self._parts(relation, atom)
+
+    def _parts(self, relation: Part, atom: int) -> Iterator[tuple[list[Place], list[Place]]]:
+        whole, part = relation.whole, relation.part
+        for axis in range(len(whole.axes)):
+            if axis == relation.axis:
+                if relation.keep:
+                    size = part.shape[axis]
+                    span = _span(whole.axes[axis], relation.start, relation.start + size)
+                    begin, end = span if span is not None else (0, None)
+                    yield self.on(whole, axis, atom, begin, end), self.on(part, axis, atom)
+                continue
+            other = axis if relation.keep or axis < relation.axis else axis - 1
+            yield self.on(whole, axis, atom), self.on(part, other, atom)
+
+
+def values(relation: Relation) -> list[Value]:
+    """The values that a relation speaks of."""
+    if isinstance(relation, Monomial):
+        return [relation.out, *(value for value, _, _ in relation.operands)]
+    if isinstance(relation, Part):
+        return [relation.whole, relation.part]
+    if isinstance(relation, Reshape | Normalise | Softmax):
+        return [relation.out, relation.value]
+    raise TypeError(f"{type(relation).__name__} is no relation")
+
+
+def _span(axis: Axis, start: int, stop: int) -> tuple[int, int] | None:
+    """Which leaves of an axis lie between two indices; None when a leaf is cut."""
+    node = axis.root()
+    parts: Sequence[Axis] = [p.root() for p in node.parts] if node.kind == "sum" else [node]
+    seen = count = 0
+    begin: int | None = None
+    for part in parts:
+        if seen == start:
+            begin = count
+        if seen == stop:
+            break
+        seen += part.size
+        count += len(part.leaves())
+    return (begin, count) if begin is not None and seen == stop else None

@@ -1,0 +1,112 @@
+"""Normalisations: layer, RMS, group, batch and instance norm, softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from symcheck.weights.axes import pin
+from symcheck.weights.network import Network, Value
+from symcheck.weights.rules.table import rule
+
+HALF = Fraction(1, 2)
+EPS = 1.1920929e-07  # what rms_norm adds when asked for nothing (float32)
+
+
+def affine(net: Network, x: Value, weight: Value | None, bias: Value | None) -> Value:
+    """x · weight + bias, broadcast."""
+    x = x if weight is None else net.multiply([(x, 1), (weight, 1)])
+    return x if bias is None else net.add([x, bias])
+
+
+@rule("layer_norm")
+def layer_norm(
+    net: Network, x: Value, shape: Sequence[int], weight: Value | None = None, bias: Value | None = None,
+    eps: float = 1e-5, *_: Any,
+) -> Value:  # fmt: skip
+    """(x − mean) / √(var + eps) · weight + bias over the last axes."""
+    return affine(net, net.normalise(x, range(-len(shape), 0), True, eps), weight, bias)
+
+
+@rule("native_layer_norm")
+def native_layer_norm(net: Network, *arguments: Any) -> list[Value]:
+    """The same with its statistics, which nothing may use."""
+    return [layer_norm(net, *arguments)] * 3
+
+
+@rule("rms_norm", "_fused_rms_norm")
+def rms_norm(net: Network, x: Value, shape: Sequence[int], weight: Value | None = None, eps: Any = None) -> Value:
+    """x / √(mean x² + eps) · weight over the last axes."""
+    return affine(net, net.normalise(x, range(-len(shape), 0), False, EPS if eps is None else eps), weight, None)
+
+
+@rule("group_norm")
+def group_norm(
+    net: Network, x: Value, groups: int, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-5, *_: Any
+) -> Value:
+    """Normalised over each group of channels (axis 1) with all positions; the gain has an axis for the channels."""
+    wide = net.view(x, [x.shape[0], groups, x.shape[1] // groups, *x.shape[2:]])
+    out = net.view(net.normalise(wide, range(2, len(wide.axes)), True, eps), x.shape)
+    return affine(net, out, channels(net, weight, x), channels(net, bias, x))
+
+
+def channels(net: Network, vector: Value | None, x: Value) -> Value | None:
+    """A vector over axis 1 of x, shaped to broadcast against it."""
+    return None if vector is None else net.view(vector, [vector.shape[0], *([1] * (len(x.axes) - 2))])
+
+
+@rule("batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm", "cudnn_batch_norm")
+def batch_norm(
+    net: Network, x: Value, weight: Value | None, bias: Value | None, mean: Value, var: Value, *more: Any
+) -> Any:
+    """(x − mean) / √(var + eps) · weight + bias along axis 1, with the running statistics."""
+    eps = next((float(v) for v in reversed(more) if isinstance(v, float)), 1e-5)
+    net.offsets.setdefault(var.name, eps)
+    centred = net.add([x, _need(channels(net, mean, x))])
+    scaled = net.multiply([(centred, 1), (_need(channels(net, net.pointwise(var, "linear", "zero", -HALF), x)), 1)])
+    out = affine(net, scaled, channels(net, weight, x), channels(net, bias, x))
+    return out if net.operator == "batch_norm" else [out, out, out]
+
+
+def _need(value: Value | None) -> Value:
+    if value is None:
+        raise ValueError("a batch norm without running statistics")
+    return value
+
+
+@rule("instance_norm")
+def instance_norm(
+    net: Network, x: Value, weight: Value | None = None, bias: Value | None = None, mean: Any = None, var: Any = None,
+    use_input: bool = True, momentum: float = 0.1, eps: float = 1e-5, *_: Any,
+) -> Value:  # fmt: skip
+    """Every channel normalised over its positions."""
+    if not use_input:
+        raise ValueError("instance norm with running statistics")
+    out = net.normalise(x, range(2, len(x.axes)), True, eps)
+    return affine(net, out, channels(net, weight, x), channels(net, bias, x))
+
+
+@rule("softmax", "_softmax", "_safe_softmax", "log_softmax", "_log_softmax")
+def softmax(net: Network, x: Value, axis: int, *_: Any, **__: Any) -> Value:
+    """Softmax along an axis."""
+    return net.softmax(x, axis)
+
+
+@rule("glu")
+def glu(net: Network, x: Value, axis: int = -1) -> Value:
+    """a σ(b) with (a + b) the two halves of an axis."""
+    half = x.shape[axis] // 2
+    a, b = net.narrow(x, axis, 0, half), net.narrow(x, axis, half, 2 * half)
+    return net.multiply([(a, 1), (net.pointwise(b, "zero", "zero"), 1)])
+
+
+@rule("pixel_shuffle")
+def pixel_shuffle(net: Network, x: Value, factor: int) -> Value:
+    """(c r r) h w -> c (h r) (w r)."""
+    b, c, h, w = x.shape
+    wide = net.view(x, [b, c // factor**2, factor, factor, h, w])
+    for i in (2, 3):
+        pin(wide.axes[i], "positions of a pixel shuffle")
+    moved = net.permute(wide, [0, 1, 4, 2, 5, 3])
+    return net.view(moved, [b, c // factor**2, h * factor, w * factor])

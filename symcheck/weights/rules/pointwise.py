@@ -1,0 +1,214 @@
+"""Elementwise operators: activations by homogeneity and parity, and sums, products, powers, comparisons."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from symcheck.weights.network import Network, Value
+from symcheck.weights.rules.table import rule
+
+LINEAR = "clone alias contiguous detach _to_copy to type_as lift_fresh_copy dropout feature_dropout neg positive"
+HOMOGENEOUS = "relu leaky_relu relu_ rrelu prelu_homogeneous"  # f(c x) = c f(x) for c > 0
+ODD = "tanh erf sin asinh sinh atan tan erfinv sign hardtanh_odd sgn"  # f(-x) = -f(x)
+EVEN = "cos cosh"
+PLAIN = (
+    "gelu silu mish sigmoid softplus elu selu celu hardswish hardsigmoid relu6 hardtanh logsigmoid exp log log1p expm1 "
+    "exp2 log2 floor ceil round trunc frac clamp clamp_min clamp_max threshold logit sinc log_sigmoid asin acos atanh acosh "
+    "nan_to_num special_expit bitwise_not logical_not isnan isinf isfinite erfc digamma lgamma"
+)
+COMPARE = "eq ne lt le gt ge logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor remainder fmod floor_divide"
+
+
+def _linear(net: Network, x: Value, *_: Any, **__: Any) -> Value:
+    return net.same(x)
+
+
+def _homogeneous(net: Network, x: Value, *_: Any, **__: Any) -> Value:
+    return net.pointwise(x, "linear", "zero")
+
+
+def _odd(net: Network, x: Value, *_: Any, **__: Any) -> Value:
+    return net.pointwise(x, "zero", "linear")
+
+
+def _even(net: Network, x: Value, *_: Any, **__: Any) -> Value:
+    return net.pointwise(x, "zero", "even")
+
+
+def _plain(net: Network, x: Value, *_: Any, **__: Any) -> Value:
+    return net.pointwise(x, "zero", "zero")
+
+
+for _names, _rule in ((LINEAR, _linear), (HOMOGENEOUS, _homogeneous), (ODD, _odd), (EVEN, _even), (PLAIN, _plain)):
+    rule(*_names.split())(_rule)
+
+
+@rule("abs")
+def absolute(net: Network, x: Value) -> Value:
+    """|x|: homogeneous and even."""
+    return net.pointwise(x, "linear", "even")
+
+
+@rule(*COMPARE.split())
+def compare(net: Network, x: Any, y: Any = None, **_: Any) -> Value:
+    """Index by index; no scale and no sign passes."""
+    terms = [v for v in (x, y) if isinstance(v, Value)]
+    return net.multiply([(v, 1) for v in terms], degree="zero", parity="zero", linear=False)
+
+
+@rule("prelu")
+def prelu(net: Network, x: Value, weight: Value) -> Value:
+    """The slope has an axis for the channels (axis 1); neither scale nor sign moves it."""
+    if weight.shape == (1,) or len(x.axes) < 2:
+        net.freeze(weight)
+        return net.pointwise(x, "linear", "zero")
+    net.algebra.unify(x.axes[1], weight.axes[0])
+    net.freeze(weight)
+    return net.pointwise(x, "linear", "zero")
+
+
+def number(value: Any) -> float | None:
+    """The number of a scalar or of a constant tensor that holds one number everywhere, else None."""
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, Value) and value.constant and value.data is not None and value.data.numel():
+        first = value.data.reshape(-1)[0]
+        return float(first) if bool((value.data == first).all()) else None
+    return None
+
+
+@rule("add", "sub", "rsub")
+def add(net: Network, x: Any, y: Any, *, alpha: Any = 1) -> Value:
+    """A sum; a number other than zero lets no scale pass, unless it offsets a parameter (1 + w) or is an epsilon."""
+    constants = [number(v) for v in (x, y)]
+    values = [v for v in (x, y) if isinstance(v, Value)]
+    constant = next((c for c, v in zip(constants, (x, y), strict=True) if c is not None), None)
+    moving = [v for v in values if number(v) is None]
+    if constant is None or len(moving) != 1:
+        return net.add(values)
+    if constant == 0:
+        return _shaped(net, moving[0], values)
+    value = moving[0]
+    if value.parameter and value.name and value.name not in net.offsets:
+        net.offsets[value.name] = constant
+        return _shaped(net, value, values)
+    if 0 < abs(constant) <= 1e-2 and value.data is None:
+        return _epsilon(net, value)
+    return net.pointwise(_shaped(net, value, values), "zero", "zero")
+
+
+def _epsilon(net: Network, value: Value) -> Value:
+    labels = tuple(range(len(value.axes)))
+    return net.monomial(labels, [(value, labels, 1)], net.sizes(value), parity="zero", linear=False, small=True)
+
+
+def _shaped(net: Network, value: Value, values: list[Value]) -> Value:
+    others = [v for v in values if v is not value]
+    return net.multiply([(value, 1), *((v, 1) for v in others)]) if others else net.same(value)
+
+
+@rule("mul")
+def multiply(net: Network, x: Any, y: Any) -> Value:
+    """A product: degrees and signs add."""
+    values = [v for v in (x, y) if isinstance(v, Value)]
+    if len(values) == 2 and values[0] is values[1]:
+        return power(net, values[0], 2)
+    return net.multiply([(v, 1) for v in values])
+
+
+@rule("div", "true_divide")
+def divide(net: Network, x: Any, y: Any, rounding_mode: Any = None) -> Value:
+    """A quotient: degrees subtract."""
+    if rounding_mode is not None:
+        return compare(net, x, y)
+    values = [(v, p) for v, p in ((x, 1), (y, -1)) if isinstance(v, Value)]
+    return net.multiply(values)
+
+
+@rule("reciprocal")
+def reciprocal(net: Network, x: Value) -> Value:
+    """1/x."""
+    return net.pointwise(x, "linear", "linear", power=-1)
+
+
+@rule("sqrt")
+def square_root(net: Network, x: Value) -> Value:
+    """√x: degree ½, no sign."""
+    return net.pointwise(x, "linear", "zero", power=Fraction(1, 2))
+
+
+@rule("rsqrt")
+def inverse_root(net: Network, x: Value) -> Value:
+    """1/√x: degree −½, no sign."""
+    return net.pointwise(x, "linear", "zero", power=Fraction(-1, 2))
+
+
+@rule("square")
+def square(net: Network, x: Value) -> Value:
+    """x²; a sum over an axis makes it a scalar product, which waits for the reduction."""
+    return power(net, x, 2)
+
+
+@rule("pow")
+def power(net: Network, x: Any, exponent: Any) -> Value:
+    """x^p: degree p, the sign of an integer p."""
+    if not isinstance(x, Value) or isinstance(exponent, Value):
+        return compare(net, x, exponent)
+    p = Fraction(exponent).limit_denominator(64)
+    parity = "zero" if p.denominator != 1 else ("even" if p % 2 == 0 else "linear")
+    if p == 2 and net.summed:
+        return net.value(x.axes, square=x)
+    return net.pointwise(x, "linear", parity, power=p)
+
+
+@rule("where")
+def where(net: Network, condition: Value, x: Any = None, y: Any = None) -> Value:
+    """A choice: both branches move alike; the condition not at all."""
+    values = [v for v in (x, y) if isinstance(v, Value)]
+    out = net.add(values, parity="linear")
+    return _masked(net, out, condition)
+
+
+@rule("masked_fill")
+def masked_fill(net: Network, x: Value, mask: Value, number_: Any) -> Value:
+    """A choice between x and a number; 0 and ±inf let positive scales pass, other numbers nothing."""
+    fill = number(number_)
+    out = net.same(x) if fill == 0 else net.pointwise(x, "linear" if fill and abs(fill) == float("inf") else "zero", "zero")
+    return _masked(net, out, mask)
+
+
+def _masked(net: Network, out: Value, mask: Value) -> Value:
+    if mask.data is None:
+        net.freeze(mask)
+    rank = max(len(out.axes), len(mask.axes))
+    labels = tuple(range(-rank, 0))
+    sizes = {i: max(v.shape[i] for v in (out, mask) if -i <= len(v.axes)) for i in labels}
+    rows = [(v, labels[rank - len(v.axes) :], p) for v, p in ((out, 1), (mask, 0))]
+    return net.monomial(labels, rows, sizes)
+
+
+@rule("maximum", "minimum")
+def extreme(net: Network, x: Value, y: Value) -> Value:
+    """The larger of two: positive scales pass."""
+    return net.add([x, y], parity="zero", linear=False)
+
+
+@rule("lerp")
+def lerp(net: Network, x: Value, y: Value, weight: Any) -> Value:
+    """x + w (y − x) with w held fixed."""
+    if isinstance(weight, Value):
+        net.freeze(weight)
+        return net.add([x, y, net.multiply([(x, 1), (weight, 0)])])
+    return net.add([x, y])
+
+
+@rule("addcmul")
+def addcmul(net: Network, x: Value, y: Value, z: Value, *, value: Any = 1) -> Value:
+    """x + y z."""
+    return net.add([x, net.multiply([(y, 1), (z, 1)])])
+
+
+@rule("_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_constrain_range_for_size")
+def nothing(net: Network, *_: Any, **__: Any) -> None:
+    """Says something about a tensor and changes nothing."""

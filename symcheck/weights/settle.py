@@ -1,0 +1,79 @@
+"""After unification: give up families that cannot be told apart in a tensor, and find the planes of rotary codes."""
+
+from __future__ import annotations
+
+from symcheck.weights.axes import Axis, pin, tie, total
+from symcheck.weights.network import Network, Value
+
+PLANE = "a rotary plane"
+
+
+def settle(net: Network) -> None:
+    """Tie every family that stands without its axis, or that a parameter holds on another axis."""
+    changed = True
+    while changed:
+        changed = False
+        for value in net.values:
+            for i, axis in enumerate(value.axes):
+                for family in _families(axis):
+                    over = family.over.root() if family.over is not None else None
+                    beside = [n for j, other in enumerate(value.axes) if j != i or not value.parameter for n in nodes(other)]
+                    if value.parameter or not any(node is over for node in [*beside, *nodes(axis)]):
+                        tie(family)
+                        changed = True
+
+
+def nodes(axis: Axis) -> list[Axis]:
+    """The axis and everything that it is made of."""
+    node = axis.root()
+    return [node, *(inner for part in node.parts for inner in nodes(part))]
+
+
+def _families(axis: Axis) -> list[Axis]:
+    return [node for node in nodes(axis) if node.kind == "family"]
+
+
+def rotary(net: Network) -> dict[int, Axis]:
+    """Write `p + p` and `p 2`, with p the index of a rotary plane, as a plane r beside p: `(r p)` or `(p r)`.
+
+    Returns the planes r by identity; p is an atom that a constant multiplies and whose two halves have been mixed.
+    """
+    found: dict[int, Axis] = {}
+    planes: dict[int, Axis] = {}
+    for value in net.values:
+        for axis in value.axes:
+            for node in nodes(axis):
+                _halves(node, planes, value)
+                _pairs(node, planes, value)
+    for plane in planes.values():
+        found[id(plane.root())] = plane.root()
+    return found
+
+
+def _coded(axis: Axis) -> bool:
+    return not axis.kind and axis.size > 1 and axis.pinned.startswith(("a constant", "an input"))
+
+
+def _halves(node: Axis, planes: dict[int, Axis], value: Value) -> None:
+    if node.kind != "sum":
+        return
+    parts, i = [p.root() for p in node.parts], 0
+    while i + 1 < len(parts):
+        if parts[i] is parts[i + 1] and _coded(parts[i]) and (value.parameter or id(parts[i]) in planes):
+            plane = planes.setdefault(id(parts[i]), Axis(2))
+            pin(plane, PLANE)
+            parts[i : i + 2] = [total("product", [plane, parts[i]])]
+        i += 1
+    node.parts = parts
+
+
+def _pairs(node: Axis, planes: dict[int, Axis], value: Value) -> None:
+    if node.kind != "product":
+        return
+    for i, part in enumerate(node.parts[1:], start=1):
+        part, before = part.root(), node.parts[i - 1].root()
+        units = part.kind == "sum" and len(part.parts) == 2 and all(p.size == 1 for p in part.parts)
+        if units and _coded(before) and (value.parameter or id(before) in planes):
+            part.kind, part.parts = "", []
+            pin(part, PLANE)
+            planes.setdefault(id(before), part)

@@ -1,0 +1,30 @@
+"""Over the zoo: every architecture exports, no space is unsound, and what must be found is found."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from zoo_all import ENTRIES
+from zoo_run import Result, run
+
+FOUND = 0.95
+
+
+@cache
+def result(name: str) -> Result:
+    return run(ENTRIES[name])
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_nothing_unsound(name: str) -> None:
+    soundness = result(name).soundness
+    assert soundness.tried > 0
+    assert soundness.unsound == {}
+    assert soundness.idle == ()
+
+
+def test_nearly_all_is_found() -> None:
+    results = [result(name) for name in ENTRIES]
+    expected, found = sum(len(r.entry.expected) for r in results), sum(r.found for r in results)
+    assert found >= FOUND * expected, "\n".join(f"{r.entry.name}: {e}" for r in results for e in r.missed)
