@@ -133,8 +133,8 @@ def _apply(
     from symcheck.weights.stream import apply_to_files, open_checkpoint, summary
     from symcheck.weights.tensor_file import write_tensors
 
-    index = checkpoint.name.endswith(".index.json")
-    if checkpoint.is_dir() or index or sniff(checkpoint) is Kind.SAFETENSORS:
+    named = checkpoint.name.endswith((".index.json", ".safetensors"))
+    if checkpoint.is_dir() or sniff(checkpoint) is Kind.SAFETENSORS or named:
         if key is not None:
             raise ConfigError("a key belongs to a .pt file", where=f"--key {key}", hint="drop --key")
         with _progress(quiet) as tell:

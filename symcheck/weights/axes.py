@@ -217,7 +217,11 @@ class Algebra:
         if a.size != b.size:
             raise Misfit
         if not a.kind or not b.kind:
-            a._become(b) if not a.kind else b._become(a)
+            free, other = (a, b) if not a.kind else (b, a)
+            while other.kind == "family" and any(node is free for node in _nodes(other)):
+                tie(other)  # a family over an index that is the same for all of them
+                free, other = free.root(), other.root()
+            free._become(other)
             return
         if "family" in (a.kind, b.kind):
             self._unify_families(a, b)

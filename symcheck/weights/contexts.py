@@ -2,41 +2,77 @@
 
 from __future__ import annotations
 
-from symcheck.weights.network import Monomial, Normalise, Softmax
-from symcheck.weights.occurrences import Places
+from collections.abc import Hashable, Iterator
+
+from symcheck.weights.beside import Beside
+from symcheck.weights.network import Monomial, Normalise, Part, Relation, Reshape, Softmax
+from symcheck.weights.occurrences import Place, Places
+
+Seen = frozenset[Hashable]
 
 
-def contexts(places: Places) -> dict[int, frozenset[int]]:
-    """For every atom the atoms that stand beside it wherever it stands, and that no operator mixes while it stays."""
+def contexts(places: Places, beside: Beside) -> dict[int, frozenset[int]]:
+    """For every atom the atoms that stand beside it wherever it stands, and that every relation carries along with it."""
     over: dict[int, set[int]] = {}
-    for value, axes in zip(places.net.values, places.leaves, strict=True):
-        if value.data is not None:
+    for i, axes in enumerate(places.leaves):
+        if places.net.values[i].data is not None:
             continue
         present = {atom for axis in axes for atom in axis}
-        for atom in present:
-            over[atom] = over[atom] & present if atom in over else set(present)
-    for relation in places.net.relations:
-        mixed, kept = set[int](), set[int]()
-        if isinstance(relation, Monomial):
-            out = set(relation.labels)
-            for value, labels, _ in relation.operands:
-                for axis, label in zip(places.of(value), labels, strict=False):
-                    (kept if label in out else mixed).update(axis)
-        elif isinstance(relation, Normalise | Softmax):
-            along = relation.axes if isinstance(relation, Normalise) else (relation.axis,)
-            for i, axis in enumerate(places.of(relation.value)):
-                (mixed if i in along else kept).update(axis)
-        for atom in kept & over.keys():
-            over[atom] -= mixed - {atom}
-    repeated = _repeated(places)
-    return {atom: frozenset(found - {atom} - repeated) for atom, found in over.items()}
+        for a, axis in enumerate(axes):
+            for j, atom in enumerate(axis):
+                candidates = over.get(atom, present - {atom}) & present
+                over[atom] = {other for other in candidates if beside((i, a, j), other)}
+    for atom, others in over.items():
+        for relation in places.relations.get(atom, []):
+            others -= {other for other in others if not _together(places, beside, relation, atom, other)}
+    return {atom: frozenset(others) for atom, others in over.items()}
 
 
-def _repeated(places: Places) -> set[int]:
-    """Atoms that stand more than once in some parameter: no single index of theirs belongs to another atom's place."""
-    found = set()
-    for value, axes in zip(places.net.values, places.leaves, strict=True):
-        if value.parameter:
-            atoms = [atom for axis in axes for atom in axis]
-            found |= {atom for atom in set(atoms) if atoms.count(atom) > 1}
+def _together(places: Places, beside: Beside, relation: Relation, atom: int, other: int) -> bool:
+    """Whether a relation keeps every index of `atom` with its index of `other`."""
+    if isinstance(relation, Monomial):
+        return all(len(seen) == 1 for seen in _labelled(places, beside, relation, atom, other))
+    if isinstance(relation, Normalise | Softmax):
+        along = relation.axes if isinstance(relation, Normalise) else (relation.axis,)
+        spots = [p for p in places.atom(relation.value, atom) if p[1] not in along]
+        return not any(q[1] in along for p in spots for q in beside(p, other))
+    moved = _carried(places, relation, other)
+    mine = _carried(places, relation, atom)
+    if moved is None or mine is None:
+        return False
+    return all({moved[q] for q in beside(p, other) if q in moved} == beside(t, other) for p, t in mine.items())
+
+
+def _labelled(
+    places: Places, beside: Beside, relation: Monomial, atom: int, other: int
+) -> Iterator[set[Seen | None]]:
+    """For every label and place of the atom along it: the labels and places of the other, as each value sees them."""
+    rows = [(relation.out, relation.labels), *((value, labels) for value, labels, _ in relation.operands)]
+    rows = [(value, labels) for value, labels in rows if value.data is None and places.of(value)]
+    for label in places.labels(relation, atom):
+        found: list[list[Seen | None]] = []
+        for value, labels in rows:
+            for axis, one in enumerate(labels):
+                if one == label:
+                    spots = places.on(value, axis, atom)
+                    found.append([frozenset(_seen(places, beside(p, other), labels)) for p in spots])
+        longest = max((len(seen) for seen in found), default=0)
+        for j in range(longest):
+            yield {seen[j] if j < len(seen) else None for seen in found}
+
+
+def _seen(places: Places, spots: frozenset[Place], labels: tuple[Hashable, ...]) -> Iterator[Hashable]:
+    """Places as a relation sees them: by label, and by number among the atom's places along it."""
+    for i, axis, leaf in spots:
+        leaves = places.leaves[i][axis]
+        yield labels[axis], leaves[:leaf].count(leaves[leaf])
+
+
+def _carried(places: Places, relation: Reshape | Part, atom: int) -> dict[Place, Place] | None:
+    """Where a relation carries the places of an atom; None where that is not known."""
+    found: dict[Place, Place] = {}
+    for left, right in places.carried(relation, atom):
+        if len(left) != len(right) and (right or isinstance(relation, Reshape)):
+            return None
+        found.update(zip(left, right, strict=False))
     return found

@@ -68,7 +68,7 @@ class _Builder:
         atoms = [a for a in self.names.atoms if self.places.atoms[a].pinned != PLANE]
         for diagonal in diagonals(self.places, atoms, self.over, known):
             self._diagonal(diagonal)
-        for space in shifts(self.traced, self.places, self.names, self.gain):
+        for space in shifts(self.traced):
             self._add(space)
 
     def _over(self, atom: int) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ def _draw(space: Space, shape: tuple[int, ...], seed: int, scale: float) -> Tens
     if kind == "permutation":
         return draws.permutations(copies, size).reshape(shape)
     if kind == "sign":
-        return 1.0 - 2.0 * draws.integers(1, *shape, high=2)[0]
+        return 1 - 2 * draws.integers(1, *shape, high=2)[0].to(torch.float64)
     if kind == "tree":
         return draws.integers(1, *shape, high=2)[0]
     if kind == "scale":

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count
+from math import prod
 
 import torch
 from torch import Tensor
@@ -37,6 +38,11 @@ class Value:
         """The sizes of the axes."""
         return tuple(axis.size for axis in self.axes)
 
+    @property
+    def zero(self) -> bool:
+        """Whether it is 0 whatever the weights and the inputs are."""
+        return self.constant and self.data is not None and not bool(self.data.count_nonzero())
+
 
 @dataclass(eq=False)
 class Monomial:
@@ -49,6 +55,8 @@ class Monomial:
     parity: str = "linear"  # linear: signs multiply | zero: no sign | even: any sign in, none out
     linear: bool = True  # False: acts index by index (an activation)
     small: bool = False  # exact only when a small constant (an epsilon) is zero
+    factor: float | None = 1.0  # the number in front; None where it is not one number
+    picks: bool = False  # a label that the output lacks is picked from, not summed over
 
 
 @dataclass(eq=False)
@@ -148,7 +156,23 @@ class Network:
         sizes: dict[Label, int] | None = None,
         **how: object,
     ) -> Value:
-        """out[out_labels] = Σ Π operand ** power: equal labels are one axis; `sizes` of labels that only the output has."""
+        """out[out_labels] = Σ Π operand ** power: equal labels are one axis; `sizes` of labels that only the output has.
+
+        A product with a factor that is 0 is the constant 0.
+        """
+        if how.get("linear", True) and any(value.zero and power > 0 for value, _, power in operands):
+            known = {label: n for value, labels, _ in operands for label, n in zip(labels, value.shape, strict=True)}
+            shape = [max(known.get(label, 1), (sizes or {}).get(label, 1)) for label in out_labels]
+            return self.given(torch.zeros(shape), True)
+        return self._product(out_labels, operands, sizes, **how)
+
+    def _product(
+        self,
+        out_labels: Sequence[Label],
+        operands: Sequence[tuple[Value, Sequence[Label], Fraction | int]],
+        sizes: dict[Label, int] | None = None,
+        **how: object,
+    ) -> Value:
         axes: dict[Label, Axis] = {}
         rows = []
         for value, labels, power in operands:
@@ -172,10 +196,10 @@ class Network:
         labels = tuple(range(len(value.axes)))
         return self.monomial(labels, [(value, labels, power)], self.sizes(value), degree=degree, parity=parity, linear=False)
 
-    def same(self, value: Value, parity: str = "linear", linear: bool = True) -> Value:
+    def same(self, value: Value, factor: float | None = 1.0) -> Value:
         """The value again, times a number."""
         labels = tuple(range(len(value.axes)))
-        return self.monomial(labels, [(value, labels, 1)], self.sizes(value), parity=parity, linear=linear)
+        return self.monomial(labels, [(value, labels, 1)], self.sizes(value), factor=factor)
 
     @staticmethod
     def sizes(value: Value) -> dict[Label, int]:
@@ -184,31 +208,38 @@ class Network:
 
     def multiply(self, factors: Sequence[tuple[Value, Fraction | int]], **how: object) -> Value:
         """The elementwise product of powers, broadcast from the right."""
+        return self.monomial(*self._broadcast(factors), **how)
+
+    @staticmethod
+    def _broadcast(
+        factors: Sequence[tuple[Value, Fraction | int]],
+    ) -> tuple[Sequence[Label], list[tuple[Value, Sequence[Label], Fraction | int]], dict[Label, int]]:
         rank = max(len(v.axes) for v, _ in factors)
         labels = tuple(range(-rank, 0))
         sizes: dict[Label, int] = {i: max(v.shape[i] for v, _ in factors if -i <= len(v.axes)) for i in labels}
-        rows = [(v, labels[rank - len(v.axes) :], p) for v, p in factors]
-        return self.monomial(labels, rows, sizes, **how)
+        return labels, [(v, labels[rank - len(v.axes) :], p) for v, p in factors], sizes
 
-    def add(self, terms: Sequence[Value], **how: object) -> Value:
-        """A sum, broadcast from the right: every term moves as the sum does."""
-        out = self.multiply([(v, 1) for v in terms], **how)
+    def add(self, terms: Sequence[Value], factors: Sequence[float] = (), **how: object) -> Value:
+        """A sum (with a number before each term), broadcast from the right: every term moves as the sum does."""
+        out = self._product(*self._broadcast([(v, 1) for v in terms]), **how)
         relation = self.relations.pop()
         if not isinstance(relation, Monomial):
             raise TypeError("a product is a monomial")
-        for value, labels, power in relation.operands:
-            if value.data is not None and value.constant and not bool(value.data.count_nonzero()):
+        for i, (value, labels, power) in enumerate(relation.operands):
+            if value.zero:
                 continue
-            self.relations.append(Monomial(out, relation.labels, ((value, labels, power),), **how))  # type: ignore[arg-type]
+            one: dict[str, object] = {"factor": factors[i]} | how if factors else dict(how)
+            self.relations.append(Monomial(out, relation.labels, ((value, labels, power),), **one))  # type: ignore[arg-type]
         return out
 
-    def reduce(self, value: Value, axes: Sequence[int], keep: bool, parity: str = "linear") -> Value:
+    def reduce(self, value: Value, axes: Sequence[int], keep: bool, parity: str = "linear", mean: bool = False) -> Value:
         """A symmetric sum (or maximum: parity zero) over axes; of squares, the scalar product with itself."""
         labels = tuple(range(len(value.axes)))
         gone = {a % len(value.axes) for a in axes}
         kept: list[Label] = [("one", i) if i in gone else i for i in labels if keep or i not in gone]
         factors = [(value.square, labels, 1)] * 2 if value.square is not None else [(value, labels, 1)]
-        return self.monomial(kept, factors, self.sizes(value), parity=parity)
+        many = prod(value.shape[i] for i in gone) if mean else 1
+        return self.monomial(kept, factors, self.sizes(value), parity=parity, factor=1 / max(many, 1))
 
     def view(self, value: Value, shape: Sequence[int]) -> Value:
         """A row-major reshape."""
@@ -284,8 +315,7 @@ class Network:
         out = self.value(axes)
         start = 0
         for value in values:
-            zero = value.constant and value.data is not None and not bool(value.data.count_nonzero())
-            if not zero:
+            if not value.zero:
                 self.relations.append(Part(out, value, axis, start))
             start += value.shape[axis]
         return out

@@ -66,7 +66,7 @@ def completeness(
     """Compare the nullity of the Jacobian with the dimension of the spec's continuous part, at random generic weights.
 
     Buffers stay: of a space that moves buffers too only the combinations that leave them alone count. Approximate
-    spaces count when asked for (right where the normalisers' eps is 0). Raises ConfigError above 5000 parameters.
+    spaces count when asked for; the normalisers' eps is 0 then. Raises ConfigError above 5000 parameters.
     """
     count = sum(p.numel() for p in model.parameters())
     if not 0 < count <= LARGEST:
@@ -75,7 +75,7 @@ def completeness(
             where=type(model).__name__,
             hint="build the same architecture with smaller widths: the families of symmetries are the same",
         )
-    twin = Twin.of(model, example_inputs, seed, inputs=1)
+    twin = Twin.of(model, example_inputs, seed, inputs=1, eps=not approximate)
     if twin.dtype != torch.float64:
         raise ConfigError(
             "completeness needs double precision, in which the model fails",

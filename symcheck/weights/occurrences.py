@@ -69,7 +69,9 @@ class Places:
     def carried(self, relation: Reshape | Part | Normalise, atom: int) -> Iterator[tuple[list[Place], list[Place]]]:
         """Groups of places that a relation carries one to one, in order, where their numbers agree."""
         if isinstance(relation, Reshape):
-            yield self.atom(relation.value, atom), self.atom(relation.out, atom)
+            left, right = self.atom(relation.value, atom), self.atom(relation.out, atom)
+            told = self._ordered(relation.value, left) and self._ordered(relation.out, right)
+            yield left, right if told else []
         elif isinstance(relation, Normalise):
             for axis in range(len(relation.value.axes)):
                 yield self.on(relation.value, axis, atom), self.on(relation.out, axis, atom)
@@ -87,7 +89,17 @@ class Places:
                     yield self.on(whole, axis, atom, begin, end), self.on(part, axis, atom)
                 continue
             other = axis if relation.keep or axis < relation.axis else axis - 1
-            yield self.on(whole, axis, atom), self.on(part, other, atom)
+            left, right = self.on(whole, axis, atom), self.on(part, other, atom)
+            if not relation.keep or part.shape[relation.axis] == 1:
+                kept = set(_at(whole.axes[axis], whole.axes[relation.axis].root(), relation.start))
+                left = [place for place in left if place[2] in kept]
+            yield left, right
+
+    @staticmethod
+    def _ordered(value: Value, spots: list[Place]) -> bool:
+        """Whether a reshape keeps the places in order; families on two axes take turns with one another."""
+        spread = {axis for _, axis, _ in spots}
+        return len(spread) < 2 or not any(_has_family(value.axes[axis]) for axis in spread)
 
 
 def values(relation: Relation) -> list[Value]:
@@ -99,6 +111,31 @@ def values(relation: Relation) -> list[Value]:
     if isinstance(relation, Reshape | Normalise | Softmax):
         return [relation.out, relation.value]
     raise TypeError(f"{type(relation).__name__} is no relation")
+
+
+def numbered(node: Axis) -> Iterator[tuple[Axis, int, int]]:
+    """The parts of a node, each with the numbers of its first leaf and of the first after it."""
+    begin = 0
+    for part in node.parts:
+        end = begin + len(part.leaves())
+        yield part, begin, end
+        begin = end
+
+
+def _at(axis: Axis, over: Axis, index: int) -> Iterator[int]:
+    """The numbers of the leaves of an axis at one index of another: of a family over that one a single member."""
+    node = axis.root()
+    if not node.kind:
+        yield from range(len(node.leaves()))
+    family = node.kind == "family" and node.over is not None and node.over.root() is over
+    for k, (part, begin, _) in enumerate(numbered(node)):
+        if not family or k == index:
+            yield from (begin + leaf for leaf in _at(part, over, index))
+
+
+def _has_family(axis: Axis) -> bool:
+    node = axis.root()
+    return node.kind == "family" or any(_has_family(part) for part in node.parts)
 
 
 def _span(axis: Axis, start: int, stop: int) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-SLAB = 2**22  # entries of which a copy is made at once
+SLAB = 2**20  # entries of which a copy is made at once
 
 
 def move(view: Tensor, targets: Tensor) -> None:
@@ -19,7 +19,7 @@ def move(view: Tensor, targets: Tensor) -> None:
     """
     lead = targets.dim()
     sources = targets.argsort(-1)
-    order = sorted(range(view.dim()), key=lambda dim: -view.stride(dim))  # as in memory: far quicker
+    order = sorted(range(view.dim()), key=lambda dim: -view.stride()[dim])  # as in memory: far quicker
     dim = order.index(lead - 1)
     index = _spread(sources, view)
     for slab in _slabs(view, lead):

@@ -1,14 +1,248 @@
-"""Additive symmetries."""
+"""Additive symmetries: a shift of one parameter that normalisers and softmax absorb, or that other biases take back.
+
+Every parameter is shifted in turn (all of it, a segment, or alike along one axis) and the flow is followed through
+the graph. Where it meets another bias in a sum that bias may take it back; what is left must be absorbed everywhere.
+A second kind changes what a layer reads from a centred norm: W + u (1/γ)ᵀ, for Σ (x − mean) = 0.
+"""
 
 from __future__ import annotations
 
-from symcheck.weights.atoms import Namer
-from symcheck.weights.linear_groups import Gain
-from symcheck.weights.occurrences import Places
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from symcheck.weights.additive_terms import space_of
+from symcheck.weights.carry import Carrier
+from symcheck.weights.centred import centred_values, nulls
+from symcheck.weights.flows import CONSTANT, VARIES, Axes, Expression, Flow, combined, matched
+from symcheck.weights.network import Monomial, Network, Part, Relation, Reshape, Value
 from symcheck.weights.spec import Space
 from symcheck.weights.trace import Traced
 
+Sources = dict[int, list[Flow]]  # by identity of the value that is shifted
+MOST = 48  # biases that may take one shift back
 
-def shifts(traced: Traced, places: Places, names: Namer, gain: Gain) -> list[Space]:
-    """To come."""
-    return []
+
+class Graph:
+    """Who reads and who makes every value."""
+
+    def __init__(self, net: Network):
+        self.net = net
+        self.carrier = Carrier(net)
+        self.values = {id(value): value for value in net.values}
+        self.order = self.carrier.order
+        self.readers: dict[int, list[Relation]] = {}
+        self.makers: dict[int, list[Relation]] = {}
+        for relation in net.relations:
+            out = self.carrier.output(relation) if self._made(relation) else None
+            for value in _read(relation, out):
+                self.readers.setdefault(id(value), []).append(relation)
+            if out is not None:
+                self.makers.setdefault(id(out), []).append(relation)
+        self.centred = centred_values(self)
+
+    def _made(self, relation: Relation) -> bool:
+        return not isinstance(relation, Monomial) or id(relation.out) in self.order
+
+
+@dataclass
+class Attempt:
+    """One hypothesis followed through the graph: the sources so far, and whether every flow ended."""
+
+    graph: Graph
+    sources: Sources
+    absorbing: bool
+    taken: set[int] = field(default_factory=set)
+
+    def run(self) -> bool:
+        """Whether nothing of the shift reaches an output; biases that take it back join the sources."""
+        for _ in range(MOST):
+            found = self._once()
+            if found is not None:
+                return found
+        return False
+
+    def _once(self) -> bool | None:
+        """True and False when it is decided, None after a bias has joined."""
+        graph, flows = self.graph, {v: list(f) for v, f in self.sources.items()}
+        queue = [graph.order[v] for v in flows]
+        heapq.heapify(queue)
+        done: dict[int, list[Flow]] = {}
+        while queue:
+            value = graph.net.values[heapq.heappop(queue)]
+            if id(value) in done:
+                continue
+            done[id(value)] = here = combined(flows.get(id(value), []))
+            if self.absorbing and self._absorb(value, here):
+                return None
+            for relation in graph.readers.get(id(value), []) if here else ():
+                if _both(relation, value, done):
+                    return False
+                for flow in here:
+                    passed = graph.carrier.through(relation, value, flow)
+                    if passed is None:
+                        return False
+                    if passed:
+                        out = graph.carrier.output(relation)
+                        flows.setdefault(id(out), []).extend(passed)
+                        heapq.heappush(queue, graph.order[id(out)])
+        return True
+
+    def _absorb(self, value: Value, here: Sequence[Flow]) -> bool:
+        """Let a bias that is added here take back the first flow that it can."""
+        terms = self.graph.makers.get(id(value), [])
+        if len(terms) < 2 or not all(isinstance(t, Monomial) for t in terms):
+            return False
+        for flow in here:
+            if flow.expression is None:
+                continue
+            for parameter, path in _biases(self.graph, value, ()):
+                if id(parameter) in self.sources:
+                    continue
+                taken = self._taken(parameter, path, flow)
+                if taken is not None:
+                    self.sources[id(parameter)] = [taken]
+                    return True
+        return False
+
+    def _taken(self, parameter: Value, path: tuple[Relation, ...], flow: Flow) -> Flow | None:
+        """The change of a bias that makes −flow where it is added, None when it has not the shape."""
+        carrier = self.graph.carrier
+        for axes, support in _probes(parameter, path, carrier):
+            probe: Flow | None = Flow(axes, Expression(1.0, axes), support)
+            value = parameter
+            for relation in path:
+                passed = None if probe is None else carrier.through(relation, value, probe)
+                probe, value = (passed[0] if passed else None), carrier.output(relation)
+            if probe is not None and (made := _solve(probe, flow, carrier)):
+                return replace(made, support=support)
+        return None
+
+
+Window = tuple[tuple[int, tuple[int, int]], ...]
+
+
+def _probes(parameter: Value, path: Sequence[Relation], carrier: Carrier) -> Iterator[tuple[Axes, Window]]:
+    """Ways to shift a bias freely: all of it, a segment, or alike along an axis from which rows are picked."""
+    yield carrier.letters.axes(parameter.shape), ()
+    if any(isinstance(r, Monomial) and r.picks for r in path):
+        yield carrier.letters.axes(parameter.shape, [0]), ()
+    if len(parameter.axes) == 1:
+        for start, size in segments(parameter):
+            yield carrier.letters.axes([size]), ((0, (start, parameter.shape[0])),)
+
+
+def _solve(probe: Flow, flow: Flow, carrier: Carrier) -> Flow | None:
+    """From the flow of a bias shifted by free letters, and the flow to take back: the shift."""
+    both = matched(probe, flow, carrier.letters)
+    if both is None:
+        return None
+    probe, flow = both
+    if probe.expression is None or flow.expression is None:
+        return None
+    names: dict[str, tuple[str, int]] = {}
+    for left, right in zip(probe.axes, flow.axes, strict=True):
+        for (mine, n), (theirs, _) in zip(left, right, strict=True):
+            if theirs == VARIES or (mine == CONSTANT and theirs != CONSTANT):
+                return None
+            if mine != CONSTANT and names.setdefault(mine, (theirs, n)) != (theirs, n):
+                return None
+    axes = tuple(tuple(names.get(k, (CONSTANT, n)) for k, n in a) for a in probe.expression.element)
+    if flow.letters() - {k for a in axes for k, _ in a}:
+        return None
+    factor = -flow.expression.factor / probe.expression.factor
+    return Flow(axes, replace(flow.expression, factor=factor))
+
+
+def _biases(graph: Graph, value: Value, path: tuple[Relation, ...]) -> Iterator[tuple[Value, tuple[Relation, ...]]]:
+    """Parameters of which a value is a sum, with the relations that lead from them to it."""
+    if value.parameter:
+        yield value, path
+        return
+    for relation in graph.makers.get(id(value), []):
+        if isinstance(relation, Reshape):
+            yield from _biases(graph, relation.value, (relation, *path))
+        elif isinstance(relation, Part):
+            if relation.part is value:
+                yield from _biases(graph, relation.whole, (relation, *path))
+        elif isinstance(relation, Monomial):
+            used = [row for row in relation.operands if row[2] != 0]
+            if len(used) == 1 and used[0][2] == 1 and relation.linear and relation.factor is not None:
+                yield from _biases(graph, used[0][0], (relation, *path))
+
+
+def _both(relation: Relation, value: Value, done: Mapping[int, list[Flow]]) -> bool:
+    """Whether another factor of the relation flows too."""
+    if not isinstance(relation, Monomial):
+        return False
+    return any(v is not value and p != 0 and done.get(id(v)) for v, _, p in relation.operands)
+
+
+def _read(relation: Relation, out: Value | None) -> list[Value]:
+    if isinstance(relation, Monomial):
+        return list({id(v): v for v, _, p in relation.operands}.values())
+    if isinstance(relation, Part):
+        return [relation.whole if out is relation.part else relation.part]
+    return [relation.value]
+
+
+def shifts(traced: Traced) -> list[Space]:
+    """The shift spaces of a traced network, one for every parameter and hypothesis that passes."""
+    graph = Graph(traced.network)
+    found: list[Space] = []
+    seen: set[object] = set()
+    parameters = [v for v in traced.network.values if v.parameter]
+    for hypothesis in _hypotheses(graph, parameters):
+        for absorbing in (False, True):
+            attempt = Attempt(graph, {k: list(f) for k, f in hypothesis[1].items()}, absorbing)
+            if not attempt.run():
+                continue
+            made = space_of(hypothesis[0], attempt.sources, hypothesis[2], graph.values, graph.carrier)
+            mark = _mark(made)
+            if made is not None and mark not in seen:
+                seen.add(mark)
+                found.append(made)
+            break
+    return found
+
+
+def _mark(space: Space | None) -> object:
+    """Equal for the same exchange between the same tensors, whichever of them comes first."""
+    if space is None:
+        return None
+    plain = all(not term.operands for term in space.terms)
+    return (frozenset(t.to for t in space.terms), space.size) if plain else tuple((t.to, t.equation) for t in space.terms)
+
+
+Hypothesis = tuple[str, Sources, tuple[tuple[Value, Flow], ...]]
+
+
+def _hypotheses(graph: Graph, parameters: Sequence[Value]) -> Iterator[Hypothesis]:
+    """What is shifted: a name, the flows at the start, and changes of parameters that start no flow themselves."""
+    letters = graph.carrier.letters
+    for value in parameters:
+        if not graph.readers.get(id(value)):
+            continue
+        rank = len(value.axes)
+        for constant in [[], *([i] for i in range(rank) if value.shape[i] > 1 and rank < 5)]:
+            axes = letters.axes(value.shape, constant)
+            yield value.name, {id(value): [Flow(axes, _plain(axes))]}, ()
+            if not constant and rank == 1:
+                for start, size in segments(value):
+                    part = letters.axes([size])
+                    yield value.name, {id(value): [Flow(part, _plain(part), ((0, (start, value.shape[0])),))]}, ()
+    for value in parameters:
+        yield from nulls(graph, value, segments(value))
+
+
+def _plain(axes: tuple[tuple[tuple[str, int], ...], ...]) -> Expression:
+    return Expression(1.0, tuple(a for a in axes if any(k != CONSTANT for k, _ in a)))
+
+
+def segments(value: Value) -> list[tuple[int, int]]:
+    """The segments of the first axis of a parameter: (start, size)."""
+    node = value.axes[0].root()
+    if node.kind != "sum":
+        return []
+    sizes = [part.size for part in node.parts]
+    return [(sum(sizes[:i]), n) for i, n in enumerate(sizes)]

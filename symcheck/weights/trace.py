@@ -21,6 +21,7 @@ from symcheck.weights.rules import RULES
 
 BUFFER_READERS = {"add", "sub", "mul", "div", "view", "unsqueeze", "reshape", "batch_norm"}
 NORMS = {"_native_batch_norm_legit_no_training", "batch_norm", "native_batch_norm", "cudnn_batch_norm"}
+CREATORS = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty"}
 SHAPE_ONLY = {"view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "permute", "transpose", "expand", "clone", "flatten", "alias"}
 
 
@@ -163,10 +164,13 @@ class _Tracer:
         if node.target is operator.getitem:
             self.env[node.name] = args[0][args[1]] if isinstance(args[0], list) else args[0]
             return
+        net, name = self.net, _name(node)
+        if name in CREATORS:
+            self.env[node.name] = self._compute(node, [_blank(node), *args[1:]], kwargs, True)
+            return
         if all(v.data is not None for v in values):
             self.env[node.name] = self._compute(node, args, kwargs, all(v.constant for v in values))
             return
-        net, name = self.net, _name(node)
         meta = node.meta.get("val")
         first = meta[0] if isinstance(meta, list | tuple) else meta
         net.operator, net.where = name, _where(node)
@@ -188,6 +192,8 @@ class _Tracer:
         """What no weight enters is computed once."""
         with torch.no_grad():
             result = node.target(*_unwrap(args), **_unwrap(kwargs))  # type: ignore[operator]
+        if "empty" in _name(node):
+            result = torch.zeros_like(result)
 
         def wrap(item: Any) -> Any:
             if isinstance(item, Tensor):
@@ -232,6 +238,12 @@ def _name(node: torch.fx.Node) -> str:
 def _where(node: torch.fx.Node) -> str:
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     return str(stack[-1][0]) if stack else ""
+
+
+def _blank(node: torch.fx.Node) -> Tensor:
+    """Zeros of the shape and dtype of the first argument, for an operator that reads no more of it."""
+    like = node.args[0].meta["val"]  # type: ignore[union-attr]
+    return torch.zeros(tuple(int(n) for n in like.shape), dtype=like.dtype)
 
 
 def _reads(node: torch.fx.Node) -> int:

@@ -100,7 +100,7 @@ def test_spaces_that_move_buffers_count_where_the_buffers_stay() -> None:
 
 
 def test_approximate_spaces_count_when_asked_for() -> None:
-    model = generic(nn.Sequential(nn.Linear(8, 5, bias=False), nn.RMSNorm(5, eps=0.0), nn.Linear(5, 3)))
+    model = generic(nn.Sequential(nn.Linear(8, 5, bias=False), nn.RMSNorm(5, eps=1e-3), nn.Linear(5, 3)))
     gains = Space("g", "scale", 5, on="g", exponents={"1.weight": (1,), "2.weight": (-1,)})
     size = Space("c", "scale", 1, on=None, exponents={"0.weight": (1,)}, approximate=True)
     turn = Space("q", "orthogonal", 5, on="g", exponents={"0.weight": (1,), "2.weight": (1,)},

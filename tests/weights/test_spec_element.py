@@ -43,7 +43,7 @@ def test_shapes_and_groups(kind: str) -> None:
         assert tuple(part.shape) == SHAPES[kind]
         assert part.dtype == (torch.int64 if kind in ("permutation", "tree") else torch.float64)
         check_element(spec, {"x": part}, spec.sizes)
-        assert kind == "shift" or not all(torch.equal(part[0], other) for other in part[1:]) or kind in ("sign", "tree")
+        assert len({tuple(row.flatten().tolist()) for row in part}) > 1  # the copies differ
 
 
 @pytest.mark.parametrize("kind", SPACES)
@@ -82,7 +82,7 @@ def test_laws_of_the_continuous_kinds() -> None:
     assert float(element["o"].mean(0).abs().max()) < 0.05  # Haar: mean 0,
     assert abs(float((element["o"] ** 2).mean(0).max()) - 1 / 4) < 0.03  # second moments 1/n,
     assert abs(float(torch.linalg.det(element["o"]).mean())) < 0.1  # and both determinants
-    assert 0 <= float(element["r"].min()) and float(element["r"].max()) < 2 * torch.pi
+    assert float(element["r"].min()) >= 0 and float(element["r"].max()) < 2 * torch.pi
     assert abs(float(element["r"].cos().mean())) < 0.06
     small = spec.sample(1, scale=0.1)
     torch.testing.assert_close(small["s"].log(), 0.1 * element["s"].log())

@@ -28,8 +28,11 @@ class InDouble(TorchFunctionMode):
     ) -> Any:
         if func is Tensor.float:
             func = Tensor.double
-        swapped = [torch.float64 if a is torch.float32 else a for a in args]
-        return func(*swapped, **{k: torch.float64 if v is torch.float32 else v for k, v in (kwargs or {}).items()})
+        args = tuple(torch.float64 if a is torch.float32 else a for a in args)
+        given = {k: torch.float64 if v is torch.float32 else v for k, v in (kwargs or {}).items()}
+        if func is torch.full and isinstance(args[-1], float):  # a mask of the least number of the wider type
+            given.setdefault("dtype", torch.float64)
+        return func(*args, **given)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,9 @@ Inputs = tuple[Tensor, ...]
 class Expect:
     """One symmetry written down from the architecture.
 
-    `on` and `off` are places, `tensor` or `tensor:axis`: it must act on each of `on` and on none of `off`.
+    `on` and `off` are places, `tensor` or `tensor:axis`: it must act on each of `on` (where `a|b` is either) and on
+    none of `off`. A scale, sign or shift may be written in another basis, so it names one place that tells it apart
+    from the others of the network, whatever the basis.
     `size` is that of the group's one copy and `over` the number of independent copies; for scale, sign and shift
     `size` is the number of independent numbers in all. `eps`: exact only where a normaliser's eps is 0.
     """
@@ -44,12 +47,21 @@ def expects(*parts: Expect | Iterable[Expect]) -> Expects:
 
 @dataclass(frozen=True)
 class Entry:
-    """One architecture: `build()` the network, `inputs(seed)` what it is called with, `expected` what must be found."""
+    """One architecture: `build()` the network, `inputs(seed)` what it is called with, `expected` what must be found.
+
+    `needs` names the package without which it cannot be built.
+    """
 
     name: str
     build: Callable[[], nn.Module]
     inputs: Callable[[int], Inputs]
     expected: Expects
+    needs: str = ""
+
+    @property
+    def here(self) -> bool:
+        """Whether what it needs is installed."""
+        return not self.needs or find_spec(self.needs) is not None
 
     def model(self) -> nn.Module:
         """The network in eval mode with generic parameters and running statistics."""
@@ -61,7 +73,8 @@ class Entry:
 def generic(net: nn.Module, name: str) -> nn.Module:
     """Every parameter and running statistic drawn anew, so that nothing hides behind a 0 or a 1.
 
-    Matrices have entries of deviation 1/√(fan-in); vectors that scale are in ±[0.5, 1.5], others have deviation 0.3.
+    Matrices have entries of deviation 1/√(fan-in); vectors that scale are in ±[0.5, 1.5], others have mean 0.2
+    and deviation 0.3, so that few units behind a ReLU are dead.
     """
     rng = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     for key, parameter in net.named_parameters():
@@ -71,7 +84,7 @@ def generic(net: nn.Module, name: str) -> nn.Module:
             values = torch.rand(parameter.shape, generator=rng) + 0.5
             values = values * (torch.rand(parameter.shape, generator=rng) < 0.7).mul(2).sub(1)
         else:
-            values = 0.3 * torch.randn(parameter.shape, generator=rng)
+            values = 0.3 * torch.randn(parameter.shape, generator=rng) + 0.2
         parameter.data = values.to(parameter.dtype)
         parameter.requires_grad_(True)
     for key, buffer in net.named_buffers():

@@ -49,7 +49,8 @@ class Excite(nn.Module):
 
     def __init__(self, width: int, hidden: int, act: type[nn.Module], gate: type[nn.Module]) -> None:
         super().__init__()
-        self.down, self.act, self.up, self.gate = nn.Conv2d(width, hidden, 1), act(), nn.Conv2d(hidden, width, 1), gate()
+        self.down, self.act = nn.Conv2d(width, hidden, 1), act()
+        self.up, self.gate = nn.Conv2d(hidden, width, 1), gate()
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.gate(self.up(self.act(self.down(x.mean((2, 3), keepdim=True)))))

@@ -60,8 +60,8 @@ def resolve(place: str, ties: Mapping[str, str]) -> str:
 
 def there(expect: Expect, one: Held, ties: Mapping[str, str]) -> bool:
     """Whether the space acts on every place that it must act on, and on none that it must not."""
-    wanted = {resolve(place, ties) for place in expect.on}
-    return wanted <= one.places and not {resolve(place, ties) for place in expect.off} & one.places
+    wanted = [{resolve(place, ties) for place in each.split("|")} for each in expect.on]
+    return all(each & one.places for each in wanted) and not {resolve(p, ties) for p in expect.off} & one.places
 
 
 def fits(expect: Expect, one: Held) -> bool:

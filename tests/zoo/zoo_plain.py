@@ -9,11 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def draw(seed: int, *shape: int) -> Tensor:
-    """Standard normal numbers of this seed."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
 class Function(nn.Module):
     """A pointwise function as a module."""
 

@@ -51,8 +51,8 @@ def rows(results: Iterable[Result]) -> list[tuple[str, ...]]:
     lines = []
     for r in results:
         s = r.soundness
-        counts = (f"{r.found}/{len(r.entry.expected)}", f"{100 * s.acted:.0f} %", str(len(r.spec.spaces)))
-        lines.append((r.entry.name, str(r.parameters), *counts, str(len(s.unsound)), f"{s.worst:.0e}", f"{r.seconds:.1f}"))
+        line = (r.entry.name, str(r.parameters), f"{r.found}/{len(r.entry.expected)}", f"{100 * s.acted:.0f} %")
+        lines.append((*line, str(len(r.spec.spaces)), str(len(s.unsound)), f"{s.worst:.0e}", f"{r.seconds:.1f}"))
     expected, found = sum(len(r.entry.expected) for r in results), sum(r.found for r in results)
     parameters = sum(r.parameters for r in results)
     acted = sum(r.soundness.acted * r.parameters for r in results) / max(parameters, 1)

@@ -56,7 +56,7 @@ def encoder_layer(prefix: str) -> Expects:
         shift(12, f"{a}.in_proj_bias", off=(f"{a}.out_proj.bias",)),
         shift(12, f"{a}.in_proj_bias", f"{a}.out_proj.bias"),
         *homogeneous(20, f"{prefix}.linear1.weight:0", f"{prefix}.linear2.weight:1"),
-        *segment(f"{a}.out_proj.weight", f"{prefix}.linear2.weight"),
+        *segment(f"{a}.out_proj.bias", f"{prefix}.linear2.bias"),
         *shifts((f"{a}.out_proj.weight", 12), (f"{prefix}.linear2.weight", 20), (f"{prefix}.linear1.weight", 20)),
     )
 
@@ -79,7 +79,7 @@ STACKED = expects(
     perm(5, "router.weight:0", "gate_up:0", "down:0"),
     shift(7, "router.weight"),
     perm(9, "gate_up:1", "down:2", over=5),
-    real(45, "gate_up:1", "down:2"),
+    real(45, "gate_up:1"),
     general(7, "down:1", "out.weight:1"),
 )
 MAMBA = expects(
@@ -109,7 +109,7 @@ SETS = expects(
 )
 SIREN = expects(
     *(odd(n, f"{a}.weight:0", f"{b}.weight:1") for n, a, b in ((9, "first", "second"), (7, "second", "last"))),
-    *(sign(n, f"{a}.bias", f"{b}.weight:1") for n, a, b in ((9, "first", "second"), (7, "second", "last"))),
+    *(sign(n, f"{b}.weight:1") for n, a, b in ((9, "first", "second"), (7, "second", "last"))),
 )
 GATES = ("gate.weight", "up.weight", "down.weight", 9)
 E3NN = expects(
@@ -145,7 +145,7 @@ ENTRIES = (
     Entry("gru-bidirectional", lambda: recurrent(nn.GRU, 6, both_ways=True), normal(2, 4, 5),
           expects(recurrence("l0", 6, 12), recurrence("l0_reverse", 6, 12))),
     Entry("rnn", lambda: recurrent(nn.RNN, 7), normal(2, 4, 5), recurrence("l0", 7, 7)),
-    Entry("e3nn-gated", plain.GatedTensorProduct, normal(4, 11), E3NN),
+    Entry("e3nn-gated", plain.GatedTensorProduct, normal(4, 11), E3NN, "e3nn"),
     Entry("encoder-stack", plain.EncoderStack, normal(2, 5, 7), ENCODER),
     Entry("attention-fused", lambda: attend.FusedAttention(7, 3, 4), normal(2, 5, 7),
           attention("qkv", "qkv", "qkv", "proj", 3, 4)),

@@ -51,7 +51,7 @@ def odd(size: int, *on: str) -> Expects:
 
 def gated(gate: str, up: str, down: str, size: int) -> Expects:
     """down(act(gate x) ⊙ up x): one permutation, any non-zero factor of up."""
-    return expects(perm(size, f"{gate}:0", f"{up}:0", f"{down}:1"), real(size, f"{up}:0", f"{down}:1"))
+    return expects(perm(size, f"{gate}:0", f"{up}:0", f"{down}:1"), real(size, f"{up}:0"))
 
 
 def swiglu(prefix: str, size: int) -> Expects:
@@ -109,8 +109,13 @@ def shifts(*pairs: tuple[str, int]) -> Expects:
     return tuple(shift(size, tensor) for tensor, size in pairs)
 
 
+def nulls(*readers: str, size: int) -> Expects:
+    """The null directions of linear maps that read a LayerNorm."""
+    return shifts(*((f"{reader}.weight", size) for reader in readers))
+
+
 def segment(*writers: str) -> Expects:
-    """Stretches of stream between norms, by one writer each: all of it may change its sign, or its size (eps)."""
+    """Stretches of stream between norms, by a writer or its bias: all of it may change its sign, or its size (eps)."""
     return expects(*((sign(1, writer), eps(1, writer)) for writer in writers))
 
 

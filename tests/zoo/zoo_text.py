@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from zoo_attend import Expert
+from zoo_entry import Entry, Expects, Inputs, normal
 
 VOCAB, TOKENS = 17, 5
+LAYERS = range(2)
 
 
 class Logits(nn.Module):
@@ -30,6 +33,25 @@ def words(seed: int = 0, low: int = 3) -> Tensor:
     """(2, 5) different tokens per row, none of them special."""
     order = torch.rand(2, VOCAB - low, generator=torch.Generator().manual_seed(seed)).argsort(-1)
     return order[:, :TOKENS] + low
+
+
+def tokens(seed: int) -> Inputs:
+    return (words(seed),)
+
+
+def two_texts(seed: int) -> Inputs:
+    return words(seed), words(seed + 100)
+
+
+def text_and_image(seed: int) -> Inputs:
+    """Texts that end in the token 16, and images."""
+    ended = torch.cat([words(seed)[:, :4].clamp(max=15), torch.full((2, 1), 16)], 1)
+    return ended, *normal(2, 3, 8, 8)(seed)
+
+
+def entry(name: str, build: Callable[[], nn.Module], inputs: Callable[[int], Inputs], expected: Expects) -> Entry:
+    """An entry that needs the transformers package."""
+    return Entry(name, build, inputs, expected, "transformers")
 
 
 def build(config: str, model: str, *, attention: str = "sdpa", **options: Any) -> nn.Module:
@@ -128,7 +150,8 @@ class DenseExperts(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.gate, self.experts = nn.Linear(width, 5, bias=False), nn.ModuleList(Expert(width, hidden) for _ in range(5))
+        self.gate = nn.Linear(width, 5, bias=False)
+        self.experts = nn.ModuleList(Expert(width, hidden) for _ in range(5))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         p = self.gate(x).softmax(-1)

@@ -49,7 +49,8 @@ def densenet() -> nn.Module:
 
 def mobilenet_v2() -> nn.Module:
     act = nn.ReLU6
-    return Pooled(16, conv(3, 8, act=act), Inverted(8, 14, 10, act), Inverted(10, 18, 10, act), conv(10, 16, 1, act=act))
+    blocks = Inverted(8, 14, 10, act), Inverted(10, 18, 10, act)
+    return Pooled(16, conv(3, 8, act=act), *blocks, conv(10, 16, 1, act=act))
 
 
 def excited(act: type[nn.Module], inner: type[nn.Module], gate: type[nn.Module]) -> nn.Module:
@@ -239,10 +240,10 @@ VIT = expects(
 SWIN_END = ("merge.weight:0", "second.attention.proj.weight:0", "second.up.weight:1", "head.weight:1")
 SWIN = expects(
     perm(14, "patch.weight:0", "patch_norm.weight:0", "first.0.up.weight:1", "first.1.down.weight:0"),
-    shift(12, "patch.weight"), segment("patch.weight", "first.0.attention.proj.weight"),
+    shift(12, "patch.weight"), segment("patch.weight", "first.0.attention.proj.bias"),
     *(block(f"first.{i}", 14, 3, 4, 20) for i in range(2)),
     gain("merge_norm", 56),
-    perm(22, *SWIN_END), ortho(22, *SWIN_END), segment("merge.weight"), shift(56, "merge.weight"),
+    perm(22, *SWIN_END), ortho(22, *SWIN_END), segment("second.attention.proj.bias"), shift(56, "merge.weight"),
     block("second", 22, 4, 5, 18), means("second", 20, 18),
     affine("norm", 22), shift(5, "head.weight"),
 )  # fmt: skip

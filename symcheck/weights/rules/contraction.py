@@ -61,6 +61,20 @@ def outer(net: Network, x: Value, y: Value) -> Value:
     return net.monomial(("i", "j"), [(x, ("i",), 1), (y, ("j",), 1)], {"i": x.shape[0], "j": y.shape[0]})
 
 
+@rule("tensordot")
+def tensordot(net: Network, x: Value, y: Value, over: Sequence[int], with_: Sequence[int], *_: Any) -> Value:
+    """Axes of x summed against axes of y, pair by pair."""
+    pairs = [(a % len(x.axes), b % len(y.axes)) for a, b in zip(over, with_, strict=True)]
+    left: list[Label] = [("x", i) for i in range(len(x.axes))]
+    right: list[Label] = [("y", i) for i in range(len(y.axes))]
+    for a, b in pairs:
+        right[b] = left[a]
+    summed = {left[a] for a, _ in pairs}
+    kept = [label for label in (*left, *right) if label not in summed]
+    sizes = dict(zip((*left, *right), (*x.shape, *y.shape), strict=True))
+    return net.monomial(kept, [(x, left, 1), (y, right, 1)], sizes)
+
+
 @rule("einsum")
 def einsum(net: Network, equation: str, operands: Sequence[Value], **_: Any) -> Value:
     """The einsum of torch, ellipsis included."""
@@ -128,7 +142,7 @@ def _convolve(net: Network, x: Value, weight: Value, bias: Value | None, groups:
     sizes = {"b": x.shape[0], "g": groups, "o": weight.shape[2 if transposed else 1]}
     sizes |= {("y", i): int(net.shape[i - space]) for i in range(space)}
     kept = ("b", "g", "o", *(("y", i) for i in range(space)))
-    out = net.monomial(kept, [(x, ("b", "g", "c", *spots), 1), (weight, kernel, 1)], sizes)
+    out = net.monomial(kept, [(x, ("b", "g", "c", *spots), 1), (weight, kernel, 1)], sizes, factor=None)
     net.pin(out, "positions are mixed along it", range(3, space + 3))
     out = net.view(out, [x.shape[0], groups * sizes["o"], *out.shape[3:]])
     if bias is not None:
@@ -138,8 +152,8 @@ def _convolve(net: Network, x: Value, weight: Value, bias: Value | None, groups:
 
 @rule("sum", "mean")
 def total(net: Network, x: Value, axes: Any = None, keepdim: bool = False, **_: Any) -> Value:
-    """A sum over axes."""
-    return net.reduce(x, _axes(x, axes), keepdim)
+    """A sum or a mean over axes."""
+    return net.reduce(x, _axes(x, axes), keepdim, mean=net.operator == "mean")
 
 
 @rule("amax", "amin")

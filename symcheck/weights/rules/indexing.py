@@ -31,7 +31,7 @@ def index_select_by(net: Network, x: Value, axis: int, index: Value) -> Value:
     new: list[Label] = [("index", i) for i in range(len(index.axes))]
     sizes = net.sizes(x) | {("index", i): n for i, n in enumerate(index.shape)}
     kept = [*labels[:axis], *new, *labels[axis + 1 :]]
-    return net.monomial(kept, [(x, labels, 1), (index, new, 0)], sizes)
+    return net.monomial(kept, [(x, labels, 1), (index, new, 0)], sizes, picks=True)
 
 
 @rule("index_select")
@@ -66,7 +66,7 @@ def index(net: Network, x: Value, indices: Sequence[Value | None]) -> Value:
     place = axes[0] if together else 0
     kept = [i for i in labels if i not in axes]
     kept = [*[i for i in kept if i < place], *new, *[i for i in kept if i >= place]]
-    return net.monomial(kept, [(x, labels, 1), *rows], sizes)
+    return net.monomial(kept, [(x, labels, 1), *rows], sizes, picks=True)
 
 
 @rule("gather")
@@ -85,7 +85,7 @@ def gather(net: Network, x: Value, axis: int, index: Value, **_: Any) -> Value:
         if i != axis and have != want:
             raise ValueError("a gather that cuts another axis")
     sizes = net.sizes(x) | {("index", axis): index.shape[axis]}
-    return net.monomial(new, [(x, labels, 1), (index, new, 0)], sizes)
+    return net.monomial(new, [(x, labels, 1), (index, new, 0)], sizes, picks=True)
 
 
 @rule("scatter", "scatter_add", "index_add", "index_copy", "scatter_reduce", "index_put")
@@ -100,14 +100,13 @@ def scatter(net: Network, x: Value, axis: Any, index: Any, source: Any, *_: Any,
         raise ValueError("an index that depends on the weights")
     else:
         net.pin(x, READ, [axis])
-    out = net.same(x)
     if isinstance(source, Value):
         labels = list(range(len(x.axes)))
         mine: list[Label] = [("index", i) if i == axis else i for i in labels]
-        net.monomial(labels, [(out, labels, 1), (source, mine, 0)])
-        moved = net.monomial(labels, [(source, mine, 1)], net.sizes(x))
+        moved = net.monomial(labels, [(source, mine, 1)], net.sizes(x), factor=None)
         net.algebra.unify(moved.axes[axis], x.axes[axis])
-        return net.add([out, moved])
+        return net.add([x, moved])
+    out = net.same(x)
     net.freeze(out)
     return out
 
@@ -119,7 +118,7 @@ def _index_put(net: Network, x: Value, indices: Sequence[Value | None], source: 
     net.pin(x, READ, [0])
     net.pin(source, READ, [0])
     labels: list[Label] = list(range(len(x.axes)))
-    moved = net.monomial(labels, [(source, [("index", 0), *labels[1:]], 1)], net.sizes(x))
+    moved = net.monomial(labels, [(source, [("index", 0), *labels[1:]], 1)], net.sizes(x), factor=None)
     return net.add([net.same(x), moved])
 
 
@@ -135,7 +134,7 @@ def topk(net: Network, x: Value, *arguments: Any, **named: Any) -> list[Value]:
     labels: list[Label] = list(range(len(x.axes)))
     kept: list[Label] = [("rank", i) if i == axis else i for i in labels]
     sizes = net.sizes(x) | {("rank", axis): net.shape[axis]}
-    values = net.monomial(kept, [(x, labels, 1)], sizes)
+    values = net.monomial(kept, [(x, labels, 1)], sizes, factor=None)
     net.pin(values, "the order of the largest", [axis])
     return [values, net.value(list(values.axes), indexes=x.axes[axis])]
 

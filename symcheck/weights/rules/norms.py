@@ -63,7 +63,7 @@ def batch_norm(
     """(x − mean) / √(var + eps) · weight + bias along axis 1, with the running statistics."""
     eps = next((float(v) for v in reversed(more) if isinstance(v, float)), 1e-5)
     net.offsets.setdefault(var.name, eps)
-    centred = net.add([x, _need(channels(net, mean, x))])
+    centred = net.add([x, _need(channels(net, mean, x))], [1.0, -1.0])
     scaled = net.multiply([(centred, 1), (_need(channels(net, net.pointwise(var, "linear", "zero", -HALF), x)), 1)])
     out = affine(net, scaled, channels(net, weight, x), channels(net, bias, x))
     return out if net.operator == "batch_norm" else [out, out, out]

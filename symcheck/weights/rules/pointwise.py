@@ -8,7 +8,7 @@ from typing import Any
 from symcheck.weights.network import Network, Value
 from symcheck.weights.rules.table import rule
 
-LINEAR = "clone alias contiguous detach _to_copy to type_as lift_fresh_copy dropout feature_dropout neg positive"
+LINEAR = "clone alias contiguous detach _to_copy to type_as lift_fresh_copy dropout feature_dropout positive"
 HOMOGENEOUS = "relu leaky_relu relu_ rrelu prelu_homogeneous"  # f(c x) = c f(x) for c > 0
 ODD = "tanh erf sin asinh sinh atan tan erfinv sign hardtanh_odd sgn"  # f(-x) = -f(x)
 EVEN = "cos cosh"
@@ -42,6 +42,12 @@ def _plain(net: Network, x: Value, *_: Any, **__: Any) -> Value:
 
 for _names, _rule in ((LINEAR, _linear), (HOMOGENEOUS, _homogeneous), (ODD, _odd), (EVEN, _even), (PLAIN, _plain)):
     rule(*_names.split())(_rule)
+
+
+@rule("neg")
+def negative(net: Network, x: Value) -> Value:
+    """−x."""
+    return net.same(x, -1.0)
 
 
 @rule("abs")
@@ -86,7 +92,8 @@ def add(net: Network, x: Any, y: Any, *, alpha: Any = 1) -> Value:
     constant = next((c for c, v in zip(constants, (x, y), strict=True) if c is not None), None)
     moving = [v for v in values if number(v) is None]
     if constant is None or len(moving) != 1:
-        return net.add(values)
+        signs = {"sub": (1.0, -float(alpha)), "rsub": (-float(alpha), 1.0)}.get(net.operator, (1.0, float(alpha)))
+        return net.add(values, [f for f, v in zip(signs, (x, y), strict=True) if isinstance(v, Value)])
     if constant == 0:
         return _shaped(net, moving[0], values)
     value = moving[0]
@@ -105,7 +112,7 @@ def _epsilon(net: Network, value: Value) -> Value:
 
 def _shaped(net: Network, value: Value, values: list[Value]) -> Value:
     others = [v for v in values if v is not value]
-    return net.multiply([(value, 1), *((v, 1) for v in others)]) if others else net.same(value)
+    return net.multiply([(value, 1), *((v, 0) for v in others)]) if others else net.same(value)
 
 
 @rule("mul")
@@ -114,7 +121,16 @@ def multiply(net: Network, x: Any, y: Any) -> Value:
     values = [v for v in (x, y) if isinstance(v, Value)]
     if len(values) == 2 and values[0] is values[1]:
         return power(net, values[0], 2)
-    return net.multiply([(v, 1) for v in values])
+    return _scaled(net, [(v, 1) for v in values], 1.0 if len(values) == 2 else number(y if values[0] is x else x))
+
+
+def _scaled(net: Network, factors: list[tuple[Value, int]], scalar: float | None) -> Value:
+    """A product with a number in front; a constant tensor of one number counts into it."""
+    for value, power_ in factors:
+        constant = number(value) if value.data is not None else None
+        if constant is not None and scalar is not None and (constant or power_ > 0):
+            scalar *= constant**power_
+    return net.multiply(factors, factor=scalar)
 
 
 @rule("div", "true_divide")
@@ -123,7 +139,8 @@ def divide(net: Network, x: Any, y: Any, rounding_mode: Any = None) -> Value:
     if rounding_mode is not None:
         return compare(net, x, y)
     values = [(v, p) for v, p in ((x, 1), (y, -1)) if isinstance(v, Value)]
-    return net.multiply(values)
+    scalar = number(y) if not isinstance(y, Value) else None
+    return _scaled(net, values, 1 / scalar if scalar else (None if isinstance(x, Value) and scalar == 0 else 1.0))
 
 
 @rule("reciprocal")

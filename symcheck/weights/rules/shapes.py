@@ -231,7 +231,8 @@ def resized(net: Network, x: Value, axes: Sequence[int], shape: Sequence[int], s
     out = [("new", i) if i in axes else i for i in range(len(x.axes))]
     net.pin(x, "positions are mixed along it", list(axes))
     sizes = net.sizes(x) | {("new", i): int(shape[i]) for i in axes}
-    how = {} if scales else {"degree": "zero", "parity": "zero", "linear": False}
+    how: dict[str, object] = {"factor": None}
+    how |= {} if scales else {"degree": "zero", "parity": "zero", "linear": False}
     value = net.monomial(out, [(x, labels, 1)], sizes, **how)
     net.pin(value, "positions are mixed along it", list(axes))
     return value
@@ -245,7 +246,7 @@ def along(net: Network, x: Value, axes: Any = (), *more: Any) -> Value:
     if not all(-len(x.axes) <= a < len(x.axes) for a in which):
         which = list(range(len(x.axes)))
     net.pin(x, "positions are mixed along it", which)
-    return net.same(x)
+    return net.same(x, None)
 
 
 @rule("getitem")

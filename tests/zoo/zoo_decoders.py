@@ -1,10 +1,9 @@
-"""The zoo, third part: the transformers of the transformers package."""
+"""The zoo, fourth part: decoders of the transformers package, and two encoders built like them."""
 
 from __future__ import annotations
 
-import torch
 import zoo_text as text
-from zoo_entry import Entry, Expect, Expects, Inputs, expects, normal
+from zoo_entry import Expect, Expects, expects, normal
 from zoo_terms import (
     affine,
     attention,
@@ -13,7 +12,7 @@ from zoo_terms import (
     general,
     grouped,
     homogeneous,
-    odd,
+    nulls,
     ortho,
     perm,
     real,
@@ -25,158 +24,7 @@ from zoo_terms import (
     sign,
     swiglu,
 )
-
-LAYERS = range(2)
-
-
-def tokens(seed: int) -> Inputs:
-    return (text.words(seed),)
-
-
-def two_texts(seed: int) -> Inputs:
-    return text.words(seed), text.words(seed + 100)
-
-
-def text_and_image(seed: int) -> Inputs:
-    ended = torch.cat([text.words(seed)[:, :4].clamp(max=15), torch.full((2, 1), 16)], 1)
-    return ended, *normal(2, 3, 8, 8)(seed)
-
-
-def nulls(*readers: str, size: int) -> Expects:
-    """The null directions of linear maps that read a LayerNorm."""
-    return shifts(*((f"{reader}.weight", size) for reader in readers))
-
-
-def encoder_layer(prefix: str) -> Expects:
-    """A layer of BERT but for what its input is: post-norm, GELU."""
-    a, up, down = f"{prefix}.attention", f"{prefix}.intermediate.dense", f"{prefix}.output.dense"
-    q, k, v = (f"{a}.self.{name}" for name in ("query", "key", "value"))
-    return expects(
-        attention(q, k, v, f"{a}.output.dense", 3, 4),
-        perm(20, f"{up}.weight:0", f"{down}.weight:1"),
-        segment(f"{a}.output.dense.weight", f"{down}.weight"),
-        shifts((f"{a}.output.dense.weight", 12), (f"{down}.weight", 20)),
-        nulls(q, k, v, size=12), nulls(up, size=20),
-    )  # fmt: skip
-
-
-def bert_like(net: str) -> Expects:
-    """BERT up to its last norm, which one linear map reads."""
-    return expects(
-        segment(f"{net}.embeddings.position_embeddings.weight"),
-        shifts((f"{net}.embeddings.position_embeddings.weight", 16)),
-        *(encoder_layer(f"{net}.encoder.layer.{i}") for i in LAYERS),
-        affine(f"{net}.encoder.layer.1.output.LayerNorm", 12),
-    )
-
-
-BERT_QUERY = "encoder.layer.1.attention.self.query.weight:1"
-BERT = expects(
-    bert_like("net.bert"),
-    perm(12, "net.bert.embeddings.word_embeddings.weight:1", "net.cls.predictions.transform.dense.weight:0",
-         f"net.bert.{BERT_QUERY}"),
-    shifts(("net.bert.embeddings.token_type_embeddings.weight", 2)),
-    nulls("net.cls.predictions.transform.dense", size=12),
-    shift(12, "net.cls.predictions.transform.LayerNorm.bias"),
-)  # fmt: skip
-ROBERTA = expects(
-    bert_like("net.roberta"),
-    perm(12, "net.roberta.embeddings.word_embeddings.weight:1", f"net.roberta.{BERT_QUERY}"),
-    shifts(("net.roberta.embeddings.word_embeddings.weight", 17)),
-    odd(12, "net.classifier.dense.weight:0", "net.classifier.out_proj.weight:1"),
-    nulls("net.classifier.dense", size=12),
-)
-ALBERT_LAYER = "net.encoder.albert_layer_groups.0.albert_layers.0"
-ALBERT_MAP, ALBERT_DENSE = "net.encoder.embedding_hidden_mapping_in", f"{ALBERT_LAYER}.attention.dense"
-ALBERT = expects(
-    ortho(7, "net.embeddings.word_embeddings.weight:1", f"{ALBERT_MAP}.weight:1"),
-    perm(7, "net.embeddings.word_embeddings.weight:1", f"{ALBERT_MAP}.weight:1"),
-    segment("net.embeddings.position_embeddings.weight"),
-    shifts(("net.embeddings.word_embeddings.weight", 17), ("net.embeddings.position_embeddings.weight", 16)),
-    affine("net.embeddings.LayerNorm", 7), nulls(ALBERT_MAP, size=12),
-    perm(12, f"{ALBERT_MAP}.weight:0", f"{ALBERT_DENSE}.weight:0", "head.weight:1"),
-    attention(*(f"{ALBERT_LAYER}.attention.{name}" for name in ("query", "key", "value")), ALBERT_DENSE, 3, 4),
-    perm(20, f"{ALBERT_LAYER}.ffn.weight:0", f"{ALBERT_LAYER}.ffn_output.weight:1"),
-    segment(f"{ALBERT_DENSE}.weight", f"{ALBERT_LAYER}.ffn_output.weight"),
-    shifts((f"{ALBERT_DENSE}.weight", 12), (f"{ALBERT_LAYER}.ffn_output.weight", 20)),
-    nulls(f"{ALBERT_LAYER}.ffn", size=20), nulls("head", size=5),
-)  # fmt: skip
-
-
-def distil_layer(prefix: str) -> Expects:
-    q, k, v, o = (f"{prefix}.attention.{name}_lin" for name in ("q", "k", "v", "out"))
-    up, down = f"{prefix}.ffn.lin1", f"{prefix}.ffn.lin2"
-    return expects(
-        attention(q, k, v, o, 3, 4), perm(20, f"{up}.weight:0", f"{down}.weight:1"),
-        segment(f"{o}.weight", f"{down}.weight"), shifts((f"{o}.weight", 12), (f"{down}.weight", 20)),
-        nulls(q, k, v, size=12), nulls(up, size=20),
-    )  # fmt: skip
-
-
-DISTIL = "net.distilbert.embeddings"
-DISTILBERT = expects(
-    perm(12, f"{DISTIL}.word_embeddings.weight:1", "net.distilbert.transformer.layer.1.ffn.lin1.weight:1"),
-    segment(f"{DISTIL}.position_embeddings.weight"),
-    shifts((f"{DISTIL}.word_embeddings.weight", 17), (f"{DISTIL}.position_embeddings.weight", 16)),
-    *(distil_layer(f"net.distilbert.transformer.layer.{i}") for i in LAYERS),
-    affine("net.distilbert.transformer.layer.1.output_layer_norm", 12),
-    homogeneous(12, "net.pre_classifier.weight:0", "net.classifier.weight:1"), nulls("net.pre_classifier", size=12),
-)  # fmt: skip
-
-
-def t5_attention(prefix: str) -> Expects:
-    q, k, v, o = (f"{prefix}.{name}.weight" for name in "qkvo")
-    return general(4, f"{q}:0", f"{k}:0", over=3), general(4, f"{v}:0", f"{o}:1", over=3)
-
-
-def t5_stack(name: str, parts: int) -> Expects:
-    """The self-attention, feed-forward layers and inner norms of one stack."""
-    blocks = [f"net.{name}.block.{i}.layer" for i in LAYERS]
-    table = f"{blocks[0]}.0.SelfAttention.relative_attention_bias.weight:1"
-    on = (f"{blocks[0]}.0.SelfAttention.q.weight:0", f"{blocks[1]}.0.SelfAttention.o.weight:1", table)
-    return expects(
-        perm(3, *on),
-        *(t5_attention(f"{b}.0.SelfAttention") for b in blocks),
-        *(homogeneous(20, *(f"{b}.{parts - 1}.DenseReluDense.{w}" for w in ("wi.weight:0", "wo.weight:1"))) for b in blocks),
-        *(gain(f"{b}.{i}.layer_norm", 14) for b in blocks for i in range(parts)),
-    )  # fmt: skip
-
-
-T5_CROSS = [f"net.decoder.block.{i}.layer.1.EncDecAttention" for i in LAYERS]
-T5_STREAM = ("net.shared.weight:1", "net.encoder.block.0.layer.0.SelfAttention.q.weight:1",
-             "net.decoder.block.0.layer.0.SelfAttention.q.weight:1")  # fmt: skip
-T5 = expects(
-    perm(14, *T5_STREAM), sign(14, *T5_STREAM), eps(1, "net.shared.weight"),
-    t5_stack("encoder", 2), gain("net.encoder.final_layer_norm", 14),
-    t5_stack("decoder", 3),
-    *((perm(3, f"{c}.q.weight:0", f"{c}.o.weight:1"), *t5_attention(c)) for c in T5_CROSS),
-)  # fmt: skip
-
-
-def bart_attention(prefix: str) -> Expects:
-    return attention(*(f"{prefix}.{name}_proj" for name in ("q", "k", "v", "out")), 3, 4)
-
-
-BART_E, BART_D = "net.model.encoder.layers.0", "net.model.decoder.layers.0"
-BART_CROSS = f"{BART_D}.encoder_attn"
-BART = expects(
-    perm(12, "net.model.shared.weight:1", f"{BART_E}.self_attn.q_proj.weight:1", f"{BART_D}.fc1.weight:1"),
-    segment("net.model.shared.weight"),
-    shifts(("net.model.encoder.embed_positions.weight", 18), ("net.model.decoder.embed_positions.weight", 18)),
-    *(bart_attention(p) for p in (f"{BART_E}.self_attn", f"{BART_D}.self_attn", BART_CROSS)),
-    perm(20, f"{BART_E}.fc1.weight:0", f"{BART_E}.fc2.weight:1"),
-    perm(18, f"{BART_D}.fc1.weight:0", f"{BART_D}.fc2.weight:1"),
-    affine(f"{BART_E}.final_layer_norm", 12),
-    shift(12, f"{BART_D}.final_layer_norm.bias"),
-    *(
-        (*segment(writer), shift(n, writer))
-        for writer, n in ((f"{BART_E}.self_attn.out_proj.weight", 12), (f"{BART_E}.fc2.weight", 20),
-                          (f"{BART_D}.self_attn.out_proj.weight", 12), (f"{BART_CROSS}.out_proj.weight", 12),
-                          (f"{BART_D}.fc2.weight", 18))
-    ),
-    nulls(*(f"{p}.{n}_proj" for p in (f"{BART_E}.self_attn", f"{BART_D}.self_attn", BART_CROSS) for n in "qkv"), size=12),
-    nulls(f"{BART_E}.fc1", size=20), nulls(f"{BART_D}.fc1", size=18),
-)  # fmt: skip
+from zoo_text import LAYERS, entry, text_and_image, tokens
 
 
 def gpt2_layer(prefix: str) -> Expects:
@@ -277,7 +125,7 @@ def bloom_layer(prefix: str) -> Expects:
 BLOOM_T = "net.transformer"
 BLOOM = expects(
     perm(12, f"{BLOOM_T}.word_embeddings.weight:1", f"{BLOOM_T}.h.0.self_attention.dense.weight:0"),
-    segment(f"{BLOOM_T}.word_embeddings.weight", f"{BLOOM_T}.h.0.self_attention.dense.weight"),
+    segment(f"{BLOOM_T}.word_embeddings.weight", f"{BLOOM_T}.h.0.self_attention.dense.bias"),
     *(bloom_layer(f"{BLOOM_T}.h.{i}") for i in LAYERS),
 )
 
@@ -316,13 +164,15 @@ def gemma_layer(prefix: str) -> Expects:
     return expects(
         rotary(a, 2, 2, 3), swiglu(mlp, 18),
         gain(f"{prefix}.input_layernorm", 14), gain(f"{prefix}.pre_feedforward_layernorm", 14),
-        *((sign(14, f"{w}:0"), eps(1, w)) for w in (f"{a}.o_proj.weight", f"{mlp}.down_proj.weight")),
+        *(sign(14, f"{w}:0") for w in (f"{a}.o_proj.weight", f"{mlp}.down_proj.weight")),
+        eps(1, f"{a}.o_proj.weight|{a}.v_proj.weight|{prefix}.input_layernorm.weight"),
+        eps(1, f"{mlp}.down_proj.weight|{mlp}.up_proj.weight|{prefix}.pre_feedforward_layernorm.weight"),
     )  # fmt: skip
 
 
 GEMMA_STREAM = ("net.model.embed_tokens.weight:1", "net.model.layers.0.self_attn.q_proj.weight:1")
 GEMMA2 = expects(
-    perm(14, *GEMMA_STREAM), sign(14, *GEMMA_STREAM), eps(1, "net.model.embed_tokens.weight"),
+    perm(14, *GEMMA_STREAM), sign(14, GEMMA_STREAM[0]), eps(1, "net.model.embed_tokens.weight"),
     *(gemma_layer(f"net.model.layers.{i}") for i in LAYERS),
 )
 
@@ -352,7 +202,7 @@ def mamba_layer(prefix: str) -> Expects:
 
 MAMBA_STREAM = ("net.backbone.embeddings.weight:1", "net.backbone.layers.0.mixer.out_proj.weight:0")
 MAMBA = expects(
-    perm(12, *MAMBA_STREAM), sign(12, *MAMBA_STREAM), eps(1, "net.backbone.embeddings.weight"),
+    perm(12, *MAMBA_STREAM), sign(12, MAMBA_STREAM[0]), eps(1, "net.backbone.embeddings.weight"),
     *(mamba_layer(f"net.backbone.layers.{i}") for i in LAYERS),
 )
 WHISPER = expects(
@@ -385,29 +235,23 @@ CLIP = expects(
     shifts((f"{CLIP_T}.embeddings.token_embedding.weight", 17), (f"{CLIP_T}.embeddings.position_embedding.weight", 16)),
     clip_layer(f"{CLIP_T}.encoder.layers.0", 12, 20), gain(f"{CLIP_T}.final_layer_norm", 12),
     perm(15, *CLIP_IMAGE),
-    segment(f"{CLIP_V}.embeddings.patch_embedding.weight", f"{CLIP_V}.encoder.layers.0.self_attn.out_proj.weight"),
+    segment(f"{CLIP_V}.embeddings.patch_embedding.weight", f"{CLIP_V}.encoder.layers.0.self_attn.out_proj.bias"),
     shifts((f"{CLIP_V}.embeddings.patch_embedding.weight", 48), (f"{CLIP_V}.embeddings.position_embedding.weight", 5)),
     clip_layer(f"{CLIP_V}.encoder.layers.0", 15, 18), gain(f"{CLIP_V}.post_layernorm", 15),
 )  # fmt: skip
 
 ENTRIES = (
-    Entry("bert", text.bert, tokens, BERT),
-    Entry("roberta", text.roberta, tokens, ROBERTA),
-    Entry("albert", text.albert, tokens, ALBERT),
-    Entry("distilbert", text.distilbert, tokens, DISTILBERT),
-    Entry("t5", text.t5, two_texts, T5),
-    Entry("bart", text.bart, two_texts, BART),
-    Entry("gpt2", text.gpt2, tokens, GPT2),
-    Entry("gpt-neox", text.gpt_neox, tokens, GPT_NEOX),
-    Entry("gpt-j", text.gptj, tokens, GPTJ),
-    Entry("opt", text.opt, tokens, OPT),
-    Entry("bloom", text.bloom, tokens, BLOOM),
-    Entry("llama", text.llama, tokens, LLAMA),
-    Entry("mistral", text.mistral, tokens, LLAMA),
-    Entry("qwen3", text.qwen3, tokens, QWEN3),
-    Entry("gemma2", text.gemma2, tokens, GEMMA2),
-    Entry("mixtral", text.mixtral, tokens, MIXTRAL),
-    Entry("mamba-lm", text.mamba, tokens, MAMBA),
-    Entry("whisper-encoder", text.Whisper, normal(2, 6, 10), WHISPER),
-    Entry("clip", text.clip, text_and_image, CLIP),
+    entry("gpt2", text.gpt2, tokens, GPT2),
+    entry("gpt-neox", text.gpt_neox, tokens, GPT_NEOX),
+    entry("gpt-j", text.gptj, tokens, GPTJ),
+    entry("opt", text.opt, tokens, OPT),
+    entry("bloom", text.bloom, tokens, BLOOM),
+    entry("llama", text.llama, tokens, LLAMA),
+    entry("mistral", text.mistral, tokens, LLAMA),
+    entry("qwen3", text.qwen3, tokens, QWEN3),
+    entry("gemma2", text.gemma2, tokens, GEMMA2),
+    entry("mixtral", text.mixtral, tokens, MIXTRAL),
+    entry("mamba-lm", text.mamba, tokens, MAMBA),
+    entry("whisper-encoder", text.Whisper, normal(2, 6, 10), WHISPER),
+    entry("clip", text.clip, text_and_image, CLIP),
 )

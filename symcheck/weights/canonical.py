@@ -1,0 +1,145 @@
+"""One representative of every orbit: gauges fixed, signs by a rule, units in an order of their own.
+
+    canonical(g·θ) = canonical(θ)   for every element g of the spec, at generic θ
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import Tensor
+
+from symcheck.weights.act import check_fit
+from symcheck.weights.balance import Balance
+from symcheck.weights.checks import acted_tensors
+from symcheck.weights.element import element_shape
+from symcheck.weights.frames import TURNS, flip, turn
+from symcheck.weights.moves import moved
+from symcheck.weights.slots import Place, places
+from symcheck.weights.spec import Space, Spec
+from symcheck.weights.still import still
+
+_TIED = 1e-9  # keys closer than this, over the spread of all, are refined
+_ROUNDS = 3
+
+
+def canonical(spec: Spec, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The canonical state dict of the orbit of θ under the spec, and the element g that leads there: g·θ.
+
+    In this order: shifts to zero (or to mean zero along what they repeat over), scales and general matrices to the
+    least sum of squares, rotations to the frame of their Gram matrix, flips to a positive sum of cubes, units sorted
+    by a number that depends on no other order. Approximate spaces are left alone. Computed in float64; the result
+    has the dtypes of θ. Units that are equal, and Gram matrices with equal eigenvalues, leave it ambiguous.
+    Raises LoadError when the spec does not fit the tensors.
+    """
+    balance = gauged(spec, state)
+    for space in _permuting(spec):
+        targets = _sorted(balance, space)
+        if framed_by(balance, space):
+            _reframe(balance, space, targets)
+        else:
+            balance.element[space.name] = targets
+    element = {name: balance.element[name] for name in spec.spaces if name in balance.element}
+    return spec.apply(element, state), element
+
+
+def gauged(spec: Spec, state: Mapping[str, Tensor]) -> Balance:
+    """A working copy with every gauge fixed but the order of units, and the element that leads there."""
+    sizes = check_fit(spec, {name: tuple(t.shape) for name, t in state.items()}, "the state dict")
+    source = {spec.ties.get(name, name): t for name, t in state.items()}
+    source |= {name: state[name] for name in spec.axes if name in state}
+    wide = {name: source[name].detach().cpu() for name in spec.axes}
+    wide = {name: (t.double() if t.is_floating_point() else t).contiguous() for name, t in wide.items()}
+    balance = Balance(spec, dict(wide), sizes)
+    still(balance)
+    balance.settle()
+    turn(balance)
+    flip(balance)
+    if balance.element:  # as the element acts, in its own order
+        balance.state = wide | moved(spec, balance.element, wide, sizes)
+    return balance
+
+
+def _permuting(spec: Spec) -> list[Space]:
+    """The permutation spaces, first those whose atom is turned as well, then those over most other atoms."""
+    found = [s for s in spec.spaces.values() if s.kind == "permutation" and not s.approximate]
+    turned = {(s.on, s.over) for s in spec.spaces.values() if s.kind in TURNS}
+    return sorted(found, key=lambda space: ((space.on, space.over) not in turned, -len(space.over)))
+
+
+def framed_by(balance: Balance, space: Space) -> list[Space]:
+    """The spaces that turn the atom of a permutation into a frame, in which its order is fixed already."""
+    spaces = [balance.spec.spaces[name] for name in balance.element]
+    return [s for s in spaces if s.kind in TURNS and (s.on, s.over) == (space.on, space.over)]
+
+
+def _reframe(balance: Balance, space: Space, targets: Tensor) -> None:
+    """Permute what does not turn, such as gains; all else turns to where the permutation brings it back from."""
+    balance.act(space.name, targets)
+    for other in framed_by(balance, space):
+        before = balance.element[other.name]
+        index = targets[..., None].expand(before.shape)
+        back = torch.eye(space.size, dtype=torch.float64).expand(before.shape).gather(-2, index)
+        balance.state |= moved(balance.spec, {other.name: back}, balance.state, balance.sizes)
+        balance.element[other.name] = back @ before
+
+
+def _sorted(balance: Balance, space: Space) -> Tensor:
+    """Where the slots of a space go when they are sorted by their keys."""
+    framed = {name for other in framed_by(balance, space) for name in acted_tensors(balance.spec, other)}
+    keys = unit_keys(balance, space, framed)
+    for depth in range(1, _ROUNDS + 1):
+        if framed or not _close(keys):
+            break
+        finer = unit_keys(balance, space, framed, depth)
+        keys = keys + 1e-3 * finer * _spread(keys) / _spread(finer)
+    shape = element_shape(space, balance.sizes)
+    return keys.argsort(dim=-1, stable=True).argsort(-1).expand(-1, space.size).reshape(shape)
+
+
+def unit_keys(balance: Balance, space: Space, skipped: Collection[str] = (), depth: int = 0) -> Tensor:
+    """A number for every slot, (copies, n): Σ sin(c x + c') over its entries, with other numbers for each tensor.
+
+    It does not depend on the order of anything else. With `depth` the entries are first multiplied by numbers that
+    stand for the slots of the other axes, by keys of their own.
+    """
+    state = balance.state if depth == 0 else _weighted(balance, depth)
+    total = torch.zeros(1, space.size, dtype=torch.float64)
+    for place in places(balance.spec, space, {n: t for n, t in state.items() if n not in skipped}, balance.sizes):
+        rows = place.rows.double()
+        size = rows.square().mean().sqrt().clamp_min(1e-300)
+        a, b = _constants(place)
+        total = total + (a * (rows / size) + b).sin().sum(-1) / rows.shape[-1] ** 0.5
+    return total
+
+
+def _constants(place: Place) -> tuple[float, float]:
+    word = zlib.crc32(f"{place.tensor}#{place.j}".encode())
+    return 0.7 + 0.6 * (word % 1000) / 1000, 0.3 + 0.8 * (word // 1000 % 1000) / 1000
+
+
+def _weighted(balance: Balance, depth: int) -> dict[str, Tensor]:
+    """The tensors with every entry multiplied by numbers that stand for the slots in which it lies."""
+    state = {name: t.clone() for name, t in balance.state.items()}
+    for space in _permuting(balance.spec):
+        keys = unit_keys(balance, space, (), depth - 1)
+        factors = 1 + 0.5 * (keys * (1.1 + depth)).sin()
+        for place in places(balance.spec, space, state, balance.sizes):
+            if place.view.is_floating_point():
+                lead = place.view.shape[: place.lead + 1]
+                place.view.mul_(factors.reshape(*lead, *(1,) * (place.view.dim() - len(lead))))
+    return state
+
+
+def _close(keys: Tensor) -> bool:
+    """Whether two slots of one copy have nearly the same key."""
+    if keys.shape[-1] < 2:
+        return False
+    gaps = keys.sort(-1).values.diff(dim=-1)
+    return bool((gaps <= _TIED * _spread(keys)).any())
+
+
+def _spread(keys: Tensor) -> float:
+    return float(keys.max() - keys.min()) or 1.0
