@@ -1,28 +1,29 @@
 """The balanced representative: scales and general matrices chosen so that the sum of squares of all weights is least.
 
 The sum of squares is convex in log scales and along every geodesic of GL, so that its least value is reached at one
-point up to rotations. A scale that only shrinks (all powers of one sign) has no least value: its tensors get mean
-square 1 instead. Sources: Kempf and Ness 1979; path normalisation of ReLU nets (Neyshabur et al. 2015,
-arXiv:1506.02617).
+point up to rotations. Entries that could be shrunk to nothing have no least value: for them Σ (x² − log x²) is taken
+instead, which is convex in the same way and draws them to mean square 1. Sources: Kempf and Ness 1979; path
+normalisation of ReLU nets (Neyshabur et al. 2015, arXiv:1506.02617).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from symcheck.weights.element import element_shape
+from symcheck.weights.loose import loose_entries
 from symcheck.weights.moves import identity, moved
-from symcheck.weights.slots import places
+from symcheck.weights.slots import Place, places
 from symcheck.weights.spec import Space, Spec
 
 _SWEEPS = 1000
 _SETTLED = 1e-13  # largest change of a logarithm in a sweep that still counts as one
-_ESCAPED = 20.0  # a logarithm beyond which a scale has no least value
+_INNER = 200
 _SINGULAR = 1e-13
 
 
@@ -34,7 +35,7 @@ class Balance:
     state: dict[str, Tensor]
     sizes: Mapping[str, int]
     element: dict[str, Tensor] = field(default_factory=dict)
-    open_ended: set[str] = field(default_factory=set)
+    loose: dict[str, Tensor] = field(default_factory=dict)
 
     def act(self, name: str, part: Tensor) -> None:
         """Let one space act on the working copy, after what it has done before."""
@@ -62,16 +63,10 @@ class Balance:
             for name, space in self.spec.spaces.items()
             if space.kind in ("scale", "general") and not space.approximate and name not in folded
         ]
-        start, made = dict(self.state), dict(self.element)
-        sweep = 0
-        while sweep < _SWEEPS:
-            sweep += 1
-            largest = max((self._step(self.spec.spaces[name]) for name in names), default=0.0)
-            if largest <= _SETTLED:
+        self.loose = loose_entries(self.spec, names, self.state, self.sizes)
+        for _ in range(_SWEEPS):
+            if max((self._step(self.spec.spaces[name]) for name in names), default=0.0) <= _SETTLED:
                 return
-            if far := self._escaping(names):
-                self.open_ended.add(far)
-                self.state, self.element = dict(start), dict(made)
 
     def _fold(self) -> set[str]:
         """Set the gains in whose basis a matrix acts to ±1 by their own scales; the spaces used up for that."""
@@ -88,15 +83,6 @@ class Balance:
                     break
         return used
 
-    def _escaping(self, names: list[str]) -> str:
-        """A scale that runs away, if there is one."""
-        for name in names:
-            if self.spec.spaces[name].kind == "scale" and name not in self.open_ended:
-                part = self.element.get(name)
-                if part is not None and float(part.log().abs().max()) > _ESCAPED:
-                    return name
-        return ""
-
     def _step(self, space: Space) -> float:
         """Bring one space to its own least value, given all others; how far it moved (logarithms)."""
         part, size = self._scaled(space) if space.kind == "scale" else self._whitened(space)
@@ -105,59 +91,60 @@ class Balance:
         return size
 
     def _scaled(self, space: Space) -> tuple[Tensor, float]:
-        """The scales e with Σ p e^2p m over positive powers p equal to that over negative ones."""
-        shape = element_shape(space, self.sizes)
-        terms: list[tuple[float, Tensor, int]] = []  # power, sum of squares, number of entries
+        """The scales e with Σ p m e^2p = Σ p c: sums of squares m, and numbers c of entries that would vanish."""
+        powers: list[tuple[float, Tensor]] = []
+        constant: Tensor | float = 0.0
         count = Counter[str]()
-        for place in places(self.spec, space, self.state, self.sizes):
-            if place.exponent:
-                rows = place.rows + self.spec.offsets.get(place.tensor, 0.0)
-                terms.append((float(place.exponent), rows.square().sum(-1), rows.shape[-1]))
-                count[place.tensor] += 1
-        log = torch.zeros_like(terms[0][1])
-        ups, downs = ([(abs(p), m, n) for p, m, n in terms if sign * p > 0] for sign in (1, -1))
-        single = not ups or not downs or space.name in self.open_ended
-        largest = max((p for p, *_ in ups), default=0.0) + (0.0 if single and ups else max(p for p, *_ in downs))
-        for _ in range(100):
-            up = sum((p * m * (2 * p * log).exp() for p, m, _ in ups), torch.zeros_like(log))
-            down = sum((p * m * (-2 * p * log).exp() for p, m, _ in downs), torch.zeros_like(log))
-            if single:  # mean square 1 where the powers have one sign
-                one = torch.full_like(log, sum(p * n for p, _, n in (ups or downs)))
-                up, down = (up, one) if ups else (one, down)
-            alive = (up > 0) & (down > 0)
-            change = torch.where(alive, (down / up).log() / (2 * largest), 0.0)
+        for place, loose in self._places(space):
+            p = float(place.exponent)
+            powers.append((p, (place.rows + self.spec.offsets.get(place.tensor, 0.0)).square().sum(-1)))
+            constant = constant + p * loose.sum(-1)
+            count[place.tensor] += 1
+        log = torch.zeros_like(powers[0][1])
+        up, down = (torch.as_tensor(side * constant).double().clamp_min(0.0).expand_as(log) for side in (-1, 1))
+        steep = sum(max((side * p for p, _ in powers if side * p > 0), default=0.0) for side in (-1, 1))
+        for _ in range(_INNER):
+            rising = up + sum(p * m * (2 * p * log).exp() for p, m in powers if p > 0)
+            falling = down + sum(-p * m * (2 * p * log).exp() for p, m in powers if p < 0)
+            alive = (rising > 0) & (falling > 0)
+            change = torch.where(alive, (falling / rising).log() / (2 * steep), 0.0)
             log = log + change
             if not float(change.abs().max()) > 1e-15:
                 break
         log = log / max(count.values())
-        return log.exp().reshape(shape), float(log.abs().max())
+        return log.exp().reshape(element_shape(space, self.sizes)), float(log.abs().max())
 
     def _whitened(self, space: Space) -> tuple[Tensor, float]:
-        """A = S^½ with S the geometric mean of G₊^-1 and G₋, the Gram matrices of both sides."""
-        sides: dict[bool, Tensor] = {}
-        entries = 0
-        count = Counter[str]()
-        for place in places(self.spec, space, self.state, self.sizes):
-            if place.exponent:
-                gram = place.rows @ place.rows.mT
-                sides[place.exponent > 0] = sides.get(place.exponent > 0, torch.zeros_like(gram)) + gram
-                count[place.tensor] += 1
-                entries += place.rows.shape[-1]
-        shape = element_shape(space, self.sizes)
+        """A = S^½ with S G₊ S − G₋ = c S: the Gram matrices of both sides, and c as for scales."""
         eye = torch.eye(space.size, dtype=torch.float64)
-        up, down = sides.get(True), sides.get(False)
+        sides: dict[bool, Tensor] = {}
+        surplus = 0.0
+        count = Counter[str]()
+        for place, loose in self._places(space):
+            gram = place.rows @ place.rows.mT
+            sides[place.exponent > 0] = sides.get(place.exponent > 0, torch.zeros_like(gram)) + gram
+            surplus += float(place.exponent) * float(loose.double().sum(-1).mean())
+            count[place.tensor] += 1
+        shape = element_shape(space, self.sizes)
         if not sides or not all(map(_regular, sides.values())):
             return eye.expand(shape), 0.0
-        if up is None or down is None:  # one side only: made white
-            (one,) = sides.values()
-            half = _power(one / entries, -0.5 if down is None else 0.5)
+        up, down = sides.get(True), sides.get(False)
+        if up is None:
+            half = _power(sides[False] / -surplus, 0.5) if surplus < 0 else eye.expand(shape)
         else:
-            root = _power(up, 0.5)
-            back = _power(up, -0.5)
-            half = _power(back @ _power(root @ down @ root, 0.5) @ back, 0.5)
+            root, back = _power(up, 0.5), _power(up, -0.5)
+            inner = root @ down @ root if down is not None else torch.zeros_like(up)
+            half = _power(back @ (surplus / 2 * eye + _power(surplus**2 / 4 * eye + inner, 0.5)) @ back, 0.5)
         if max(count.values()) > 1:
             half = _power(half, 1 / max(count.values()))
         return half.reshape(shape), float((half - eye).abs().max())
+
+    def _places(self, space: Space) -> Iterator[tuple[Place, Tensor]]:
+        """Every place at which the space acts, with which of its entries would vanish."""
+        marks = places(self.spec, space, self.loose, self.sizes)
+        for place, mark in zip(places(self.spec, space, self.state, self.sizes), marks, strict=True):
+            if place.exponent:
+                yield place, mark.rows
 
 
 def _regular(gram: Tensor) -> bool:

@@ -15,8 +15,9 @@ from symcheck.weights.act import check_fit
 from symcheck.weights.balance import Balance
 from symcheck.weights.checks import acted_tensors
 from symcheck.weights.element import element_shape
-from symcheck.weights.frames import TURNS, flip, turn
+from symcheck.weights.frames import TURNS, turn
 from symcheck.weights.moves import moved
+from symcheck.weights.signs import flip
 from symcheck.weights.slots import Place, places
 from symcheck.weights.spec import Space, Spec
 from symcheck.weights.still import still

@@ -98,7 +98,9 @@ class Carrier:
         others = [row for row in relation.operands if row[0] is not value and row[2] != 0 and not _scalar(row)]
         mine = dict(zip(labels, flow.axes, strict=True))
         windows = {label: w for i, label in enumerate(labels) if (w := flow.window(i)) is not None}
-        if windows.keys() - set(relation.labels) or any(label in row[1] for row in others for label in windows):
+        if any(label in row[1] and label in relation.labels for row in others for label in windows):
+            return None
+        if windows.keys() - set(relation.labels) and (len(others) != 1 or id(others[0][0]) not in self.named):
             return None
         if len(others) > 1 or any(_scalar(r) and r[0].data is None and r[2] for r in relation.operands if r[0] is not value):
             return self._vague(relation, flow, mine, [row[1] for row in relation.operands if row[0] is not value], windows)
@@ -118,7 +120,8 @@ class Carrier:
     ) -> Flow:
         shape = relation.out.shape
         support = tuple((i, windows[label]) for i, label in enumerate(relation.labels) if label in windows)
-        made: Axes = tuple(axes.get(label) or ((CONSTANT, n),) for label, n in zip(relation.labels, shape, strict=True))
+        new = CONSTANT if relation.factor is not None else VARIES  # a kernel makes positions out of others
+        made: Axes = tuple(axes.get(label) or ((new, n),) for label, n in zip(relation.labels, shape, strict=True))
         return Flow(made, flow.expression, support)
 
     def _alone(
@@ -147,7 +150,7 @@ class Carrier:
         for label, n in zip(relation.labels, relation.out.shape, strict=True):
             known = label in mine and label not in varied
             axes[label] = tuple((VARIES if k else CONSTANT, m) for k, m in mine[label]) if known else ((VARIES, n),)
-            if label not in mine and label not in varied:
+            if label not in mine and label not in varied and relation.factor is not None:
                 axes[label] = ((CONSTANT, n),)
         made = self._out(relation, replace(flow, expression=None), axes, windows).vague()
         return None if made is None else [made]
@@ -161,18 +164,23 @@ class Carrier:
         expression = flow.expression
         if expression is None or relation.factor is None:
             return None
-        factor, axes, operand = relation.factor, dict(mine), []
+        factor, axes, operand, index = relation.factor, dict(mine), [], []
         for label, n in zip(labels, value.shape, strict=True):
             factors = axes.get(label, ((CONSTANT, n),))
+            start = windows[label][0] if label in windows else 0
+            index.append(f"{start}:{start + _length(factors)}" if label in windows else ":")
             factors = tuple((self.letters.fresh(), m) if k == CONSTANT and m > 1 else (k, m) for k, m in factors)
             axes[label] = factors
             operand.append(factors)
         for label in mine.keys() - set(relation.labels) - set(labels):
             if all(kind == CONSTANT for kind, _ in mine[label]):
                 factor *= _length(mine[label])
-        flat = self._flat(name, tuple(operand), value)
-        if flat is None:
+        sliced = any(part != ":" for part in index)
+        flat = tuple(operand) if sliced else self._flat(name, tuple(operand), value)
+        if flat is None or (sliced and self.shapes[name] != value.shape):
             return None
+        name = f"{name}[{', '.join(index)}]" if sliced else name
+        windows = {label: w for label, w in windows.items() if label in relation.labels}
         made = Expression(expression.factor * factor, expression.element, (*expression.operands, (name, power, flat)))
         return [self._out(relation, replace(flow, expression=made), axes, windows)]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from symcheck.weights.flows import CONSTANT, Expression, Flow
-from symcheck.weights.network import Label, Monomial, Normalise, Reshape, Value
+from symcheck.weights.network import Label, Monomial, Normalise, Part, Reshape, Value
 
 if TYPE_CHECKING:
     from symcheck.weights.shifts import Graph, Hypothesis
@@ -26,7 +27,11 @@ def centred_values(graph: Graph) -> dict[int, Centred]:
             old, new = relation.value.shape, relation.out.shape
             if old[axis:] == new[len(new) - len(old) + axis :] and axis >= len(old) - len(new):
                 found[id(relation.out)] = (len(new) - len(old) + axis, gain, bias)
-        elif isinstance(relation, Monomial) and relation.linear and relation.factor == 1:
+        elif isinstance(relation, Part) and id(relation.whole) in found and graph.carrier.output(relation) is relation.part:
+            axis, gain, bias = found[id(relation.whole)]
+            if axis != relation.axis:
+                found[id(relation.part)] = (axis - (not relation.keep and relation.axis < axis), gain, bias)
+        elif isinstance(relation, Monomial) and relation.linear and relation.factor is not None:
             _through(relation, found, named, graph)
     return found
 
@@ -42,8 +47,11 @@ def _through(relation: Monomial, found: dict[int, Centred], named: dict[int, str
     place = relation.labels.index(labels[axis])
     others = [row for row in relation.operands if row[0] is not value]
     terms = [m for m in graph.makers.get(id(relation.out), []) if m is not relation]
-    if not others and not terms:
+    averaged = (relation.factor or 0) * prod(n for label, n in zip(labels, value.shape, strict=True) if label not in relation.labels)
+    if not others and not terms and abs(averaged - 1) < 1e-12:
         found[id(relation.out)] = (place, gain, bias)
+    elif relation.factor != 1:
+        return
     elif len(others) == 1 and not terms and not gain and not bias:
         name = _vector(others[0], labels[axis], named)
         if name and others[0][2] == 1:

@@ -20,10 +20,14 @@ Solution = dict[Place, Fraction]
 
 @dataclass(frozen=True)
 class Field:
-    """Rationals (scales) or GF(2) (signs); `relaxed` forgets the epsilons of normalisers."""
+    """Rationals (scales) or GF(2) (signs); `relaxed` forgets the epsilons of normalisers.
+
+    `offset`: signs pass functions that are odd about another point, and functions with a phase in any way.
+    """
 
     signs: bool = False
     relaxed: bool = False
+    offset: bool = False
 
     def reduce(self, value: Fraction) -> Fraction:
         """The number in the field."""
@@ -33,7 +37,7 @@ class Field:
 def degrees(places: Places, atom: int | None, field: Field) -> list[Solution]:
     """A basis of the exponents with which parameters may scale along an atom (None: as whole tensors).
 
-    Each solution has the exponent of every place of a parameter that is not zero.
+    Each solution has the exponent of every place of a parameter that is not zero; with `offset`, of every place.
     """
     system = _System(field)
     for relation in places.relations.get(atom, []):
@@ -43,8 +47,8 @@ def degrees(places: Places, atom: int | None, field: Field) -> list[Solution]:
             for place in _all(places, value, atom):
                 system.zero(place)
     parameters = {
-        place for value in (places.net.values if atom is None else _touched(places, atom)) if value.parameter
-        for place in _all(places, value, atom)
+        place for value in (places.net.values if atom is None else _touched(places, atom)) 
+        if value.parameter or field.offset for place in _all(places, value, atom)
     }  # fmt: skip
     return system.solutions(parameters)
 
@@ -86,7 +90,11 @@ class _Equations:
         mode = relation.parity if self.field.signs else relation.degree
         if relation.small and not (self.field.relaxed and not self.field.signs):
             mode = "zero" if not self.field.signs else mode
+        if self.field.offset and relation.centre:
+            mode = "linear"
         operands = [value for value, _, _ in relation.operands]
+        if self.field.offset and relation.phase and self.atom is not None:
+            return
         if mode == "zero":
             self._zero(relation.out, *operands)
         elif mode == "even":

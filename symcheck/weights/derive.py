@@ -10,6 +10,7 @@ from torch import nn
 
 from symcheck import grammar
 from symcheck.weights.atoms import Namer, pattern
+from symcheck.weights.beside import Beside
 from symcheck.weights.contexts import contexts
 from symcheck.weights.diagonals import Diagonal, diagonals
 from symcheck.weights.linear_groups import Gain, Linear, linear_group
@@ -43,7 +44,8 @@ class _Builder:
     def __init__(self, traced: Traced):
         self.traced = traced
         self.places = Places(traced.network)
-        self.over = contexts(self.places)
+        self.beside = Beside(self.places)
+        self.over = contexts(self.places, self.beside)
         self.gain = Gain(traced.network)
         self.names = Namer(traced, self.places)
         self.spaces: dict[str, Space] = {}
@@ -66,7 +68,7 @@ class _Builder:
             if not self.places.atoms[atom].pinned and not general:
                 self._add(Space(name, "permutation", self.places.atoms[atom].size, over=self._over(atom)))
         atoms = [a for a in self.names.atoms if self.places.atoms[a].pinned != PLANE]
-        for diagonal in diagonals(self.places, atoms, self.over, known):
+        for diagonal in diagonals(self.places, self.beside, atoms, self.over, known):
             self._diagonal(diagonal)
         for space in shifts(self.traced):
             self._add(space)

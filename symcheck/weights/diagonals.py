@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
+from math import prod
 
+from symcheck.weights.axes import Axis
+from symcheck.weights.beside import Beside
 from symcheck.weights.degrees import Field, Solution, degrees
-from symcheck.weights.occurrences import Place, Places
+from symcheck.weights.occurrences import Place, Places, numbered
 
-Vector = dict[Place, Fraction]
+Entry = tuple[int, int, tuple[int, ...]]  # value, kind of its entries, place of the atom
+Vector = dict[Entry, Fraction]
+MANY = 4096  # kinds of entries of one parameter
 
 
 @dataclass(frozen=True)
@@ -23,67 +29,99 @@ class Diagonal:
 
 
 def diagonals(
-    places: Places, atoms: Iterable[int], over: Mapping[int, frozenset[int]], known: Mapping[int, Solution]
+    places: Places,
+    beside: Beside,
+    atoms: Iterable[int],
+    over: Mapping[int, frozenset[int]],
+    known: Mapping[int, Solution],
 ) -> list[Diagonal]:
     """The independent scale and sign symmetries, the finest first: uniform ones that follow from finer ones are left out.
 
     `known`: powers along an atom that a larger group there already contains.
     """
     order = sorted(atoms, key=lambda a: -len(over.get(a, ())))
+    entries = _Entries(places, beside)
     found: list[Diagonal] = []
     for kind in ("scale", "sign"):
-        solved: dict[int, list[Solution]] = {}
+        exact, relaxed = Field(signs=kind == "sign"), Field(relaxed=True)
+        fields = (exact,) if kind == "sign" else (exact, relaxed)
+        solved: dict[tuple[int, Field], list[Solution]] = {}
         for atom in [*order, None]:
-            finer = [a for a in solved if atom is None or atom in over.get(a, ())]
-            images = [v for a in finer for s in solved[a] if (v := _image(places, s, atom)) is not None]
-            span = _Span(kind == "sign", [*images, *([known[atom]] if atom in known else [])])
-            strict = degrees(places, atom, Field(signs=kind == "sign"))
-            kept = [Diagonal(atom, kind, s) for s in strict if span.add(s)]
-            if kind == "scale":
-                relaxed = degrees(places, atom, Field(relaxed=True))
-                kept += [Diagonal(atom, kind, s, True) for s in relaxed if span.add(s)]
-                strict = [*strict, *relaxed]
-            if atom is not None:
-                solved[atom] = strict
-            found += kept
+            own: list[Solution] = [known[atom]] if atom in known else []
+            for field in fields:
+                finer = [s for (a, f), each in solved.items() if f == field for s in each if atom is None or atom in over.get(a, ())]
+                span = _Span(field.signs, [v for s in [*finer, *own] if (v := entries.image(s, atom)) is not None])
+                solutions = degrees(places, atom, field)
+                for solution in solutions:
+                    vector = entries.image(solution, atom)
+                    if vector is None or span.add(vector):
+                        found.append(Diagonal(atom, kind, solution, field.relaxed))
+                own += solutions
+                if atom is not None:
+                    solved[atom, field] = solutions
     return found
 
 
-def _image(places: Places, solution: Solution, atom: int | None) -> Vector | None:
-    """What a uniform element along the finer atom does along a coarser one (None: to whole tensors)."""
-    by_value: dict[int, list[Place]] = {}
-    for place in solution:
-        by_value.setdefault(place[0], []).append(place)
-    image: Vector = {}
-    for i, spots in by_value.items():
-        if atom is None:
-            image[(i, -1, -1)] = sum((solution[p] for p in spots), Fraction(0))
-            continue
-        targets = places.atom(places.net.values[i], atom)
-        fine = [(i, p[1], p[2]) for p in places.atom(places.net.values[i], _leaf(places, spots[0]))]
-        if len(targets) == 1:
-            image[targets[0]] = sum((solution[p] for p in spots), Fraction(0))
-        elif len(targets) == len(fine):
-            image |= {t: solution.get(p, Fraction(0)) for t, p in zip(targets, fine, strict=True)}
-        else:
-            return None
-    return {p: c for p, c in image.items() if c}
+class _Entries:
+    """What the powers along an atom amount to on every kind of entry of every parameter.
+
+    A concatenation has other entries in every segment; two symmetries are one when they agree on all of them.
+    """
+
+    def __init__(self, places: Places, beside: Beside):
+        self.places, self.beside = places, beside
+        self.kinds: dict[int, list[frozenset[tuple[int, int]]] | None] = {}
+
+    def image(self, solution: Solution, atom: int | None) -> Vector | None:
+        """The powers of a uniform element as seen along `atom` (None: by whole tensors); None where there are too many."""
+        image: Vector = {}
+        for place, power in solution.items():
+            value, axis, leaf = place
+            kinds = self._kinds(value)
+            if kinds is None:
+                return None
+            same = atom is not None and (axis < 0 or self.places.leaves[value][axis][leaf] == atom)
+            targets = {place} if same else {()} if atom is None else self.beside(place, atom)
+            for k, present in enumerate(kinds):
+                for target in targets:
+                    if axis < 0 or ((axis, leaf) in present and (not target or target[1:] in present)):
+                        key = value, k, target
+                        image[key] = image.get(key, Fraction(0)) + power
+        return {p: c for p, c in image.items() if c}
+
+    def _kinds(self, value: int) -> list[frozenset[tuple[int, int]]] | None:
+        if value not in self.kinds:
+            axes = [list(_alternatives(axis)) for axis in self.places.net.values[value].axes]
+            few = prod(map(len, axes)) <= MANY
+            self.kinds[value] = [
+                frozenset((axis, leaf) for axis, leaves in enumerate(chosen) for leaf in leaves) for chosen in product(*axes)
+            ] if few else None
+        return self.kinds[value]
 
 
-def _leaf(places: Places, place: Place) -> int:
-    return places.leaves[place[0]][place[1]][place[2]]
+def _alternatives(axis: Axis, begin: int = 0) -> Iterator[tuple[int, ...]]:
+    """The leaves of an axis that stand together, one segment of every concatenation after another."""
+    node = axis.root()
+    if not node.kind:
+        yield (begin,) * len(node.leaves())
+    elif node.kind == "product":
+        parts = [list(_alternatives(part, begin + first)) for part, first, _ in numbered(node)]
+        yield from (tuple(leaf for leaves in chosen for leaf in leaves) for chosen in product(*parts))
+    else:
+        for part, first, _ in numbered(node):
+            yield from _alternatives(part, begin + first)
 
 
 class _Span:
     """The span of vectors over the rationals or GF(2), grown one by one."""
 
-    def __init__(self, signs: bool, vectors: Iterable[Mapping[Place, Fraction]]):
+    def __init__(self, signs: bool, vectors: Iterable[Mapping[Entry, Fraction]]):
         self.signs = signs
-        self.rows: dict[Place, Vector] = {}
+        self.rows: dict[Entry, Vector] = {}
         for vector in vectors:
             self.add(vector)
 
-    def add(self, vector: Mapping[Place, Fraction]) -> bool:
+    def add(self, vector: Mapping[Entry, Fraction]) -> bool:
         """Whether the vector is new; if so it is added."""
         rest = self._reduced(vector)
         while True:
@@ -100,7 +138,7 @@ class _Span:
         self.rows[pivot] = {p: c / rest[pivot] for p, c in rest.items()}
         return True
 
-    def _reduced(self, vector: Mapping[Place, Fraction]) -> Vector:
+    def _reduced(self, vector: Mapping[Entry, Fraction]) -> Vector:
         if self.signs:
             return {p: Fraction(1) for p, c in vector.items() if c.numerator % 2}
         return {p: c for p, c in vector.items() if c}

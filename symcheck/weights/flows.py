@@ -198,31 +198,46 @@ def _cut(flow: Flow, axis: int, k: int, size: int, letters: Letters) -> Flow:
 
 def key(flow: Flow) -> object:
     """Equal for flows that differ by the names of their letters and their factor only."""
-    if flow.expression is None:
-        return flow
     names: dict[str, int] = {}
 
     def name(factors: Sequence[Factor]) -> tuple[object, ...]:
-        return tuple((names.setdefault(k, len(names)) if k not in (CONSTANT, VARIES) else k, n) for k, n in factors)
+        row: list[tuple[object, int]] = []
+        for kind, n in factors:
+            plain = kind in (CONSTANT, VARIES)
+            if plain and row and row[-1][0] == kind:
+                row[-1] = (kind, row[-1][1] * n)
+            elif n > 1:
+                row.append((kind if plain else names.setdefault(kind, len(names)), n))
+        return tuple(row)
 
-    e = flow.expression
-    element = tuple(map(name, e.element))
     axes = tuple(map(name, flow.axes))
-    return axes, element, tuple((t, p, tuple(map(name, a))) for t, p, a in e.operands), flow.support
+    if flow.expression is None:
+        return axes, flow.support
+    element = tuple(map(name, flow.expression.element))
+    return axes, element, tuple((t, p, tuple(map(name, a))) for t, p, a in flow.expression.operands), flow.support
 
 
-def combined(flows: Sequence[Flow]) -> list[Flow]:
+def combined(flows: Sequence[Flow], letters: Letters) -> list[Flow]:
     """A sum of flows: those that cancel are gone, equal ones are one."""
-    found: dict[object, Flow] = {}
+    found: list[Flow] = []
     for flow in flows:
-        old = found.get(k := key(flow))
-        if old is None or old.expression is None or flow.expression is None:
-            found[k] = flow
-            continue
-        total = old.expression.factor + flow.expression.factor
-        scale = max(abs(old.expression.factor), abs(flow.expression.factor))
-        if abs(total) <= 1e-12 * scale:
-            del found[k]
+        for i, old in enumerate(found):
+            total = _total(old, flow, letters)
+            if total is not None:
+                found[i : i + 1] = [total] if total.expression is None or total.expression.factor else []
+                break
         else:
-            found[k] = replace(old, expression=replace(old.expression, factor=total))
-    return list(found.values())
+            found.append(flow)
+    return found
+
+
+def _total(old: Flow, flow: Flow, letters: Letters) -> Flow | None:
+    """The sum of two flows that are multiples of each other (factor 0 when they cancel), else None."""
+    if old.expression is None or flow.expression is None:
+        return flow if key(old) == key(flow) else None
+    both = matched(old, flow, letters)
+    if both is None or key(both[0]) != key(both[1]) or both[0].expression is None or both[1].expression is None:
+        return None
+    a, b = both[0].expression.factor, both[1].expression.factor
+    total = 0.0 if abs(a + b) <= 1e-12 * max(abs(a), abs(b)) else a + b
+    return replace(both[0], expression=replace(both[0].expression, factor=total))

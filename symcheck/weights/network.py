@@ -57,6 +57,8 @@ class Monomial:
     small: bool = False  # exact only when a small constant (an epsilon) is zero
     factor: float | None = 1.0  # the number in front; None where it is not one number
     picks: bool = False  # a label that the output lacks is picked from, not summed over
+    centre: float = 0.0  # not 0: f(−x) = centre − f(x)
+    phase: float = 0.0  # not 0: f(x + phase) = −f(x)
 
 
 @dataclass(eq=False)
@@ -110,7 +112,6 @@ class Network:
     relations: list[Relation] = field(default_factory=list)
     unknown: dict[str, list[str]] = field(default_factory=dict)
     offsets: dict[str, float] = field(default_factory=dict)
-    phases: list[tuple[Value, Value, str, float]] = field(default_factory=list)
     where: str = ""
     operator: str = ""  # the operator at hand ...
     shape: tuple[int, ...] = ()  # ... the shape of its (first) output
@@ -191,10 +192,11 @@ class Network:
         repeats = value.data is not None and not value.axes[axis].pinned and not value.axes[axis].kind
         return ("own", next(self._fresh)) if value.axes[axis].size == 1 or repeats else label
 
-    def pointwise(self, value: Value, degree: str, parity: str, power: Fraction | int = 1) -> Value:
+    def pointwise(self, value: Value, degree: str, parity: str, power: Fraction | int = 1, **how: object) -> Value:
         """An activation, index by index."""
         labels = tuple(range(len(value.axes)))
-        return self.monomial(labels, [(value, labels, power)], self.sizes(value), degree=degree, parity=parity, linear=False)
+        how |= {"degree": degree, "parity": parity, "linear": False}
+        return self.monomial(labels, [(value, labels, power)], self.sizes(value), **how)
 
     def same(self, value: Value, factor: float | None = 1.0) -> Value:
         """The value again, times a number."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from symcheck.weights.additive_terms import space_of
 from symcheck.weights.carry import Carrier
 from symcheck.weights.centred import centred_values, nulls
-from symcheck.weights.flows import CONSTANT, VARIES, Axes, Expression, Flow, combined, matched
+from symcheck.weights.flows import CONSTANT, VARIES, Axes, Expression, Flow, combined, key, matched
 from symcheck.weights.network import Monomial, Network, Part, Relation, Reshape, Value
 from symcheck.weights.spec import Space
 from symcheck.weights.trace import Traced
@@ -52,7 +52,9 @@ class Attempt:
     graph: Graph
     sources: Sources
     absorbing: bool
-    taken: set[int] = field(default_factory=set)
+    taken: set[object] = field(default_factory=set)  # what each bias has already taken back
+
+    joined: set[int] = field(default_factory=set)
 
     def run(self) -> bool:
         """Whether nothing of the shift reaches an output; biases that take it back join the sources."""
@@ -72,7 +74,7 @@ class Attempt:
             value = graph.net.values[heapq.heappop(queue)]
             if id(value) in done:
                 continue
-            done[id(value)] = here = combined(flows.get(id(value), []))
+            done[id(value)] = here = combined(flows.get(id(value), []), graph.carrier.letters)
             if self.absorbing and self._absorb(value, here):
                 return None
             for relation in graph.readers.get(id(value), []) if here else ():
@@ -97,11 +99,14 @@ class Attempt:
             if flow.expression is None:
                 continue
             for parameter, path in _biases(self.graph, value, ()):
-                if id(parameter) in self.sources:
+                mark = (id(parameter), key(flow))
+                if mark in self.taken or (id(parameter) in self.sources and id(parameter) not in self.joined):
                     continue
                 taken = self._taken(parameter, path, flow)
                 if taken is not None:
-                    self.sources[id(parameter)] = [taken]
+                    self.taken.add(mark)
+                    self.joined.add(id(parameter))
+                    self.sources.setdefault(id(parameter), []).append(taken)
                     return True
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -10,12 +11,14 @@ from symcheck.weights.rules.table import rule
 
 LINEAR = "clone alias contiguous detach _to_copy to type_as lift_fresh_copy dropout feature_dropout positive"
 HOMOGENEOUS = "relu leaky_relu relu_ rrelu prelu_homogeneous"  # f(c x) = c f(x) for c > 0
-ODD = "tanh erf sin asinh sinh atan tan erfinv sign hardtanh_odd sgn"  # f(-x) = -f(x)
-EVEN = "cos cosh"
+ODD = "tanh erf sin asinh sinh atan tan atanh asin erfinv sign sgn round trunc frac hardshrink softshrink"  # f(-x) = -f(x)
+EVEN = "cos cosh sinc"
+CENTRED = {"sigmoid": 1.0, "hardsigmoid": 1.0, "special_expit": 1.0, "special_ndtr": 1.0, "erfc": 2.0, "acos": math.pi}
+PHASES = {"sin": math.pi, "cos": math.pi}  # f(x + phase) = -f(x)
 PLAIN = (
-    "gelu silu mish sigmoid softplus elu selu celu hardswish hardsigmoid relu6 hardtanh logsigmoid exp log log1p expm1 "
-    "exp2 log2 floor ceil round trunc frac clamp clamp_min clamp_max threshold logit sinc log_sigmoid asin acos atanh acosh "
-    "nan_to_num special_expit bitwise_not logical_not isnan isinf isfinite erfc digamma lgamma"
+    "gelu silu mish sigmoid softplus elu selu celu hardswish hardsigmoid relu6 logsigmoid exp log log1p expm1 "
+    "exp2 log2 floor ceil clamp_min clamp_max threshold logit log_sigmoid acos acosh nan_to_num special_expit special_ndtr "
+    "bitwise_not logical_not isnan isinf isfinite erfc digamma lgamma"
 )
 COMPARE = "eq ne lt le gt ge logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor remainder fmod floor_divide"
 
@@ -29,15 +32,15 @@ def _homogeneous(net: Network, x: Value, *_: Any, **__: Any) -> Value:
 
 
 def _odd(net: Network, x: Value, *_: Any, **__: Any) -> Value:
-    return net.pointwise(x, "zero", "linear")
+    return net.pointwise(x, "zero", "linear", phase=PHASES.get(net.operator, 0.0))
 
 
 def _even(net: Network, x: Value, *_: Any, **__: Any) -> Value:
-    return net.pointwise(x, "zero", "even")
+    return net.pointwise(x, "zero", "even", phase=PHASES.get(net.operator, 0.0))
 
 
 def _plain(net: Network, x: Value, *_: Any, **__: Any) -> Value:
-    return net.pointwise(x, "zero", "zero")
+    return net.pointwise(x, "zero", "zero", centre=CENTRED.get(net.operator, 0.0))
 
 
 for _names, _rule in ((LINEAR, _linear), (HOMOGENEOUS, _homogeneous), (ODD, _odd), (EVEN, _even), (PLAIN, _plain)):
@@ -48,6 +51,15 @@ for _names, _rule in ((LINEAR, _linear), (HOMOGENEOUS, _homogeneous), (ODD, _odd
 def negative(net: Network, x: Value) -> Value:
     """−x."""
     return net.same(x, -1.0)
+
+
+@rule("clamp", "hardtanh")
+def clamp(net: Network, x: Value, low: Any = None, high: Any = None) -> Value:
+    """Kept between two numbers: odd when they are ±c; tensors as bounds have no rule."""
+    low, high = (-1.0, 1.0) if net.operator == "hardtanh" and low is None else (low, high)
+    if isinstance(low, Value) or isinstance(high, Value):
+        raise ValueError("a bound that is a tensor")
+    return net.pointwise(x, "zero", "linear" if None not in (low, high) and low == -high else "zero")
 
 
 @rule("abs")

@@ -238,7 +238,20 @@ def resized(net: Network, x: Value, axes: Sequence[int], shape: Sequence[int], s
     return value
 
 
-@rule("roll", "flip", "cumsum", "tril", "triu")
+@rule("roll", "flip")
+def moved(net: Network, x: Value, *arguments: Any) -> Value:
+    """Positions along axes in another order: each reads one other."""
+    listed = arguments[-1] if arguments and isinstance(arguments[-1], list | tuple) else []
+    which = [a % len(x.axes) for a in listed] or list(range(len(x.axes)))
+    net.pin(x, "positions are mixed along it", which)
+    labels = [("old", i) if i in which else i for i in range(len(x.axes))]
+    kept = [("new", i) if i in which else i for i in range(len(x.axes))]
+    out = net.monomial(kept, [(x, labels, 1)], net.sizes(x) | {("new", i): x.shape[i] for i in which}, picks=True)
+    net.pin(out, "positions are mixed along it", which)
+    return out
+
+
+@rule("cumsum", "tril", "triu")
 def along(net: Network, x: Value, axes: Any = (), *more: Any) -> Value:
     """Linear along axes where position matters: they are pinned."""
     last = more[0] if more and not isinstance(more[0], int | bool) else axes

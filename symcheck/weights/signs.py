@@ -1,0 +1,219 @@
+"""Signs: every flip is chosen so that a sum of cubes is positive, over entries that say something about it alone.
+
+A flip is an element of a sign space, of a tree, or the sign of an axis that a rotation leaves open. Where two flips
+of the same units change the same entries, one is chosen by them and the other then takes it along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from symcheck.weights.balance import Balance
+from symcheck.weights.element import element_shape
+from symcheck.weights.frames import TURNS, coordinates
+from symcheck.weights.slots import Place, effective, places
+from symcheck.weights.spec import Space
+from symcheck.weights.terms import parse_reference
+
+_MANY = 62  # flips that may change one tensor, a bit each; the last bit is taken
+
+
+@dataclass(frozen=True)
+class Flips:
+    """One sign for every unit, acting by one space or by several at once."""
+
+    spaces: tuple[Space, ...]
+
+    @property
+    def units(self) -> tuple[object, ...]:
+        """What the signs belong to: flips of the same units can be joined."""
+        space = self.spaces[0]
+        plain = space.kind in ("sign", "general", "orthogonal") and not space.fixes
+        return (space.on, space.over) if plain and space.on is not None else (space.name,)
+
+    def joined(self, other: Flips) -> Flips:
+        """Both at once; a space that is in both acts twice, which is not at all."""
+        names = {space.name for space in self.spaces} ^ {space.name for space in other.spaces}
+        both = {space.name: space for space in (*self.spaces, *other.spaces)}
+        return Flips(tuple(both[name] for name in both if name in names))
+
+    def act(self, balance: Balance, signs: Tensor) -> None:
+        """Flip the units with sign −1, (copies, units)."""
+        for space in self.spaces:
+            balance.act(space.name, _part(space, signs).reshape(element_shape(space, balance.sizes)))
+
+
+Masks = dict[str, tuple[Tensor, list[Flips]]]  # by tensor: for every entry a bit for each of these flips
+
+
+def flip(balance: Balance) -> list[str]:
+    """Choose every flip, in rounds: what has been chosen frees entries for others; the spaces left undecided."""
+    kinds = ("sign", "tree", *TURNS)
+    spaces = (s for s in balance.spec.spaces.values() if s.kind in kinds and not s.approximate)
+    waiting = [Flips((space,)) for space in spaces]
+    undecided: list[str] = []
+    while waiting:
+        masks = _masks(balance, waiting)
+        chosen = _alone(balance, waiting, masks) or _shared(balance, waiting, masks) or _crossed(balance, masks)
+        for flips, signs, _ in chosen:
+            flips.act(balance, signs)
+        done = {id(flips) for flips, _, _ in chosen}
+        taken = {id(other): flips for flips, _, others in chosen for other in others}
+        if not chosen:  # another group has the same flips: leave it to that one
+            worst = min(waiting, key=lambda flips: flips.spaces[0].kind in TURNS)
+            undecided.append(worst.spaces[0].name)
+            done = {id(worst)}
+        waiting = [f.joined(taken[id(f)]) if id(f) in taken else f for f in waiting if id(f) not in done]
+        waiting = [flips for flips in waiting if flips.spaces]
+    return undecided
+
+
+Chosen = list[tuple[Flips, Tensor, list[Flips]]]  # flips, their signs, and others that take them along
+
+
+def _alone(balance: Balance, waiting: list[Flips], masks: Masks) -> Chosen:
+    """Flips with entries of their own for every unit."""
+    found: Chosen = []
+    for flips in waiting:
+        total, number = _sums(balance, flips, [flips], masks)
+        if bool((number > 0).all()):
+            found.append((flips, _signs(total), []))
+    return found
+
+
+def _shared(balance: Balance, waiting: list[Flips], masks: Masks) -> Chosen:
+    """Flips that change entries together with others of the same units only; one for the same units at a time."""
+    found: Chosen = []
+    used: set[tuple[object, ...]] = set()
+    for mask, present in masks.values():
+        for bits in torch.unique(mask).tolist():
+            both = [flips for i, flips in enumerate(present) if bits >> i & 1]
+            units = {flips.units for flips in both}
+            if bits < 0 or len(both) < 2 or len(units) > 1 or units & used:
+                continue
+            total, number = _sums(balance, both[0], both, masks)
+            if bool((number > 0).all()):
+                used |= units
+                found.append((both[0], _signs(total), both[1:]))
+    return found
+
+
+def _crossed(balance: Balance, masks: Masks) -> Chosen:
+    """Where two flips meet in a matrix of signs, one is chosen by the leading singular vector of the cubes."""
+    for name, (mask, present) in masks.items():
+        for bits in torch.unique(mask).tolist():
+            both = [flips for i, flips in enumerate(present) if bits >> i & 1]
+            if bits < 0 or len(both) != 2:
+                continue
+            rows = [
+                torch.where(_entries(m, place, both[0]) == bits, _entries(balance.state, place, both[0]) ** 3, 0.0)
+                for place, m in _places(balance, both[0], {name: mask})
+            ]
+            if rows and rows[0].shape[1] > 1 and bool(rows[0].any()):
+                cubes = sum(rows[1:], rows[0])
+                leading = torch.linalg.eigh(cubes @ cubes.mT)[1][..., -1]
+                return [(both[0], _signs(leading), [])]
+    return []
+
+
+def _masks(balance: Balance, waiting: list[Flips]) -> Masks:
+    """For every tensor that a waiting flip changes, the flips that change the sign of each entry."""
+    masks: Masks = {}
+    for flips in waiting:
+        touched = dict.fromkeys(name for space in flips.spaces for name in _odd_tensors(balance, space))
+        for name in touched:
+            empty = torch.zeros(balance.state[name].shape, dtype=torch.int64)
+            masks.setdefault(name, (empty, []))[1].append(flips)
+        held = {name: masks[name][0] for name in touched}
+        for space in flips.spaces:
+            for place in places(balance.spec, space, held, balance.sizes):
+                if _odd(space, place):
+                    place.view.bitwise_xor_(torch.tensor(1 << min(len(masks[place.tensor][1]) - 1, _MANY)))
+    for flips in waiting:
+        for term in (term for space in flips.spaces for term in space.terms):
+            name = parse_reference(term.to).name
+            if name in masks:  # what a flip adds to says nothing about any flip
+                masks[name][0].fill_(-1)
+    for mask, present in masks.values():
+        if len(present) > _MANY:
+            mask.fill_(-1)
+    return masks
+
+
+def _odd_tensors(balance: Balance, space: Space) -> list[str]:
+    found = places(balance.spec, space, balance.state, balance.sizes)
+    return list(dict.fromkeys(place.tensor for place in found if _odd(space, place)))
+
+
+def _odd(space: Space, place: Place) -> bool:
+    """Whether a flip changes the sign of the entries at this place."""
+    if space.kind in TURNS:
+        return bool(place.exponent)
+    return place.exponent.denominator == 1 and bool(place.exponent % 2)
+
+
+def _places(balance: Balance, flips: Flips, masks: Mapping[str, Tensor]) -> Iterator[tuple[Place, Tensor]]:
+    """Every place at which one of the spaces acts oddly, with the mask there; each tensor by one space only."""
+    seen: dict[str, str] = {}
+    for space in flips.spaces:
+        held = {name: balance.state[name] for name in masks}
+        pairs = (places(balance.spec, space, state, balance.sizes) for state in (held, masks))
+        for place, mask in zip(*pairs, strict=True):
+            if _odd(space, place) and seen.setdefault(place.tensor, space.name) == space.name:
+                yield place, mask.rows
+
+
+def _entries(source: Mapping[str, Tensor] | Tensor, place: Place, flips: Flips) -> Tensor:
+    """The entries of a place as the flips see them, (copies, units, rest); of a mask, those that agree for a unit."""
+    space = flips.spaces[0]
+    inner = coordinates(space)
+    if isinstance(source, Tensor):
+        if space.kind == "rotation" or inner is not None:
+            same = (source == source[:, :1]).all(1, keepdim=True)
+            one = torch.where(same, source[:, :1], -1)
+            return one if inner is None else one.expand(-1, source.shape[1] - 1, -1)
+        return source
+    rows = effective(space, place, source)
+    if space.kind == "rotation":  # half a turn flips both coordinates: the first one decides
+        return rows[:, :1]
+    return rows if inner is None else inner.mT @ rows
+
+
+def _sums(balance: Balance, flips: Flips, both: list[Flips], masks: Masks) -> tuple[Tensor, Tensor]:
+    """The sum of cubes over the entries that exactly the flips `both` change, for every unit; and their number."""
+    total = number = torch.zeros(1, 1, dtype=torch.float64)
+    wanted = {
+        name: sum(1 << i for i, other in enumerate(present) if any(other is b for b in both))
+        for name, (_, present) in masks.items()
+        if all(any(other is b for other in present) for b in both)
+    }
+    for place, mask in _places(balance, flips, {name: masks[name][0] for name in wanted}):
+        rows = _entries(balance.state, place, flips)
+        here = _entries(mask, place, flips) == wanted[place.tensor]
+        size = rows.square().mean().sqrt().clamp_min(1e-300)
+        total = total + ((rows / size) ** 3 * here).sum(-1)
+        number = number + here.sum(-1)
+    return total, number
+
+
+def _signs(values: Tensor) -> Tensor:
+    return torch.where(values < 0, -1.0, 1.0).double()
+
+
+def _part(space: Space, signs: Tensor) -> Tensor:
+    """The part of the space in an element with these signs, (copies, units)."""
+    if space.kind == "tree":
+        return (signs < 0).to(torch.int64)
+    if space.kind == "sign":
+        return signs
+    if space.kind == "rotation":
+        return torch.pi / 2 * (1 - signs)
+    inner = coordinates(space)
+    if inner is None:
+        return torch.diag_embed(signs)
+    n = space.size
+    return inner @ torch.diag_embed(signs) @ inner.mT + torch.full((n, n), 1 / n, dtype=torch.float64)
