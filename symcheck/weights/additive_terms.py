@@ -27,7 +27,7 @@ def space_of(
     cut = _common(rows, carrier)
     if cut is None:
         return None
-    terms = [_term(value, flow) for value, flow in cut]
+    terms = [term_of(value, flow) for value, flow in cut]
     expression = cut[0][1].expression
     if expression is None or any(term is None for term in terms):
         return None
@@ -99,7 +99,8 @@ def _merge(axis: Sequence[Factor], pair: tuple[str, str]) -> tuple[Factor, ...]:
     return tuple(made)
 
 
-def _term(value: Value, flow: Flow) -> Term | None:
+def term_of(value: Value, flow: Flow, *, grouped: bool = False) -> Term | None:
+    """The change of a parameter as a term; `grouped`: an axis of the element that was cut is one axis, a product."""
     flow = _joined(flow)
     expression = flow.expression
     if expression is None:
@@ -115,7 +116,7 @@ def _term(value: Value, flow: Flow) -> Term | None:
         return (parts[0] if len(parts) == 1 else f"({' '.join(parts)})") if parts else "1"
 
     element = [letter(k) for axis in expression.element for k, n in axis if n > 1]
-    inputs = [" ".join(element) or "1"]
+    inputs = [" ".join(map(text, expression.element) if grouped else element) or "1"]
     inputs += [" ".join(text(axis) for axis in axes) for _, _, axes in expression.operands]
     right = " ".join(text(axis) for axis in flow.axes)
     operands = tuple(name if power == 1 else f"{name}^{power}" for name, power, _ in expression.operands)

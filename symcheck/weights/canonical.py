@@ -36,18 +36,17 @@ def canonical(spec: Spec, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor
     Raises LoadError when the spec does not fit the tensors.
     """
     balance = gauged(spec, state)
-    for space in _permuting(spec):
-        targets = _sorted(balance, space)
-        if framed_by(balance, space):
-            _reframe(balance, space, targets)
-        else:
-            balance.element[space.name] = targets
+    for space in permuting(balance):
+        balance.element[space.name] = sorted_slots(balance, space)
     element = {name: balance.element[name] for name in spec.spaces if name in balance.element}
     return spec.apply(element, state), element
 
 
 def gauged(spec: Spec, state: Mapping[str, Tensor]) -> Balance:
-    """A working copy with every gauge fixed but the order of units, and the element that leads there."""
+    """A working copy with everything fixed but the order of units, and the element that leads there.
+
+    Where units are turned into a frame, that is their order.
+    """
     sizes = check_fit(spec, {name: tuple(t.shape) for name, t in state.items()}, "the state dict")
     source = {spec.ties.get(name, name): t for name, t in state.items()}
     source |= {name: state[name] for name in spec.axes if name in state}
@@ -60,17 +59,20 @@ def gauged(spec: Spec, state: Mapping[str, Tensor]) -> Balance:
     flip(balance)
     if balance.element:  # as the element acts, in its own order
         balance.state = wide | moved(spec, balance.element, wide, sizes)
+    for space in spec.spaces.values():
+        if space.kind == "permutation" and _framed_by(balance, space):
+            _reframe(balance, space, sorted_slots(balance, space))
     return balance
 
 
-def _permuting(spec: Spec) -> list[Space]:
-    """The permutation spaces, first those whose atom is turned as well, then those over most other atoms."""
-    found = [s for s in spec.spaces.values() if s.kind == "permutation" and not s.approximate]
-    turned = {(s.on, s.over) for s in spec.spaces.values() if s.kind in TURNS}
-    return sorted(found, key=lambda space: ((space.on, space.over) not in turned, -len(space.over)))
+def permuting(balance: Balance) -> list[Space]:
+    """The permutation spaces whose order is open still, first those over most other atoms."""
+    spaces = balance.spec.spaces.values()
+    found = [s for s in spaces if s.kind == "permutation" and not s.approximate and not _framed_by(balance, s)]
+    return sorted(found, key=lambda space: -len(space.over))
 
 
-def framed_by(balance: Balance, space: Space) -> list[Space]:
+def _framed_by(balance: Balance, space: Space) -> list[Space]:
     """The spaces that turn the atom of a permutation into a frame, in which its order is fixed already."""
     spaces = [balance.spec.spaces[name] for name in balance.element]
     return [s for s in spaces if s.kind in TURNS and (s.on, s.over) == (space.on, space.over)]
@@ -79,7 +81,7 @@ def framed_by(balance: Balance, space: Space) -> list[Space]:
 def _reframe(balance: Balance, space: Space, targets: Tensor) -> None:
     """Permute what does not turn, such as gains; all else turns to where the permutation brings it back from."""
     balance.act(space.name, targets)
-    for other in framed_by(balance, space):
+    for other in _framed_by(balance, space):
         before = balance.element[other.name]
         index = targets[..., None].expand(before.shape)
         back = torch.eye(space.size, dtype=torch.float64).expand(before.shape).gather(-2, index)
@@ -87,9 +89,9 @@ def _reframe(balance: Balance, space: Space, targets: Tensor) -> None:
         balance.element[other.name] = back @ before
 
 
-def _sorted(balance: Balance, space: Space) -> Tensor:
+def sorted_slots(balance: Balance, space: Space) -> Tensor:
     """Where the slots of a space go when they are sorted by their keys."""
-    framed = {name for other in framed_by(balance, space) for name in acted_tensors(balance.spec, other)}
+    framed = {name for other in _framed_by(balance, space) for name in acted_tensors(balance.spec, other)}
     keys = unit_keys(balance, space, framed)
     for depth in range(1, _ROUNDS + 1):
         if framed or not _close(keys):
@@ -124,7 +126,7 @@ def _constants(place: Place) -> tuple[float, float]:
 def _weighted(balance: Balance, depth: int) -> dict[str, Tensor]:
     """The tensors with every entry multiplied by numbers that stand for the slots in which it lies."""
     state = {name: t.clone() for name, t in balance.state.items()}
-    for space in _permuting(balance.spec):
+    for space in permuting(balance):
         keys = unit_keys(balance, space, (), depth - 1)
         factors = 1 + 0.5 * (keys * (1.1 + depth)).sin()
         for place in places(balance.spec, space, state, balance.sizes):

@@ -38,16 +38,17 @@ def centred_values(graph: Graph) -> dict[int, Centred]:
 
 def _through(relation: Monomial, found: dict[int, Centred], named: dict[int, str], graph: Graph) -> None:
     held = [row for row in relation.operands if id(row[0]) in found and row[2] == 1]
-    if len(held) != 1 or relation.degree != "linear" or relation.picks:
+    if len(held) != 1 or relation.degree != "linear":
         return
     value, labels, _ = held[0]
     axis, gain, bias = found[id(value)]
     if labels[axis] not in relation.labels:
         return
     place = relation.labels.index(labels[axis])
-    others = [row for row in relation.operands if row[0] is not value]
+    others = [row for row in relation.operands if row[0] is not value and row[2] != 0]
     terms = [m for m in graph.makers.get(id(relation.out), []) if m is not relation]
-    averaged = (relation.factor or 0) * prod(n for label, n in zip(labels, value.shape, strict=True) if label not in relation.labels)
+    summed = not relation.picks
+    averaged = (relation.factor or 0) * prod(n for label, n in zip(labels, value.shape, strict=True) if summed and label not in relation.labels)
     if not others and not terms and abs(averaged - 1) < 1e-12:
         found[id(relation.out)] = (place, gain, bias)
     elif relation.factor != 1:

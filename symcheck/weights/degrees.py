@@ -47,7 +47,7 @@ def degrees(places: Places, atom: int | None, field: Field) -> list[Solution]:
             for place in _all(places, value, atom):
                 system.zero(place)
     parameters = {
-        place for value in (places.net.values if atom is None else _touched(places, atom)) 
+        place for value in (places.net.values if atom is None else _touched(places, atom))
         if value.parameter or field.offset for place in _all(places, value, atom)
     }  # fmt: skip
     return system.solutions(parameters)

@@ -12,9 +12,10 @@ from symcheck import grammar
 from symcheck.weights.atoms import Namer, pattern
 from symcheck.weights.beside import Beside
 from symcheck.weights.contexts import contexts
-from symcheck.weights.diagonals import Diagonal, diagonals
+from symcheck.weights.diagonals import Diagonal, Entries, diagonals
 from symcheck.weights.linear_groups import Gain, Linear, linear_group
 from symcheck.weights.occurrences import Place, Places
+from symcheck.weights.reflections import reflections
 from symcheck.weights.settle import PLANE, rotary, settle
 from symcheck.weights.shifts import shifts
 from symcheck.weights.spec import Pinned, Space, Spec
@@ -70,13 +71,20 @@ class _Builder:
         atoms = [a for a in self.names.atoms if self.places.atoms[a].pinned != PLANE]
         for diagonal in diagonals(self.places, self.beside, atoms, self.over, known):
             self._diagonal(diagonal)
+        inner = {atom: self._inner(atom) for atom in atoms}
+        for atom, powers, terms in reflections(self.traced.network, self.places, Entries(self.places, self.beside), inner):
+            exponents = self.names.by_tensor(atom, powers)
+            name, size = self.names[atom], self.places.atoms[atom].size
+            self._add(Space(f"{name}_flip", "sign", size, on=name, over=self._over(atom), exponents=exponents, terms=terms))
         for space in shifts(self.traced):
             self._add(space)
 
-    def _over(self, atom: int) -> tuple[str, ...]:
+    def _inner(self, atom: int) -> list[int]:
         inner = [a for a in self.over.get(atom, ()) if a in self.names.atoms]
-        inner.sort(key=lambda a: (len(self.over.get(a, ())), list(self.names.atoms).index(a)))
-        return tuple(self.names[a] for a in inner)
+        return sorted(inner, key=lambda a: (len(self.over.get(a, ())), list(self.names.atoms).index(a)))
+
+    def _over(self, atom: int) -> tuple[str, ...]:
+        return tuple(self.names[a] for a in self._inner(atom))
 
     def _powers(self, group: Linear) -> dict[Place, Fraction]:
         return {p: Fraction(s) for p, s in group.signs.items() if self.places.net.values[p[0]].parameter}

@@ -40,7 +40,7 @@ def diagonals(
     `known`: powers along an atom that a larger group there already contains.
     """
     order = sorted(atoms, key=lambda a: -len(over.get(a, ())))
-    entries = _Entries(places, beside)
+    entries = Entries(places, beside)
     found: list[Diagonal] = []
     for kind in ("scale", "sign"):
         exact, relaxed = Field(signs=kind == "sign"), Field(relaxed=True)
@@ -50,7 +50,7 @@ def diagonals(
             own: list[Solution] = [known[atom]] if atom in known else []
             for field in fields:
                 finer = [s for (a, f), each in solved.items() if f == field for s in each if atom is None or atom in over.get(a, ())]
-                span = _Span(field.signs, [v for s in [*finer, *own] if (v := entries.image(s, atom)) is not None])
+                span = Span(field.signs, [v for s in [*finer, *own] if (v := entries.image(s, atom)) is not None])
                 solutions = degrees(places, atom, field)
                 for solution in solutions:
                     vector = entries.image(solution, atom)
@@ -62,7 +62,7 @@ def diagonals(
     return found
 
 
-class _Entries:
+class Entries:
     """What the powers along an atom amount to on every kind of entry of every parameter.
 
     A concatenation has other entries in every segment; two symmetries are one when they agree on all of them.
@@ -112,7 +112,7 @@ def _alternatives(axis: Axis, begin: int = 0) -> Iterator[tuple[int, ...]]:
             yield from _alternatives(part, begin + first)
 
 
-class _Span:
+class Span:
     """The span of vectors over the rationals or GF(2), grown one by one."""
 
     def __init__(self, signs: bool, vectors: Iterable[Mapping[Entry, Fraction]]):

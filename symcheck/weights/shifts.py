@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isclose
 
 from symcheck.weights.additive_terms import space_of
 from symcheck.weights.carry import Carrier
@@ -47,11 +48,16 @@ class Graph:
 
 @dataclass
 class Attempt:
-    """One hypothesis followed through the graph: the sources so far, and whether every flow ended."""
+    """One hypothesis followed through the graph: the sources so far, and whether every flow ended.
+
+    `ends` holds, by relation, a flow that it takes up and passes on as something else.
+    """
 
     graph: Graph
     sources: Sources
     absorbing: bool
+    ends: Mapping[int, Flow] = field(default_factory=dict)
+    reached: set[int] = field(default_factory=set)
     taken: set[object] = field(default_factory=set)  # what each bias has already taken back
 
     joined: set[int] = field(default_factory=set)
@@ -67,6 +73,7 @@ class Attempt:
     def _once(self) -> bool | None:
         """True and False when it is decided, None after a bias has joined."""
         graph, flows = self.graph, {v: list(f) for v, f in self.sources.items()}
+        self.reached.clear()
         queue = [graph.order[v] for v in flows]
         heapq.heapify(queue)
         done: dict[int, list[Flow]] = {}
@@ -81,6 +88,9 @@ class Attempt:
                 if _both(relation, value, done):
                     return False
                 for flow in here:
+                    if _alike(flow, self.ends.get(id(relation))):
+                        self.reached.add(id(relation))
+                        continue
                     passed = graph.carrier.through(relation, value, flow)
                     if passed is None:
                         return False
@@ -98,19 +108,18 @@ class Attempt:
         for flow in here:
             if flow.expression is None:
                 continue
-            for parameter, path in _biases(self.graph, value, ()):
-                mark = (id(parameter), key(flow))
-                if mark in self.taken or (id(parameter) in self.sources and id(parameter) not in self.joined):
+            for parameter, path in biases(self.graph, value, ()):
+                if id(parameter) in self.sources and id(parameter) not in self.joined:
                     continue
-                taken = self._taken(parameter, path, flow)
-                if taken is not None:
+                taken = self.answer(parameter, path, flow)
+                if taken is not None and (mark := (id(parameter), key(taken))) not in self.taken:
                     self.taken.add(mark)
                     self.joined.add(id(parameter))
                     self.sources.setdefault(id(parameter), []).append(taken)
                     return True
         return False
 
-    def _taken(self, parameter: Value, path: tuple[Relation, ...], flow: Flow) -> Flow | None:
+    def answer(self, parameter: Value, path: tuple[Relation, ...], flow: Flow) -> Flow | None:
         """The change of a bias that makes −flow where it is added, None when it has not the shape."""
         carrier = self.graph.carrier
         for axes, support in _probes(parameter, path, carrier):
@@ -122,6 +131,14 @@ class Attempt:
             if probe is not None and (made := _solve(probe, flow, carrier)):
                 return replace(made, support=support)
         return None
+
+
+def _alike(flow: Flow, other: Flow | None) -> bool:
+    """Equal up to the rounding of the factor."""
+    if other is None or flow.expression is None or other.expression is None:
+        return False
+    close = isclose(flow.expression.factor, other.expression.factor, rel_tol=1e-12)
+    return close and replace(flow, expression=replace(flow.expression, factor=other.expression.factor)) == other
 
 
 Window = tuple[tuple[int, tuple[int, int]], ...]
@@ -159,21 +176,21 @@ def _solve(probe: Flow, flow: Flow, carrier: Carrier) -> Flow | None:
     return Flow(axes, replace(flow.expression, factor=factor))
 
 
-def _biases(graph: Graph, value: Value, path: tuple[Relation, ...]) -> Iterator[tuple[Value, tuple[Relation, ...]]]:
+def biases(graph: Graph, value: Value, path: tuple[Relation, ...]) -> Iterator[tuple[Value, tuple[Relation, ...]]]:
     """Parameters of which a value is a sum, with the relations that lead from them to it."""
     if value.parameter:
         yield value, path
         return
     for relation in graph.makers.get(id(value), []):
         if isinstance(relation, Reshape):
-            yield from _biases(graph, relation.value, (relation, *path))
+            yield from biases(graph, relation.value, (relation, *path))
         elif isinstance(relation, Part):
             if relation.part is value:
-                yield from _biases(graph, relation.whole, (relation, *path))
+                yield from biases(graph, relation.whole, (relation, *path))
         elif isinstance(relation, Monomial):
             used = [row for row in relation.operands if row[2] != 0]
             if len(used) == 1 and used[0][2] == 1 and relation.linear and relation.factor is not None:
-                yield from _biases(graph, used[0][0], (relation, *path))
+                yield from biases(graph, used[0][0], (relation, *path))
 
 
 def _both(relation: Relation, value: Value, done: Mapping[int, list[Flow]]) -> bool:

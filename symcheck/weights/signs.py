@@ -131,7 +131,7 @@ def _masks(balance: Balance, waiting: list[Flips]) -> Masks:
         held = {name: masks[name][0] for name in touched}
         for space in flips.spaces:
             for place in places(balance.spec, space, held, balance.sizes):
-                if _odd(space, place):
+                if odd(space, place):
                     place.view.bitwise_xor_(torch.tensor(1 << min(len(masks[place.tensor][1]) - 1, _MANY)))
     for flips in waiting:
         for term in (term for space in flips.spaces for term in space.terms):
@@ -146,10 +146,10 @@ def _masks(balance: Balance, waiting: list[Flips]) -> Masks:
 
 def _odd_tensors(balance: Balance, space: Space) -> list[str]:
     found = places(balance.spec, space, balance.state, balance.sizes)
-    return list(dict.fromkeys(place.tensor for place in found if _odd(space, place)))
+    return list(dict.fromkeys(place.tensor for place in found if odd(space, place)))
 
 
-def _odd(space: Space, place: Place) -> bool:
+def odd(space: Space, place: Place) -> bool:
     """Whether a flip changes the sign of the entries at this place."""
     if space.kind in TURNS:
         return bool(place.exponent)
@@ -163,7 +163,7 @@ def _places(balance: Balance, flips: Flips, masks: Mapping[str, Tensor]) -> Iter
         held = {name: balance.state[name] for name in masks}
         pairs = (places(balance.spec, space, state, balance.sizes) for state in (held, masks))
         for place, mask in zip(*pairs, strict=True):
-            if _odd(space, place) and seen.setdefault(place.tensor, space.name) == space.name:
+            if odd(space, place) and seen.setdefault(place.tensor, space.name) == space.name:
                 yield place, mask.rows
 
 

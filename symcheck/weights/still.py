@@ -11,7 +11,7 @@ from torch import Tensor
 from symcheck.grammar import Axis
 from symcheck.weights.additive import term_value
 from symcheck.weights.balance import Balance
-from symcheck.weights.spec import Space, Term
+from symcheck.weights.spec import Space, Spec, Term
 from symcheck.weights.terms import names_of, parse_equation, parse_reference
 
 _SWEEPS = 20
@@ -63,6 +63,18 @@ def _decided(balance: Balance, space: Space, term: Term) -> Tensor | None:
     mean = wide.mean(gone) if gone else wide
     kept = [name for name in output if name in element]
     return -mean.permute([kept.index(name) for name in element]).reshape(space.shape)
+
+
+def periods(spec: Spec) -> dict[str, float]:
+    """By tensor, what two flips of one unit add to it and leave the function alone: a whole turn of a phase."""
+    found: dict[str, float] = {}
+    for space in spec.spaces.values():
+        for term in space.terms if space.kind == "sign" else ():
+            target = parse_reference(term.to).name
+            moves = (space.exponents or {}).get(target, (0,))
+            if not term.operands and not any(power % 2 for power in moves):
+                found[target] = 2 * abs(term.factor)
+    return found
 
 
 def _atoms(axes: tuple[Axis, ...]) -> list[str]:

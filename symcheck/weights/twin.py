@@ -52,10 +52,20 @@ class Twin:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, model: nn.Module, example: Any, seed: int = 0, *, inputs: int = 2, eps: bool = True) -> Twin:
+    def of(
+        cls,
+        model: nn.Module,
+        example: Any,
+        seed: int = 0,
+        *,
+        inputs: int = 2,
+        eps: bool = True,
+        given: Mapping[str, Tensor] | None = None,
+    ) -> Twin:
         """The twin of a model with its example and inputs like it; in the stored precision where float64 fails.
 
-        With `eps` False the normalisers' eps is 0. Raises ModelError when the model fails on its own example.
+        With `eps` False the normalisers' eps is 0. With `given` its tensors are those, and none is made generic.
+        Raises ModelError when the model fails on its own example.
         """
         rng = np.random.default_rng([seed & 0xFFFFFFFF, 0x7717])
         example = tree_map_only(Tensor, lambda t: t.detach().clone(), as_call(example))
@@ -64,7 +74,7 @@ class Twin:
             without_eps(module)
         twin = cls(module, [tree_map_only(Tensor, raised, example)], torch.float64)
         try:
-            twin._start(rng, inputs)
+            twin._start(rng, inputs, given)
             return twin
         except ModelError as error:
             reason = f"run in its own precision, since float64 fails: {error.message}"
@@ -74,12 +84,16 @@ class Twin:
         stored = {t.dtype for t in module.state_dict().values() if t.is_floating_point()}
         worst = max(stored or {torch.float32}, key=lambda dtype: torch.finfo(dtype).eps)
         twin = cls(module, [example], worst, notes=[reason])
-        twin._start(rng, inputs)
+        twin._start(rng, inputs, given)
         return twin
 
-    def _start(self, rng: np.random.Generator, inputs: int) -> None:
+    def _start(self, rng: np.random.Generator, inputs: int, given: Mapping[str, Tensor] | None) -> None:
         self.state = {name: t for name, t in self.module.state_dict().items() if isinstance(t, Tensor)}
-        self.made_generic = tuple(make_generic(self.state, rng))
+        if given is None:
+            self.made_generic = tuple(make_generic(self.state, rng))
+        for name, tensor in (given or {}).items():
+            if name in self.state:
+                self.state[name].copy_(tensor)
         self.base = [self.call(self.calls[0])]
         while len(self.calls) < inputs:
             self._add_input(rng)

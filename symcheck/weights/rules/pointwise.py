@@ -17,7 +17,7 @@ CENTRED = {"sigmoid": 1.0, "hardsigmoid": 1.0, "special_expit": 1.0, "special_nd
 PHASES = {"sin": math.pi, "cos": math.pi}  # f(x + phase) = -f(x)
 PLAIN = (
     "gelu silu mish sigmoid softplus elu selu celu hardswish hardsigmoid relu6 logsigmoid exp log log1p expm1 "
-    "exp2 log2 floor ceil clamp_min clamp_max threshold logit log_sigmoid acos acosh nan_to_num special_expit special_ndtr "
+    "exp2 log2 floor ceil threshold logit log_sigmoid acos acosh nan_to_num special_expit special_ndtr "
     "bitwise_not logical_not isnan isinf isfinite erfc digamma lgamma"
 )
 COMPARE = "eq ne lt le gt ge logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor remainder fmod floor_divide"
@@ -53,13 +53,16 @@ def negative(net: Network, x: Value) -> Value:
     return net.same(x, -1.0)
 
 
-@rule("clamp", "hardtanh")
-def clamp(net: Network, x: Value, low: Any = None, high: Any = None) -> Value:
-    """Kept between two numbers: odd when they are ±c; tensors as bounds have no rule."""
-    low, high = (-1.0, 1.0) if net.operator == "hardtanh" and low is None else (low, high)
-    if isinstance(low, Value) or isinstance(high, Value):
+@rule("clamp", "clamp_min", "clamp_max", "hardtanh")
+def clamp(net: Network, x: Value, *bounds: Any, **named: Any) -> Value:
+    """Kept above, below or between numbers: odd between −c and c, homogeneous above or below 0."""
+    given = dict(zip(("max",) if net.operator == "clamp_max" else ("min", "max"), bounds, strict=False)) | named
+    if net.operator == "hardtanh":
+        given = {"min": named.get("min_val", given.get("min", -1.0)), "max": named.get("max_val", given.get("max", 1.0))}
+    known = [v for v in given.values() if v is not None]
+    if any(isinstance(v, Value) for v in known):
         raise ValueError("a bound that is a tensor")
-    return net.pointwise(x, "zero", "linear" if None not in (low, high) and low == -high else "zero")
+    return net.pointwise(x, "linear" if known == [0] else "zero", "linear" if len(known) == 2 and sum(known) == 0 else "zero")
 
 
 @rule("abs")

@@ -1,0 +1,187 @@
+"""Is an atom of size 2 the plane of a rotary code? It is when every operator commutes with rotations of the plane.
+
+A value that has the plane is a vector (x0, x1). A part of it that has lost the plane is a linear form in x0 and x1
+with data for coefficients, and so is what sums and products with data make of it. Two forms put together again are a
+vector M x, and rotations pass when M = a 1 + b J, with J the quarter turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from symcheck.weights.axes import Axis
+from symcheck.weights.network import Monomial, Normalise, Part, Reshape, Softmax, Value
+from symcheck.weights.occurrences import Place, Places, numbered, values
+
+Form = dict[Place, tuple[Tensor, Tensor]]  # vector -> the coefficients of x0 and x1, broadcast against the value's axes
+NEAR = 1e-6
+
+
+class NoPlane(Exception):
+    """Something does not commute with rotations."""
+
+
+def rotates(places: Places, atom: int) -> bool:
+    """Whether every relation commutes with the rotations of the plane `atom`."""
+    try:
+        _Plane(places, atom).check()
+    except NoPlane:
+        return False
+    return True
+
+
+class _Plane:
+    def __init__(self, places: Places, atom: int):
+        self.places, self.atom = places, atom
+        self.forms: dict[int, Form] = {}
+        self.halves: dict[Place, dict[int, Form]] = {}
+
+    def check(self) -> None:
+        """Raise NoPlane at the first relation that does not commute."""
+        for relation in self.places.net.relations:
+            if not any(id(v) in self.forms or self._spots(v) for v in values(relation)):
+                continue
+            if isinstance(relation, Monomial):
+                self._monomial(relation)
+            elif isinstance(relation, Part):
+                self._part(relation)
+            elif isinstance(relation, Reshape):
+                self._reshape(relation)
+            elif isinstance(relation, Normalise) and not relation.centred:
+                _need(not self._form(relation.value) and all(p[1] in relation.axes for p in self._spots(relation.value)))
+            else:
+                raise NoPlane
+        for halves in self.halves.values():
+            _need(halves.keys() == {0, 1} and halves[0].keys() == halves[1].keys())
+            for vector, (a, b) in halves[0].items():
+                c, d = halves[1][vector]
+                _need(_same(a, d) and _same(b, -c))
+
+    def _spots(self, value: Value) -> list[Place]:
+        return self.places.atom(value, self.atom)
+
+    def _form(self, value: Value) -> Form | None:
+        return self.forms.get(id(value))
+
+    def _monomial(self, relation: Monomial) -> None:
+        moving = [(value, labels, power) for value, labels, power in relation.operands if value.data is None]
+        _need(relation.linear and relation.degree == "linear" and all(power == 1 for _, _, power in moving))
+        if any(self._form(value) is not None for value, _, _ in moving):
+            self._combine(relation)
+            return
+        _need(id(relation.out) not in self.forms)
+        rows = [(relation.out, relation.labels), *((value, labels) for value, labels, _ in moving)]
+        for label in self.places.labels(relation, self.atom):
+            held = [self._along(value, labels, label) for value, labels in rows]
+            held = [spots for spots in held if spots]
+            _need(len(held) == 2 and len(held[0]) == len(held[1]))
+        for value, labels, _ in relation.operands:
+            if value.data is not None:
+                for place in self._spots(value):
+                    first, second = _pair(value.axes[place[1]], place[2])
+                    _need(_same(value.data.index_select(place[1], first), value.data.index_select(place[1], second)))
+
+    def _along(self, value: Value, labels: Sequence[Hashable], label: Hashable) -> list[Place]:
+        return [p for axis, one in enumerate(labels) if one == label for p in self.places.on(value, axis, self.atom)]
+
+    def _combine(self, relation: Monomial) -> None:
+        """A form times data, added to what the sum already has; every term of the sum must be a form."""
+        forms = [(value, labels) for value, labels, _ in relation.operands if self._form(value) is not None]
+        data = [(value.data, labels, power) for value, labels, power in relation.operands if value.data is not None]
+        _need(len(forms) == 1 and len(forms) + len(data) == len(relation.operands) and relation.factor is not None)
+        _need(not self._spots(relation.out) and self._terms(relation.out))
+        value, labels = forms[0]
+        scale = torch.tensor(relation.factor or 0.0, dtype=torch.float64)
+        for tensor, mine, power in data:
+            scale = scale * _aligned(_real(tensor), mine, relation.labels) ** float(power)
+        found = self.forms.setdefault(id(relation.out), {})
+        for vector, pair in self.forms[id(value)].items():
+            first, second = (_aligned(c, labels, relation.labels) * scale for c in pair)
+            old = found.get(vector, (torch.zeros(()), torch.zeros(())))
+            found[vector] = old[0] + first, old[1] + second
+        _need(all(n == 1 or label in relation.labels for n, label in zip(value.shape, labels, strict=True)))
+
+    def _terms(self, out: Value) -> bool:
+        """Whether all that is added up to a value is forms."""
+        terms = [r for r in self.places.net.relations if isinstance(r, Monomial) and r.out is out]
+        return all(any(self._form(value) is not None for value, _, _ in term.operands) for term in terms)
+
+    def _part(self, relation: Part) -> None:
+        whole, part, axis = relation.whole, relation.part, relation.axis
+        size = part.shape[axis] if relation.keep else 1
+        cut = [p for p in self.places.on(whole, axis, self.atom)]
+        if self._form(whole) is not None:
+            _need(self._form(part) is None and not self._spots(part))
+            self.forms[id(part)] = {
+                vector: (_narrowed(a, relation, size), _narrowed(b, relation, size))
+                for vector, (a, b) in self.forms[id(whole)].items()
+            }
+            return
+        inside = [(p, k) for p in cut for k, half in enumerate(_pair(whole.axes[axis], p[2])) if _is(half, relation.start, size)]
+        if len(inside) == 1 and not self._spots(part):
+            place, k = inside[0]
+            self._half(relation, place, k)
+            return
+        _need(self._form(part) is None)
+        for left, right in self.places.carried(relation, self.atom):
+            _need(len(left) == len(right) or not right)
+        lost = [p for p in cut if any(_meets(half, relation.start, size) for half in _pair(whole.axes[axis], p[2]))]
+        _need(len(lost) == len(self.places.on(part, axis, self.atom) if relation.keep else []))
+
+    def _half(self, relation: Part, place: Place, k: int) -> None:
+        """x0 or x1 of a vector taken out, or a form put in."""
+        index = self.places.index
+        one = torch.ones(()).double()
+        if index[id(relation.part)] > index[id(relation.whole)]:
+            _need(self._form(relation.part) is None)
+            self.forms[id(relation.part)] = {place: (one, one * 0) if k == 0 else (one * 0, one)}
+            return
+        form = self._form(relation.part)
+        _need(form is not None)
+        self.halves.setdefault(place, {})[k] = form or {}
+
+    def _reshape(self, relation: Reshape) -> None:
+        form = self._form(relation.value)
+        if form is None:
+            _need(len(self._spots(relation.value)) == len(self._spots(relation.out)))
+            _need(id(relation.out) not in self.forms)
+            return
+        _need(not self._spots(relation.out))
+
+        def shaped(coefficient: Tensor) -> Tensor:
+            if coefficient.numel() == 1:
+                return coefficient.reshape(())
+            return coefficient.expand(relation.value.shape).reshape(relation.out.shape)
+
+        self.forms[id(relation.out)] = {vector: (shaped(a), shaped(b)) for vector, (a, b) in form.items()}
+
+
+def _need(condition: bool) -> None:
+    if not condition:
+        raise NoPlane
+
+
+def _real(tensor: Tensor) -> Tensor:
+    _need(not tensor.is_complex())
+    return tensor.double()
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors of data are equal up to rounding."""
+    a, b = torch.broadcast_tensors(_real(a), _real(b))
+    return bool(torch.allclose(a, b, rtol=NEAR, atol=NEAR, equal_nan=True))
+
+
+def _aligned(tensor: Tensor, labels: Sequence[Hashable], kept: Sequence[Hashable]) -> Tensor:
+    """A tensor whose dimensions are labelled, broadcast against others; what is not kept must not vary."""
+    if tensor.dim() == 0:
+        return tensor
+    for axis, label in enumerate(labels):
+        if label not in kept:
+            first = tensor.narrow(axis, 0, 1)
+            _need(_same(tensor, first))
+            tensor = first
+    ...
