@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from symcheck.grammar import parse_axes
+from symcheck.patterns import parse_axes
 from symcheck.weights.spec import Space, Spec, Term
 
 State = Mapping[str, Tensor]

@@ -17,6 +17,7 @@ MAX_FILE, MAX_FUNCTION = 300, 50
 UNFINISHED = ("TODO", "FIXME", "XXX", "HACK")
 LOADERS = ("torch.load", "torch.export.load", "torch.jit.load", "pickle.load", "pickle.loads")
 GLOBAL_STATE = ("torch.manual_seed", "torch.seed", "np.random.seed", "numpy.random.seed", "random.seed")
+SHOWN = ("report/text.py", "report/page.py")  # what is laid out for the terminal
 NO_HINT = ("MissingExtra",)  # makes its own
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -80,7 +81,7 @@ def silent(module: Module) -> Faults:
     for node in module.nodes:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        if module.path != "report/text.py" and any(name.split(".")[0] == "rich" for name in names):
+        if module.path not in SHOWN and any(name.split(".")[0] == "rich" for name in names):
             yield node.lineno, "rich"  # type: ignore[attr-defined]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from symcheck.cli import options
-from symcheck.errors import ConfigError, LoadError
+from symcheck.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,12 +129,11 @@ def _apply(
     quiet: bool,
 ) -> Applied:
     """Stream what is safetensors; read another state dict whole and write it as safetensors."""
-    from symcheck.loading.sniff import Kind, sniff
+    from symcheck.cli.states import is_tensors, pickled_state
     from symcheck.weights.stream import apply_to_files, open_checkpoint, summary
     from symcheck.weights.tensor_file import write_tensors
 
-    named = checkpoint.name.endswith((".index.json", ".safetensors"))
-    if checkpoint.is_dir() or sniff(checkpoint) is Kind.SAFETENSORS or named:
+    if is_tensors(checkpoint):
         if key is not None:
             raise ConfigError("a key belongs to a .pt file", where=f"--key {key}", hint="drop --key")
         with _progress(quiet) as tell:
@@ -146,34 +145,9 @@ def _apply(
             where=str(output),
             hint="end the name in .safetensors",
         )
-    state = _state(checkpoint, key)
+    state = pickled_state(checkpoint, key)
     write_tensors(spec.apply(parts, state, inverse=inverse), output)
     return summary(spec, parts, {name: tuple(x.shape) for name, x in state.items()})
-
-
-def _state(path: Path, key: str | None) -> dict[str, Tensor]:
-    """The state dict of a weights-only file."""
-    from torch import Tensor
-
-    from symcheck.loading.data import read_torch
-    from symcheck.loading.fit import select_state
-    from symcheck.loading.sniff import Kind, sniff
-
-    kind = sniff(path)
-    if kind not in (Kind.TORCH, Kind.LEGACY):
-        raise LoadError(
-            f"the file is no checkpoint of weights but {kind.value}",
-            where=str(path),
-            hint="give .safetensors, or the state dict that torch.save wrote",
-        )
-    state = select_state(read_torch(path, kind), key, str(path))
-    if other := [name for name, value in state.items() if not isinstance(value, Tensor)]:
-        raise LoadError(
-            f"the state dict holds what is no tensor: {', '.join(other[:5])}",
-            where=str(path),
-            hint="save the tensors alone, or name with --key where they are",
-        )
-    return {name: value.detach() for name, value in state.items()}
 
 
 def _show(done: Applied, checkpoint: Path, output: Path) -> None:

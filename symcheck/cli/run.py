@@ -1,4 +1,4 @@
-"""What `symcheck audit` does between parsing and rendering."""
+"""What `symcheck audit` does between parsing and rendering; how every command finds its subject and inputs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from symcheck.api import audit, audit_runner
 from symcheck.errors import ConfigError
@@ -34,21 +35,9 @@ def run_audit(
     console: Console | None,
 ) -> Report:
     """Load the subject and its inputs, audit, write the files; flags beat the subject file, which beats defaults."""
-    settings = {**DEFAULTS, **_file(path, flags), **flags}
-    subject = _subject(settings, allow_program)
-    if "inputs" not in settings:
-        raise ConfigError(
-            "there are no inputs to measure on",
-            where="--inputs",
-            hint="give -i data.npz, -i module:function, or a stated distribution such as -i 'normal(3,32,32)'",
-        )
-    with redirect_stdout(sys.stderr):
-        inputs = load_inputs(
-            settings["inputs"],
-            samples=settings["samples"],
-            seed=settings["seed"],
-            base=settings.get("base", Path.cwd()),
-        )
+    settings = {**DEFAULTS, **file_settings(path, flags), **flags}
+    subject = subject_of(settings, allow_program)
+    inputs = inputs_of(settings)
     beside = outputs[0].with_suffix(".worst.safetensors") if outputs else None
     with _progress(console) as tell, redirect_stdout(sys.stderr):
         report = audit(
@@ -63,6 +52,19 @@ def run_audit(
     return report
 
 
+def inputs_of(settings: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The inputs that the settings name; what a function of the user prints goes to stderr."""
+    if "inputs" not in settings:
+        raise ConfigError(
+            "there are no inputs to measure on",
+            where="--inputs",
+            hint="give -i data.npz, -i module:function, or a stated distribution such as -i 'normal(3,32,32)'",
+        )
+    base = settings.get("base", Path.cwd())
+    with redirect_stdout(sys.stderr):
+        return load_inputs(settings["inputs"], samples=settings["samples"], seed=settings["seed"], base=base)
+
+
 def replay_pairs(
     file: Path, path: Path | None, flags: Mapping[str, Any], allow_program: bool, console: Console
 ) -> None:
@@ -73,9 +75,9 @@ def replay_pairs(
         "arguments": source.get("arguments", {}), "key": source.get("key") or None,
         "derive": source.get("derive", {}), "dtype": source.get("dtype", "as-is"),
     }  # fmt: skip
-    settings = {**DEFAULTS, **stored, **_file(path, flags), **flags}
+    settings = {**DEFAULTS, **stored, **file_settings(path, flags), **flags}
     with redirect_stdout(sys.stderr):
-        subject = _subject(settings, allow_program)
+        subject = subject_of(settings, allow_program)
         values = [replay(pair, audit_runner(subject, pair, settings["device"], settings["dtype"])) for pair in pairs]
     if subject.source.sha256 != source.get("sha256"):
         console.print("note: the checkpoint has changed since", style="yellow")
@@ -89,11 +91,12 @@ def replay_pairs(
         console.print(f"{pair.claim}\n  {slot}: {then} of the spread then, {now} now: {word}")
 
 
-def _subject(settings: Mapping[str, Any], allow_program: bool) -> Subject:
+def subject_of(settings: Mapping[str, Any], allow_program: bool, command: str = "audit") -> Subject:
+    """The subject that the settings name."""
     if not settings.get("checkpoint") and not settings.get("model"):
         raise ConfigError(
-            "there is nothing to audit",
-            where="symcheck audit",
+            f"there is nothing for {command} to work on",
+            where=f"symcheck {command}",
             hint="give a checkpoint, a subject file (.toml), --model module:factory, or a [tool.symcheck] table",
         )
     subject = load_subject(
@@ -104,7 +107,7 @@ def _subject(settings: Mapping[str, Any], allow_program: bool) -> Subject:
     return replace(subject, name=name, derive=settings.get("derive", {}))
 
 
-def _file(path: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
+def file_settings(path: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a subject file, of [tool.symcheck] here, or of a bare checkpoint."""
     if path is not None and path.suffix != ".toml":
         return {"checkpoint": path}

@@ -139,7 +139,7 @@ class Runner:
     def _called(self, inputs: Mapping[str, Tensor]) -> Any:
         """By keyword when every input has the name of a parameter of the model, else by position."""
         if self.keywords is None:
-            self.keywords = _by_keyword(self.subject, list(inputs))
+            self.keywords = by_keyword(self.subject, list(inputs))
         return self.call(**inputs) if self.keywords else self.call(*inputs.values())
 
     def _failed(self, error: Exception, inputs: Mapping[str, Tensor]) -> ModelError:
@@ -184,7 +184,7 @@ def _parse_derive(name: str, text: str) -> tuple[float, str, str]:
     return (-1.0 if found[1] else 1.0), found[2], found[3]
 
 
-def _by_keyword(subject: Subject, names: list[str]) -> bool:
+def by_keyword(subject: Subject, names: list[str]) -> bool:
     """Whether to pass inputs by name; refuses names that the model has in another order."""
     target = subject.module.forward if subject.call is subject.module and subject.module is not None else subject.call
     try:

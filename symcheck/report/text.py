@@ -5,37 +5,21 @@ from __future__ import annotations
 import io
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
 
 from rich.console import Console
 from rich.text import Text
 
 from symcheck.report import numbers
 from symcheck.report.model import Finding, Report, Verdict
+from symcheck.report.page import GAP, INDENT, Page, packed, style_of
 
-# a word and a symbol, so that colour never carries the verdict alone
-_MARKS = {
-    Verdict.EXACT: ("✓", "+", "green"),
-    Verdict.APPROXIMATE: ("≈", "~", "cyan"),
-    Verdict.INCONCLUSIVE: ("?", "?", "yellow"),
-    Verdict.BROKEN: ("✗", "x", "bold red"),
-    Verdict.TRIVIAL: ("○", "o", "magenta"),
-    Verdict.INVALID: ("!", "!", "bold magenta"),
-}
-_ASCII = str.maketrans(
-    {"→": "->", "·": ".", "×": "x", "±": "+-", "≈": "~", "≤": "<=", "≥": ">=", "−": "-", "–": "-", "—": "-", "…": "...",
-     "°": " deg", "²": "^2", "³": "^3", "⁻": "^-", "¹": "1", "‖": "||", "δ": "delta", "π": "pi", "θ": "theta",
-     "σ": "sigma", "ε": "eps", "√": "sqrt", "∞": "inf", "’": "'", "‘": "'", "“": '"', "”": '"'}
-)  # fmt: skip
 _WORST_COLUMN = 32  # with less room than this the worst element gets a line of its own
-_GAP, _INDENT = 2, 2
 _NAMED = 4  # claims, and outputs of a claim, with the same note are listed by name up to here
 
 
 def render_text(report: Report, console: Console, *, detailed: bool = False) -> None:
     """Print the report on `console`; `detailed` adds every scale, quantile and floor of every finding."""
-    page = _Page(console)
+    page = Page(console)
     _header(page, report, detailed)
     if report.proposed:
         _proposed(page, report.findings)
@@ -54,81 +38,19 @@ def text_of(report: Report, width: int = 100) -> str:
     return file.getvalue()
 
 
-@dataclass(frozen=True)
-class _Page:
-    """A console that gets only what its encoding can show, and no control characters from names in files."""
-
-    console: Console
-
-    @property
-    def width(self) -> int:
-        return self.console.width
-
-    @property
-    def unicode(self) -> bool:
-        return self.console.encoding.lower().replace("-", "").startswith("utf")
-
-    def text(self, words: str, style: str = "") -> Text:
-        shown = "".join(c if c.isprintable() else " " for c in words)
-        if not self.unicode:
-            shown = shown.translate(_ASCII).encode("ascii", "replace").decode()
-        return Text(shown, style)
-
-    def line(self, words: str = "", style: str = "", indent: int = 0) -> None:
-        """Words that wrap under themselves."""
-        self.row([(self.text(words, style), max(self.width - indent, 1))], indent)
-
-    def labelled(self, label: Text, words: Text, width: int) -> None:
-        """A label and words that wrap beside it."""
-        self.row([(label, width), (words, max(self.width - width - 1, 1))], gap=1)
-
-    def row(self, cells: Sequence[tuple[Text, int]], indent: int = 0, gap: int = _GAP) -> None:
-        """Cells side by side, each wrapped to its width; no spaces at the end of a line."""
-        columns = [cell.wrap(self.console, width) for cell, width in cells]
-        for lines in zip_longest(*columns, fillvalue=Text()):
-            whole = Text(" " * indent)
-            for (_, width), line in zip(cells, lines, strict=True):
-                piece = line.copy()
-                piece.rstrip()
-                piece.pad_right(width - piece.cell_len + gap)
-                whole.append_text(piece)
-            whole.rstrip()
-            self.whole(whole)
-
-    def whole(self, text: Text) -> None:
-        """A line as it is, so that a command in it can be copied."""
-        self.console.print(text, soft_wrap=True)
-
-
-def _mark(page: _Page, verdict: Verdict, *, word: bool = True) -> Text:
-    symbol, plain, style = _MARKS[verdict]
-    return Text(f"{symbol if page.unicode else plain}{f' {verdict}' if word else ''}", style)
-
-
-def _header(page: _Page, report: Report, detailed: bool) -> None:
+def _header(page: Page, report: Report, detailed: bool) -> None:
     page.line(str(report.subject.get("name") or "unnamed subject"), "bold")
-    for line in _packed(numbers.facts(report), " · ", page.width - _INDENT):
-        page.line(line, "dim", _INDENT)
+    for line in packed(numbers.facts(report), " · ", page.width - INDENT):
+        page.line(line, "dim", INDENT)
     if detailed:
         rows = [("path", report.subject), ("sha256", report.subject), ("model", report.subject)]
         for key, data in [*rows, *((key, report.environment) for key in report.environment)]:
             if str(data.get(key) or ""):
-                page.line(f"{key} {data[key]}", "dim", _INDENT)
+                page.line(f"{key} {data[key]}", "dim", INDENT)
     page.line()
 
 
-def _packed(pieces: Iterable[str], separator: str, width: int) -> list[str]:
-    """The pieces joined into lines; a line breaks between pieces only."""
-    lines: list[str] = []
-    for piece in pieces:
-        if lines and len(lines[-1] + separator + piece) <= width:
-            lines[-1] += separator + piece
-        else:
-            lines.append(piece)
-    return lines
-
-
-def _proposed(page: _Page, findings: Sequence[Finding]) -> None:
+def _proposed(page: Page, findings: Sequence[Finding]) -> None:
     """Which of the proposed symmetries this checkpoint has, and which it has not."""
     claims: dict[str, list[Verdict]] = {}
     for finding in findings:
@@ -143,7 +65,7 @@ def _proposed(page: _Page, findings: Sequence[Finding]) -> None:
     page.line()
 
 
-def _table(page: _Page, findings: Sequence[Finding]) -> None:
+def _table(page: Page, findings: Sequence[Finding]) -> None:
     """One row a finding under the claim it belongs to."""
     if not findings:
         return
@@ -152,18 +74,18 @@ def _table(page: _Page, findings: Sequence[Finding]) -> None:
     head[4] = head[4] if any(row[4] for row in rows) else ""
     widths = _widths(page.width, head, rows)
     beside = len(widths) == len(head)
-    page.row(list(zip((page.text(word, "dim") for word in head), widths, strict=False)), _INDENT)
+    page.row(list(zip((page.text(word, "dim") for word in head), widths, strict=False)), INDENT)
     claim = None
     for finding, row in zip(findings, rows, strict=True):
         if finding.claim != claim:
             claim = finding.claim
             page.line(claim, "bold")
         cells = [page.text(words) for words in row]
-        cells[1] = _mark(page, finding.verdict)
+        cells[1] = page.mark(finding.verdict)
         cells[4].stylize("dim")
-        page.row(list(zip(cells, widths, strict=False)), _INDENT)
+        page.row(list(zip(cells, widths, strict=False)), INDENT)
         if not beside and _shows_worst(finding):
-            page.line(f"worst {row[4]}", "dim", 2 * _INDENT)
+            page.line(f"worst {row[4]}", "dim", 2 * INDENT)
     page.line()
 
 
@@ -181,16 +103,16 @@ def _shows_worst(finding: Finding) -> bool:
 def _widths(width: int, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
     """Column widths; the worst element has a column only where there is room for it."""
     full = [max(len(row[i]) for row in [head, *rows]) for i in range(4)]
-    room = width - _INDENT - sum(full) - 4 * _GAP
+    room = width - INDENT - sum(full) - 4 * GAP
     if room >= _WORST_COLUMN:
         return [*full, room]
     # labels and intervals wrap before a verdict or a floor would
-    spare = width - _INDENT - full[1] - full[3] - 3 * _GAP
+    spare = width - INDENT - full[1] - full[3] - 3 * GAP
     interval = min(full[2], max(spare // 2, spare - full[0]))
     return [max(min(full[0], spare - interval), 1), full[1], max(interval, 1), full[3]]
 
 
-def _next_steps(page: _Page, report: Report) -> None:
+def _next_steps(page: Page, report: Report) -> None:
     """For every failing or noteworthy finding what to do next; equal advice is said once."""
     groups: dict[tuple[Verdict, str], list[Finding]] = {}
     for finding in numbers.worst_first(report.findings):
@@ -198,7 +120,7 @@ def _next_steps(page: _Page, report: Report) -> None:
             groups.setdefault((finding.verdict, words), []).append(finding)
     for (verdict, words), findings in groups.items():
         where = page.text(_where(findings), "bold")
-        page.labelled(_mark(page, verdict, word=False), Text.assemble(where, ": ", page.text(words)), 1)
+        page.labelled(page.mark(verdict, word=False), Text.assemble(where, ": ", page.text(words)), 1)
     for note in report.notes:
         page.labelled(Text("-"), page.text(note), 1)
     if groups or report.notes:
@@ -218,20 +140,20 @@ def _few(words: Sequence[str]) -> str:
     return "; ".join(words[:_NAMED]) + more
 
 
-def _summary(page: _Page, report: Report) -> None:
+def _summary(page: Page, report: Report) -> None:
     done = f"{numbers.tally(report.findings)} in {numbers.duration(report.seconds)}"
-    style = "bold" if not report.findings else _MARKS[report.worst][2]
+    style = "bold" if not report.findings else style_of(report.worst)
     lines = [f"{done}, {numbers.count(report.forwards, 'forward')}"]
     failing = (f for f in numbers.worst_first(report.findings) if not f.verdict.holds)
     if file := next((f.worst.file for f in failing if f.worst and f.worst.file), ""):
         lines.append(f"replay the worst: symcheck audit --replay {shlex.quote(file.rpartition('#')[0] or file)}")
-    for line in _packed(lines, "; ", page.width):
+    for line in packed(lines, "; ", page.width):
         page.whole(page.text(line, style))
 
 
-def _details(page: _Page, finding: Finding) -> None:
+def _details(page: Page, finding: Finding) -> None:
     """Everything one finding holds."""
-    mark = _mark(page, finding.verdict)
+    mark = page.mark(finding.verdict)
     page.labelled(mark, page.text(f"{finding.claim} ({numbers.label(finding)})", "bold"), mark.cell_len)
     _lines(page, _facts(finding))
     if finding.error is not None:
@@ -242,7 +164,7 @@ def _details(page: _Page, finding: Finding) -> None:
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
         for row in rows:
             cells = (cell.ljust(size) for cell, size in zip(row, widths, strict=True))
-            page.line("  ".join(cells).rstrip(), "dim" if row is head else "", _INDENT)
+            page.line("  ".join(cells).rstrip(), "dim" if row is head else "", INDENT)
     page.line()
 
 
@@ -263,6 +185,6 @@ def _facts(finding: Finding) -> Iterable[tuple[str, str]]:
     yield "tolerance", numbers.stated(finding.tolerance)
 
 
-def _lines(page: _Page, pairs: Iterable[tuple[str, str]]) -> None:
+def _lines(page: Page, pairs: Iterable[tuple[str, str]]) -> None:
     for name, words in pairs:
         page.labelled(Text(f"  {name}", "dim"), page.text(words), 18)

@@ -182,7 +182,7 @@ class Actor:
             target = parse_reference(term.to)
             if target.name == name:
                 place = tensor[target.index]
-                value = term_value(term, step.part, lambda other: self._read(other, i), place.shape, working)
+                value = term_value(term, step.part, lambda other: self._whole(other, i), place.shape, working)
                 place.add_(value.to(place.dtype))
 
     def _matrices(self, i: int, name: str, j: int, exponent: Fraction) -> Tensor:
@@ -194,7 +194,7 @@ class Actor:
         shape = step.part.shape[:-1]
         basis = torch.ones(shape, dtype=torch.float64)
         for gain, power in gains[j].items():
-            values = powered(self._read(gain, i).to("cpu", torch.float64), power)
+            values = powered(self._whole(gain, i).to("cpu", torch.float64), power)
             basis = basis * (values if values.numel() == shape[-1] else values.reshape(shape))
         if not basis.isfinite().all() or not basis.all():
             raise LoadError(
@@ -205,6 +205,11 @@ class Actor:
         if exponent < 0:
             return step.other * basis[..., None, :] / basis[..., :, None]
         return step.part * basis[..., :, None] / basis[..., None, :]
+
+    def _whole(self, name: str, stop: int) -> Tensor:
+        """What terms and gains call a tensor: the tensor plus its offset, as the network reads it."""
+        value, offset = self._read(name, stop), self.spec.offsets.get(name, 0.0)
+        return value + offset if offset else value
 
     def _read(self, name: str, stop: int) -> Tensor:
         """The tensor as it is before step `stop`, for terms and gains."""

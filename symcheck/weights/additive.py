@@ -14,7 +14,7 @@ from symcheck.weights.sizes import learn
 from symcheck.weights.terms import names_of, parse_equation, parse_reference
 
 if TYPE_CHECKING:
-    from symcheck.grammar import Axis
+    from symcheck.patterns import Axis
     from symcheck.weights.spec import Term
 
 

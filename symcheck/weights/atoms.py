@@ -6,10 +6,11 @@ import re
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 
-from symcheck import grammar
+from symcheck import patterns
 from symcheck.weights.axes import Axis
 from symcheck.weights.network import Value
 from symcheck.weights.occurrences import Place, Places
+from symcheck.weights.sizes import children
 from symcheck.weights.trace import Traced
 
 
@@ -59,32 +60,33 @@ def _unused(name: str, taken: set[str]) -> str:
     return made
 
 
-def pattern(value: Value, names: Namer, needed: Collection[str]) -> tuple[grammar.Axis, ...]:
+def pattern(value: Value, names: Namer, needed: Collection[str]) -> tuple[patterns.Axis, ...]:
     """The axis pattern of a parameter, naming only the atoms that something acts along or is over."""
     return tuple(_print(axis, names, needed, top=True) for axis in value.axes)
 
 
-def _print(axis: Axis, names: Namer, needed: Collection[str], top: bool = False) -> grammar.Axis:
+def _print(axis: Axis, names: Namer, needed: Collection[str], top: bool = False) -> patterns.Axis:
     node = axis.root()
     if not node.kind:
         name = names.atoms.get(id(node), "")
-        return grammar.Leaf(name) if name in needed else grammar.Fixed(None if top else node.size)
+        return patterns.Leaf(name) if name in needed else patterns.Fixed(None if top else node.size)
     parts = [_print(part, names, needed) for part in node.parts]
     if not any(_named(part) for part in parts):
-        return grammar.Fixed(None if top else node.size)
-    merged: list[grammar.Axis] = []
+        return patterns.Fixed(None if top else node.size)
+    if node.kind == "turns":
+        return patterns.interleaved(*parts)
+    merged: list[patterns.Axis] = []
     for part in parts:
         last = merged[-1] if merged else None
-        if isinstance(part, grammar.Fixed) and isinstance(last, grammar.Fixed) and part.size and last.size:
+        if isinstance(part, patterns.Fixed) and isinstance(last, patterns.Fixed) and part.size and last.size:
             size = part.size * last.size if node.kind == "product" else part.size + last.size
-            merged[-1] = grammar.Fixed(size)
+            merged[-1] = patterns.Fixed(size)
         else:
             merged.append(part)
-    return grammar.product(*merged) if node.kind == "product" else grammar.concatenation(*merged)
+    return patterns.product(*merged) if node.kind == "product" else patterns.concatenation(*merged)
 
 
-def _named(axis: grammar.Axis) -> bool:
-    if isinstance(axis, grammar.Leaf):
+def _named(axis: patterns.Axis) -> bool:
+    if isinstance(axis, patterns.Leaf):
         return True
-    parts = axis.factors if isinstance(axis, grammar.Product) else axis.terms if isinstance(axis, grammar.Sum) else ()
-    return any(_named(part) for part in parts)
+    return any(_named(part) for part in children(axis))

@@ -60,7 +60,7 @@ def gauged(spec: Spec, state: Mapping[str, Tensor]) -> Balance:
     if balance.element:  # as the element acts, in its own order
         balance.state = wide | moved(spec, balance.element, wide, sizes)
     for space in spec.spaces.values():
-        if space.kind == "permutation" and _framed_by(balance, space):
+        if space.kind == "permutation" and framed_by(balance, space):
             _reframe(balance, space, sorted_slots(balance, space))
     return balance
 
@@ -68,30 +68,40 @@ def gauged(spec: Spec, state: Mapping[str, Tensor]) -> Balance:
 def permuting(balance: Balance) -> list[Space]:
     """The permutation spaces whose order is open still, first those over most other atoms."""
     spaces = balance.spec.spaces.values()
-    found = [s for s in spaces if s.kind == "permutation" and not s.approximate and not _framed_by(balance, s)]
+    found = [s for s in spaces if s.kind == "permutation" and not s.approximate and not framed_by(balance, s)]
     return sorted(found, key=lambda space: -len(space.over))
 
 
-def _framed_by(balance: Balance, space: Space) -> list[Space]:
+def framed_by(balance: Balance, space: Space) -> list[Space]:
     """The spaces that turn the atom of a permutation into a frame, in which its order is fixed already."""
     spaces = [balance.spec.spaces[name] for name in balance.element]
     return [s for s in spaces if s.kind in TURNS and (s.on, s.over) == (space.on, space.over)]
 
 
+def framed_tensors(balance: Balance, space: Space) -> set[str]:
+    """The tensors that have been turned into a frame along the atom of a permutation."""
+    return {name for other in framed_by(balance, space) for name in acted_tensors(balance.spec, other)}
+
+
 def _reframe(balance: Balance, space: Space, targets: Tensor) -> None:
     """Permute what does not turn, such as gains; all else turns to where the permutation brings it back from."""
     balance.act(space.name, targets)
-    for other in _framed_by(balance, space):
-        before = balance.element[other.name]
-        index = targets[..., None].expand(before.shape)
-        back = torch.eye(space.size, dtype=torch.float64).expand(before.shape).gather(-2, index)
-        balance.state |= moved(balance.spec, {other.name: back}, balance.state, balance.sizes)
-        balance.element[other.name] = back @ before
+    back = turned_back(balance, space, targets)
+    balance.state |= moved(balance.spec, back, balance.state, balance.sizes)
+    for name, part in back.items():
+        balance.element[name] = part @ balance.element[name]
+
+
+def turned_back(balance: Balance, space: Space, targets: Tensor) -> dict[str, Tensor]:
+    """The rotations that undo a permutation on the tensors that turn."""
+    index = targets[..., None].expand(*targets.shape, space.size)
+    back = torch.eye(space.size, dtype=torch.float64).expand(index.shape).gather(-2, index)
+    return {other.name: back for other in framed_by(balance, space)}
 
 
 def sorted_slots(balance: Balance, space: Space) -> Tensor:
     """Where the slots of a space go when they are sorted by their keys."""
-    framed = {name for other in _framed_by(balance, space) for name in acted_tensors(balance.spec, other)}
+    framed = framed_tensors(balance, space)
     keys = unit_keys(balance, space, framed)
     for depth in range(1, _ROUNDS + 1):
         if framed or not _close(keys):

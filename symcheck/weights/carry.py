@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 from symcheck.weights.flows import CONSTANT, VARIES, Axes, Expression, Factor, Flow, Letters, regroup, scaled
 from symcheck.weights.network import Monomial, Network, Normalise, Part, Relation, Reshape, Softmax, Value
@@ -17,6 +18,7 @@ class Carrier:
         self.order = {id(value): i for i, value in enumerate(net.values)}
         self.shapes = {value.name: value.shape for value in net.values if value.parameter}
         self.named: dict[int, str] = {id(value): value.name for value in net.values if value.parameter}
+        self.powers: dict[int, Fraction] = {}  # of which power of it they are, where not the first
         self.stochastic: dict[int, int] = {}
         self.letters = Letters()
         for relation in net.relations:
@@ -28,16 +30,23 @@ class Carrier:
             self.stochastic[id(relation.out)] = relation.axis
         elif isinstance(relation, Reshape):
             if id(relation.value) in self.named:
-                self.named[id(relation.out)] = self.named[id(relation.value)]
+                self._call(relation.out, relation.value, Fraction(1))
             axis = self.stochastic.get(id(relation.value))
             old, new = relation.value.shape, relation.out.shape
             if axis is not None and old[axis:] == new[len(new) - len(old) + axis :]:
                 self.stochastic[id(relation.out)] = len(new) - len(old) + axis
         elif isinstance(relation, Monomial):
             (value, labels, power), *more = relation.operands
+            alone = not more and relation.factor == 1 and relation.degree == "linear" and not relation.small
+            if alone and id(value) in self.named and labels == relation.labels:
+                self._call(relation.out, value, power)
             plain = relation.linear and relation.factor == 1 and power == 1 and relation.degree == "linear"
             if plain and not more and id(value) in self.stochastic and labels[self.stochastic[id(value)]] in relation.labels:
                 self.stochastic[id(relation.out)] = relation.labels.index(labels[self.stochastic[id(value)]])
+
+    def _call(self, out: Value, value: Value, power: Fraction) -> None:
+        self.named[id(out)] = self.named[id(value)]
+        self.powers[id(out)] = power * self.powers.get(id(value), Fraction(1))
 
     def through(self, relation: Relation, value: Value, flow: Flow) -> list[Flow] | None:
         """The flow of the relation's output when `value`, which it reads, flows."""
@@ -108,7 +117,8 @@ class Carrier:
             return self._alone(relation, flow, mine, windows)
         other, other_labels, power = others[0]
         if id(other) in self.named and abs(power) == 1 and relation.factor is not None and flow.expression is not None:
-            return self._contract(relation, flow, mine, (self.named[id(other)], int(power), other_labels, other), windows)
+            power *= self.powers.get(id(other), Fraction(1))
+            return self._contract(relation, flow, mine, (self.named[id(other)], power, other_labels, other), windows)
         axis = self.stochastic.get(id(other))
         gone = [label for label in mine if label not in relation.labels]
         if axis is not None and gone == [other_labels[axis]] and all(k == CONSTANT for k, _ in mine[gone[0]]):
@@ -157,7 +167,7 @@ class Carrier:
 
     def _contract(
         self, relation: Monomial, flow: Flow, mine: Mapping[Hashable, tuple[Factor, ...]],
-        other: tuple[str, int, tuple[Hashable, ...], Value], windows: Mapping[Hashable, tuple[int, int]],
+        other: tuple[str, Fraction, tuple[Hashable, ...], Value], windows: Mapping[Hashable, tuple[int, int]],
     ) -> list[Flow] | None:  # fmt: skip
         """Times a parameter: it joins the expression."""
         name, power, labels, value = other

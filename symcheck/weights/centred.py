@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ def _hypothesis(graph: Graph, weight: Value, uses: list[Any], part: tuple[int, i
     own = letters.axes(shape)
     element = tuple(a for i, a in enumerate(own) if i != axis and a[0][0] != CONSTANT)
     width = own[axis]
-    operands = ((gain, -1, (width,)),) if gain else ()
+    operands = ((gain, Fraction(-1), (width,)),) if gain else ()
     support = () if part is None else ((0, (part[0], weight.shape[0])),)
     if gain:
         change = Flow(own, Expression(1.0, element, operands), support)
@@ -119,7 +120,7 @@ def _hypothesis(graph: Graph, weight: Value, uses: list[Any], part: tuple[int, i
             axes.append(own[labels.index(label)] if label in labels else ((CONSTANT, n),))
             if part is not None and label == labels[0]:
                 windows.append((i, (part[0], weight.shape[0])))
-        beta = ((bias, 1, (width,)), *operands)
+        beta = ((bias, Fraction(1), (width,)), *operands)
         flow = Flow(tuple(axes), Expression(relation.factor, element, beta), tuple(windows))
         sources.setdefault(id(relation.out), []).append(flow)
     return weight.name, sources, ((weight, change),)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from symcheck.errors import ConfigError
-from symcheck.grammar import Axis, Product
+from symcheck.patterns import Axis, Interleave, Product
 from symcheck.weights.checks import acted_tensors
 from symcheck.weights.sizes import Occurrence, children, extent, split
 from symcheck.weights.terms import parse_reference
@@ -117,6 +117,9 @@ def _descend(axis: Axis, path: tuple[int, ...], inside: range, sizes: Mapping[st
         return
     lengths = [part for part in parts if part is not None]
     child = children(axis)[path[0]]
+    if isinstance(axis, Interleave):
+        yield from _descend(child, path[1:], inside[path[0] :: len(parts)], sizes)
+        return
     if not isinstance(axis, Product):
         start = sum(lengths[: path[0]])
         yield from _descend(child, path[1:], inside[start : start + lengths[path[0]]], sizes)

@@ -10,10 +10,10 @@ from itertools import permutations
 from torch import Tensor
 
 from symcheck.errors import SymcheckError
-from symcheck.grammar import Axis, Fixed, Leaf, Product, Sum, print_axes
+from symcheck.patterns import Axis, Fixed, Interleave, Leaf, Product, Sum, print_axes
 from symcheck.weights.act import check_fit
 from symcheck.weights.moves import alone, drawn, moved
-from symcheck.weights.sizes import leaves
+from symcheck.weights.sizes import children, leaves
 from symcheck.weights.spec import MATRICES, Space, Spec
 from symcheck.weights.terms import parse_reference
 from symcheck.weights.twin import Twin
@@ -144,11 +144,10 @@ def _rearranged(axes: tuple[Axis, ...], atom: str) -> Iterator[tuple[Axis, ...]]
     for i, axis in enumerate(axes):
         if not any(leaf.name == atom for leaf, _ in leaves(axis)):
             continue
-        parts = axis.factors if isinstance(axis, Product) else axis.terms if isinstance(axis, Sum) else ()
-        for order in permutations(parts) if len(parts) <= 4 else ():
-            if order != parts:
-                made: Axis = Product(order) if isinstance(axis, Product) else Sum(order)
-                yield (*axes[:i], made, *axes[i + 1 :])
+        parts = children(axis)
+        for order in permutations(parts) if 1 < len(parts) <= 4 else ():
+            if order != parts and isinstance(axis, Product | Sum | Interleave):
+                yield (*axes[:i], type(axis)(order), *axes[i + 1 :])
         for j, other in enumerate(axes):
             if j == i:
                 continue

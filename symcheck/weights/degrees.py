@@ -133,6 +133,9 @@ class _Equations:
             return
         for left, right in self.places.carried(relation, self.atom):
             self._equal(left, right, isinstance(relation, Part))
+        if isinstance(relation, Part):
+            for place in self.places.lost(relation, self.atom):
+                self.system.zero(place)
 
     def _equal(self, left: list[Place], right: list[Place], partial: bool = False) -> None:
         """Place by place; as one where the numbers differ; an atom that one side lacks is at rest, but in a part."""

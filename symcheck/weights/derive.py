@@ -8,16 +8,18 @@ from typing import Any
 
 from torch import nn
 
-from symcheck import grammar
+from symcheck import patterns
 from symcheck.weights.atoms import Namer, pattern
 from symcheck.weights.beside import Beside
 from symcheck.weights.contexts import contexts
 from symcheck.weights.diagonals import Diagonal, Entries, diagonals
 from symcheck.weights.linear_groups import Gain, Linear, linear_group
 from symcheck.weights.occurrences import Place, Places
+from symcheck.weights.planes import rotates
 from symcheck.weights.reflections import reflections
 from symcheck.weights.settle import PLANE, rotary, settle
 from symcheck.weights.shifts import shifts
+from symcheck.weights.sizes import children
 from symcheck.weights.spec import Pinned, Space, Spec
 from symcheck.weights.trace import Traced, trace
 
@@ -55,12 +57,11 @@ class _Builder:
         """All spaces: linear groups and permutations, then scales and signs, then shifts."""
         known: dict[int, dict[Place, Fraction]] = {}
         for atom, name in self.names.atoms.items():
-            plane = self.places.atoms[atom].pinned == PLANE
-            group = linear_group(self.places, self.gain, atom, plane=plane)
-            if plane:
-                if group is not None and not any(group.potentials.values()):
+            if self.places.atoms[atom].pinned == PLANE:
+                if rotates(self.places, atom):
                     self._add(Space(name, "rotation", 2, over=self._over(atom), note=PLANE))
                 continue
+            group = linear_group(self.places, self.gain, atom)
             general = group is not None and not group.orthogonal and bool(group.signs)
             if group is not None and group.signs:
                 self._linear(atom, name, group)
@@ -68,14 +69,17 @@ class _Builder:
                     known[atom] = self._powers(group)
             if not self.places.atoms[atom].pinned and not general:
                 self._add(Space(name, "permutation", self.places.atoms[atom].size, over=self._over(atom)))
-        atoms = [a for a in self.names.atoms if self.places.atoms[a].pinned != PLANE]
+        atoms = list(self.names.atoms)
         for diagonal in diagonals(self.places, self.beside, atoms, self.over, known):
             self._diagonal(diagonal)
         inner = {atom: self._inner(atom) for atom in atoms}
-        for atom, powers, terms in reflections(self.traced.network, self.places, Entries(self.places, self.beside), inner):
+        entries = Entries(self.places, self.beside)
+        for atom, (powers, terms) in reflections(self.traced.network, self.places, entries, inner):
             exponents = self.names.by_tensor(atom, powers)
             name, size = self.names[atom], self.places.atoms[atom].size
-            self._add(Space(f"{name}_flip", "sign", size, on=name, over=self._over(atom), exponents=exponents, terms=terms))
+            self._add(
+                Space(f"{name}_flip", "sign", size, on=name, over=self._over(atom), exponents=exponents, terms=terms)
+            )
         for space in shifts(self.traced):
             self._add(space)
 
@@ -132,12 +136,12 @@ class _Builder:
         """The spec, with what was pinned and why."""
         traced = self.traced
         needed = {a for s in self.spaces.values() for a in (s.on, s.leaves, *s.over) if a}
-        axes: dict[str, tuple[grammar.Axis, ...]] = {}
+        axes: dict[str, tuple[patterns.Axis, ...]] = {}
         for name in traced.shapes:
             if name in traced.ties:
                 continue
             value = traced.parameters.get(name)
-            fixed = tuple(grammar.Fixed() for _ in traced.shapes[name])
+            fixed = tuple(patterns.Fixed() for _ in traced.shapes[name])
             axes[name] = fixed if value is None else pattern(value, self.names, needed)
         stated = {a for s in self.spaces.values() for a in (s.on, s.leaves) if a}
         atoms = {self.names[a]: self.places.atoms[a].size for a in self.names.atoms if self.names[a] in needed - stated}
@@ -148,7 +152,7 @@ class _Builder:
             shapes={name: traced.shapes[name] for name in axes},
         )  # fmt: skip
 
-    def _pinned(self, axes: Mapping[str, tuple[grammar.Axis, ...]]) -> tuple[Pinned, ...]:
+    def _pinned(self, axes: Mapping[str, tuple[patterns.Axis, ...]]) -> tuple[Pinned, ...]:
         acted = {t for s in self.spaces.values() for t in (s.exponents or ())}
         acted |= {name for name, each in axes.items() if any(self._moves(a) for a in each)}
         lost: dict[str, list[str]] = {}
@@ -168,11 +172,10 @@ class _Builder:
             for reason, names in lost.items()
         )  # fmt: skip
 
-    def _moves(self, axis: grammar.Axis) -> bool:
-        if isinstance(axis, grammar.Leaf):
+    def _moves(self, axis: patterns.Axis) -> bool:
+        if isinstance(axis, patterns.Leaf):
             return any(s.on == axis.name and s.exponents is None for s in self.spaces.values())
-        parts = axis.factors if isinstance(axis, grammar.Product) else axis.terms if isinstance(axis, grammar.Sum) else ()
-        return any(self._moves(p) for p in parts)
+        return any(self._moves(p) for p in children(axis))
 
 
 def _count(shape: tuple[int, ...]) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import count
-from math import prod
+from math import isclose, prod
 
 CONSTANT, VARIES = "", "?"
 Factor = tuple[str, int]  # a letter, CONSTANT or VARIES; and its size
@@ -23,7 +24,7 @@ class Expression:
 
     factor: float
     element: Axes
-    operands: tuple[tuple[str, int, Axes], ...] = ()  # tensor, power, its axes
+    operands: tuple[tuple[str, Fraction, Axes], ...] = ()  # tensor, power, its axes
 
 
 @dataclass(frozen=True)
@@ -241,3 +242,11 @@ def _total(old: Flow, flow: Flow, letters: Letters) -> Flow | None:
     a, b = both[0].expression.factor, both[1].expression.factor
     total = 0.0 if abs(a + b) <= 1e-12 * max(abs(a), abs(b)) else a + b
     return replace(both[0], expression=replace(both[0].expression, factor=total))
+
+
+def alike(flow: Flow, other: Flow | None) -> bool:
+    """Equal up to the rounding of the factor."""
+    if other is None or flow.expression is None or other.expression is None:
+        return False
+    close = isclose(flow.expression.factor, other.expression.factor, rel_tol=1e-12)
+    return close and replace(flow, expression=replace(flow.expression, factor=other.expression.factor)) == other

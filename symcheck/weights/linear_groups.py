@@ -37,7 +37,6 @@ class _Links:
     normed: list[Place] = field(default_factory=list)
     centred: bool = False
     broken: bool = False
-    plane: bool = False
 
     def link(self, a: Place, b: Place, dual: bool = False, gains: Gains | None = None) -> None:
         """τ_b = ±τ_a + gains."""
@@ -62,14 +61,11 @@ class Gain:
                     self.names[id(relation.out)] = self.names[id(value)]
 
 
-def linear_group(places: Places, gain: Gain, atom: int, plane: bool = False) -> Linear | None:
-    """The linear group of an atom, None where an operator reads it index by index.
-
-    `plane`: the atom is a rotary plane, which products with a code rotate; a code is no obstacle to rotations.
-    """
-    if places.atoms[atom].pinned and not plane:
+def linear_group(places: Places, gain: Gain, atom: int) -> Linear | None:
+    """The linear group of an atom, None where an operator reads it index by index."""
+    if places.atoms[atom].pinned:
         return None
-    links = _Links(plane=plane)
+    links = _Links()
     for relation in places.relations.get(atom, []):
         if isinstance(relation, Monomial):
             _monomial(places, gain, atom, relation, links)
@@ -106,8 +102,6 @@ def _normalise(places: Places, atom: int, relation: Normalise, links: _Links) ->
 def _monomial(places: Places, gain: Gain, atom: int, relation: Monomial, links: _Links) -> None:
     for label in places.labels(relation, atom):
         held = places.label(relation, label, atom)
-        if links.plane:
-            held = [h for h in held if h[2].data is None]
         if not relation.linear or relation.degree == "zero" or len({len(spots) for spots, _, _ in held}) > 1:
             links.broken = True
             return

@@ -10,9 +10,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from symcheck.weights.balance import Balance
-from symcheck.weights.canonical import permuting, sorted_slots
+from symcheck.weights.canonical import framed_by, framed_tensors, permuting, sorted_slots, turned_back
 from symcheck.weights.element import element_shape
-from symcheck.weights.frames import TURNS
+from symcheck.weights.frames import TURNS, coordinates
 from symcheck.weights.moves import at_rest, moved
 from symcheck.weights.signs import odd
 from symcheck.weights.slots import effective, places
@@ -33,9 +33,14 @@ class Match:
 
     def run(self) -> None:
         """Assign units by their quantiles, outer atoms first; then refine everything until nothing moves."""
-        for space in reversed(permuting(self.one)):
-            self._act(space, self._assigned(space, signatures=True))
         spaces = [s for s in self.one.spec.spaces.values() if not s.approximate]
+        framed = [s for s in spaces if s.kind == "permutation" and framed_by(self.one, s)]
+        for space in (*framed, *reversed(permuting(self.one))):
+            targets = self._assigned(space, signatures=True)
+            back = turned_back(self.one, space, targets) if targets is not None and space in framed else {}
+            self._act(space, targets)
+            for name, part in back.items():
+                self._act(self.one.spec.spaces[name], part)
         for _ in range(_ROUNDS):
             moves = [self._act(s, self._better(s)) for s in spaces if s.kind in (*TURNS, "sign", "permutation")]
             if not any(moves):
@@ -67,11 +72,11 @@ class Match:
         if space.kind == "rotation":
             angle = torch.atan2(cross[:, 1, 0] - cross[:, 0, 1], cross[:, 0, 0] + cross[:, 1, 1])
             return angle.reshape(shape) if float(angle.abs().max()) > 1e-12 else None
-        u, _, v = torch.linalg.svd(cross)
-        turned = (u @ v).reshape(shape)
+        inner = coordinates(space)
+        u, _, v = torch.linalg.svd(cross if inner is None else inner.mT @ cross @ inner)
         eye = torch.eye(space.size, dtype=torch.float64)
-        far = float((turned - eye).abs().max()) > 1e-12
-        return turned if far and not space.fixes else None
+        turned = u @ v if inner is None else inner @ u @ v @ inner.mT + eye - inner @ inner.mT
+        return turned.reshape(shape) if float((turned - eye).abs().max()) > 1e-12 else None
 
     def _cross(self, space: Space) -> Tensor | None:
         """Σ x₂ x₁ᵀ over all places, (copies, n, n)."""
@@ -99,8 +104,11 @@ class Match:
                 return None
             mine, theirs = (sorted_slots(side, space) for side in (self.one, self.two))
             return theirs.argsort(-1).gather(-1, mine)
+        framed = framed_tensors(self.one, space)
         gain: Tensor | None = None
         for a, b in zip(*(places(self.one.spec, space, s.state, s.sizes) for s in (self.one, self.two)), strict=True):
+            if a.tensor in framed:
+                continue
             x, y = a.rows.double(), b.rows.double()
             if signatures:
                 x, y = _signature(x), _signature(y)

@@ -95,6 +95,13 @@ class Places:
                 left = [place for place in left if place[2] in kept]
             yield left, right
 
+    def lost(self, relation: Part, atom: int) -> list[Place]:
+        """Places of the whole that a part cuts through: it has some indices of a rotary plane and not the others."""
+        whole, part, axis = relation.whole, relation.part, relation.axis
+        stop = relation.start + (part.shape[axis] if relation.keep else 1)
+        kept = relation.keep and (_span(whole.axes[axis], relation.start, stop) is not None or self.on(part, axis, atom))
+        return [] if kept else self.on(whole, axis, atom)
+
     @staticmethod
     def _ordered(value: Value, spots: list[Place]) -> bool:
         """Whether a reshape keeps the places in order; families on two axes take turns with one another."""

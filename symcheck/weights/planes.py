@@ -16,7 +16,8 @@ from symcheck.weights.axes import Axis
 from symcheck.weights.network import Monomial, Normalise, Part, Reshape, Softmax, Value
 from symcheck.weights.occurrences import Place, Places, numbered, values
 
-Form = dict[Place, tuple[Tensor, Tensor]]  # vector -> the coefficients of x0 and x1, broadcast against the value's axes
+Vector = tuple[Place, tuple[Hashable, ...]]  # where it comes from, and how its entries have been laid out since
+Form = dict[Vector, tuple[Tensor, Tensor]]  # the coefficients of x0 and x1, broadcast against the value's axes
 NEAR = 1e-6
 
 
@@ -38,9 +39,14 @@ class _Plane:
         self.places, self.atom = places, atom
         self.forms: dict[int, Form] = {}
         self.halves: dict[Place, dict[int, Form]] = {}
+        self.vectors: dict[Place, Vector] = {}
+        self.terms: dict[int, list[Monomial]] = {}
 
     def check(self) -> None:
         """Raise NoPlane at the first relation that does not commute."""
+        for relation in self.places.net.relations:
+            if isinstance(relation, Monomial):
+                self.terms.setdefault(id(relation.out), []).append(relation)
         for relation in self.places.net.relations:
             if not any(id(v) in self.forms or self._spots(v) for v in values(relation)):
                 continue
@@ -98,16 +104,19 @@ class _Plane:
         for tensor, mine, power in data:
             scale = scale * _aligned(_real(tensor), mine, relation.labels) ** float(power)
         found = self.forms.setdefault(id(relation.out), {})
+        wide = {label: axis for axis, (n, label) in enumerate(zip(value.shape, labels, strict=True)) if n > 1}
+        order = tuple(wide.get(label) for label in relation.labels)
+        stays = len(order) == len(labels) and all(axis in (None, i) for i, axis in enumerate(order))
         for vector, pair in self.forms[id(value)].items():
             first, second = (_aligned(c, labels, relation.labels) * scale for c in pair)
+            vector = vector if stays else _laid(vector, ("order", order))
             old = found.get(vector, (torch.zeros(()), torch.zeros(())))
             found[vector] = old[0] + first, old[1] + second
         _need(all(n == 1 or label in relation.labels for n, label in zip(value.shape, labels, strict=True)))
 
     def _terms(self, out: Value) -> bool:
         """Whether all that is added up to a value is forms."""
-        terms = [r for r in self.places.net.relations if isinstance(r, Monomial) and r.out is out]
-        return all(any(self._form(value) is not None for value, _, _ in term.operands) for term in terms)
+        return all(any(id(v) in self.forms for v, _, _ in term.operands) for term in self.terms[id(out)])
 
     def _part(self, relation: Part) -> None:
         whole, part, axis = relation.whole, relation.part, relation.axis
@@ -115,8 +124,9 @@ class _Plane:
         cut = [p for p in self.places.on(whole, axis, self.atom)]
         if self._form(whole) is not None:
             _need(self._form(part) is None and not self._spots(part))
+            cut_to = "part", axis, relation.start, size, relation.keep
             self.forms[id(part)] = {
-                vector: (_narrowed(a, relation, size), _narrowed(b, relation, size))
+                _laid(vector, cut_to): (_narrowed(a, relation, size), _narrowed(b, relation, size))
                 for vector, (a, b) in self.forms[id(whole)].items()
             }
             return
@@ -137,7 +147,8 @@ class _Plane:
         one = torch.ones(()).double()
         if index[id(relation.part)] > index[id(relation.whole)]:
             _need(self._form(relation.part) is None)
-            self.forms[id(relation.part)] = {place: (one, one * 0) if k == 0 else (one * 0, one)}
+            vector = self.vectors.get(place, (place, ()))
+            self.forms[id(relation.part)] = {vector: (one, one * 0) if k == 0 else (one * 0, one)}
             return
         form = self._form(relation.part)
         _need(form is not None)
@@ -146,8 +157,10 @@ class _Plane:
     def _reshape(self, relation: Reshape) -> None:
         form = self._form(relation.value)
         if form is None:
-            _need(len(self._spots(relation.value)) == len(self._spots(relation.out)))
-            _need(id(relation.out) not in self.forms)
+            before, after = self._spots(relation.value), self._spots(relation.out)
+            _need(len(before) == len(after) and id(relation.out) not in self.forms)
+            for old, new in zip(before, after, strict=True):
+                self.vectors[new] = _laid(self.vectors.get(old, (old, ())), ("view", relation.out.shape))
             return
         _need(not self._spots(relation.out))
 
@@ -156,7 +169,16 @@ class _Plane:
                 return coefficient.reshape(())
             return coefficient.expand(relation.value.shape).reshape(relation.out.shape)
 
-        self.forms[id(relation.out)] = {vector: (shaped(a), shaped(b)) for vector, (a, b) in form.items()}
+        step = "view", relation.out.shape
+        self.forms[id(relation.out)] = {_laid(vector, step): (shaped(a), shaped(b)) for vector, (a, b) in form.items()}
+
+
+def _laid(vector: Vector, step: tuple[Hashable, ...]) -> Vector:
+    """The vector after one more step of laying out its entries; of several views only the last counts."""
+    place, steps = vector
+    if step[0] == "view" and steps and isinstance(steps[-1], tuple) and steps[-1][0] == "view":
+        steps = steps[:-1]
+    return place, (*steps, step)
 
 
 def _need(condition: bool) -> None:
@@ -184,4 +206,46 @@ def _aligned(tensor: Tensor, labels: Sequence[Hashable], kept: Sequence[Hashable
             first = tensor.narrow(axis, 0, 1)
             _need(_same(tensor, first))
             tensor = first
-    ...
+    order = [labels.index(label) for label in kept if label in labels]
+    lost = [axis for axis, label in enumerate(labels) if label not in kept]
+    shape = [tensor.shape[labels.index(label)] if label in labels else 1 for label in kept]
+    return tensor.permute([*order, *lost]).reshape(shape)
+
+
+def _narrowed(coefficient: Tensor, relation: Part, size: int) -> Tensor:
+    if coefficient.dim() == 0:
+        return coefficient
+    if coefficient.shape[relation.axis] > 1:
+        coefficient = coefficient.narrow(relation.axis, relation.start, size)
+    return coefficient if relation.keep else coefficient.select(relation.axis, 0)
+
+
+def _pair(axis: Axis, leaf: int) -> tuple[Tensor, Tensor]:
+    """The indices along an axis at which a leaf of size 2 has its first and its second index, in one order."""
+    first, second = _indices(axis, leaf).unbind(0)
+    return first, second
+
+
+def _indices(axis: Axis, leaf: int) -> Tensor:
+    """Shape (2, n), n the size of what stands beside the leaf."""
+    node = axis.root()
+    if not node.kind:
+        return torch.arange(node.size).unsqueeze(-1)
+    offset, found = 0, torch.zeros(2, 1, dtype=torch.int64)
+    for part, begin, end in numbered(node):
+        held = begin <= leaf < end
+        if node.kind == "product":
+            own = _indices(part, leaf - begin) if held else torch.arange(part.size).expand(2, -1)
+            found = (found.unsqueeze(-1) * part.size + own.unsqueeze(1)).flatten(1)
+        elif held:
+            return _indices(part, leaf - begin) + (offset if node.kind == "sum" else 0)
+        offset += part.size
+    return found
+
+
+def _is(half: Tensor, start: int, size: int) -> bool:
+    return half.tolist() == list(range(start, start + size))
+
+
+def _meets(half: Tensor, start: int, size: int) -> bool:
+    return bool(((half >= start) & (half < start + size)).any())

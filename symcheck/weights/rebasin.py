@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from symcheck.errors import ConfigError, LoadError
-from symcheck.grammar import Fixed, Leaf
+from symcheck.patterns import Fixed, Leaf
 from symcheck.report.write import write_text
 from symcheck.weights.spec import Space, Spec
 

@@ -8,45 +8,71 @@ Flips solve the equations of `degrees` in which such functions let signs pass; t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
+from itertools import combinations
 
 from symcheck.weights.additive_terms import term_of
 from symcheck.weights.degrees import Field, Solution, degrees
 from symcheck.weights.diagonals import Entries, Span
-from symcheck.weights.flows import CONSTANT, Axes, Expression, Factor, Flow
+from symcheck.weights.flows import CONSTANT, Axes, Expression, Factor, Flow, alike
 from symcheck.weights.network import Monomial, Network, Value
 from symcheck.weights.occurrences import Places
 from symcheck.weights.shifts import Attempt, Graph, biases
 from symcheck.weights.spec import Term
 
+FEW = 4  # flips that fail alone and are tried together
+Reflection = tuple[Solution, tuple[Term, ...]]  # the powers of parameters, and what is added before
+
 
 def reflections(
     net: Network, places: Places, entries: Entries, over: Mapping[int, Sequence[int]]
-) -> Iterator[tuple[int, Solution, tuple[Term, ...]]]:
-    """Along every atom the flips that need terms: the atom, the powers of parameters, the terms.
+) -> Iterator[tuple[int, Reflection]]:
+    """Along every atom the flips that need terms.
 
     `over` lists the atoms and those that each is over, in the order of the element's dimensions.
     """
     turning = [r for r in net.relations if isinstance(r, Monomial) and (r.centre or r.phase)]
-    graph = Graph(net) if turning else None
-    done: set[tuple[int, frozenset[int]]] = set()
-    for atom in sorted(over, key=lambda a: -len(over[a])) if graph else ():
-        if not any(places.atom(relation.out, atom) for relation in turning):
-            continue
-        plain = [entries.image(s, atom) for s in degrees(places, atom, Field(signs=True))]
-        span = Span(True, [image for image in plain if image])
-        for solution in degrees(places, atom, Field(signs=True, offset=True)):
-            powers = {p: c for p, c in solution.items() if net.values[p[0]].parameter}
-            used = [r for r in turning if _turns(places, r, atom, solution)]
-            mark = frozenset(map(id, used))
-            if not powers or not used or any((finer, mark) in done for finer in over if atom in over[finer]):
-                continue
-            terms = _terms(graph, places, atom, over[atom], used, solution)
-            image = entries.image(powers, atom)
-            if terms and (image is None or span.add(image)):
-                done.add((atom, mark))
-                yield atom, powers, terms
+    if not turning:
+        return
+    graph, done = Graph(net), set[tuple[int, frozenset[int]]]()
+    for atom in sorted(over, key=lambda a: -len(over[a])):
+        near = [relation for relation in turning if places.atom(relation.out, atom)]
+        finer = {used for other, used in done if atom in over[other]}
+        for used, found in _along(graph, places, entries, (*over[atom], atom), near) if near else ():
+            if used not in finer:
+                done.add((atom, used))
+                yield atom, found
+
+
+def _along(
+    graph: Graph, places: Places, entries: Entries, atoms: Sequence[int], near: Sequence[Monomial]
+) -> Iterator[tuple[frozenset[int], Reflection]]:
+    """The flips along the last of `atoms`, each with the functions that it passes; those that fail alone, together."""
+    net, atom = places.net, atoms[-1]
+    plain = [entries.image(s, atom) for s in degrees(places, atom, Field(signs=True))]
+    span = Span(True, [image for image in plain if image])
+    waiting: list[Solution] = []
+
+    def tried(solution: Solution) -> Iterator[tuple[frozenset[int], Reflection]]:
+        powers = {place: power for place, power in solution.items() if net.values[place[0]].parameter}
+        used = [relation for relation in near if _turns(places, relation, atom, solution)]
+        terms = _terms(graph, places, atoms, used) if powers and used else ()
+        image = entries.image(powers, atom)
+        if terms and (image is None or span.add(image)):
+            yield frozenset(map(id, used)), (powers, terms)
+        elif used and not terms:
+            waiting.append(solution)
+
+    for solution in sorted(degrees(places, atom, Field(signs=True, offset=True)), key=len):
+        yield from tried(solution)
+    alone = waiting[:FEW]
+    for size in range(2, len(alone) + 1):
+        for some in combinations(alone, size):
+            counts = Counter(place for solution in some for place in solution)
+            yield from tried({place: Fraction(1) for place, count in counts.items() if count % 2})
 
 
 def _turns(places: Places, relation: Monomial, atom: int, solution: Solution) -> bool:
@@ -59,17 +85,15 @@ def _turns(places: Places, relation: Monomial, atom: int, solution: Solution) ->
     return bool(after) != (odd and bool(before))
 
 
-def _terms(
-    graph: Graph, places: Places, atom: int, over: Sequence[int], used: Sequence[Monomial], solution: Solution
-) -> tuple[Term, ...]:
+def _terms(graph: Graph, places: Places, atoms: Sequence[int], used: Sequence[Monomial]) -> tuple[Term, ...]:
     """What the biases must do; empty where they cannot."""
-    letters = {a: graph.carrier.letters.fresh() for a in (*over, atom)}
+    letters = {a: graph.carrier.letters.fresh() for a in atoms}
     element = tuple(((letter, places.atoms[a].size),) for a, letter in letters.items())
     sources: dict[int, list[Flow]] = {}
     ends: dict[int, Flow] = {}
     for relation in used:
         value = relation.out if relation.centre else relation.operands[0][0]
-        if len(places.atom(value, atom)) != 1:
+        if len(places.atom(value, atoms[-1])) != 1:
             return ()
         axes = _axes(value, letters)
         if axes is None:
@@ -96,10 +120,8 @@ def _phased(graph: Graph, relation: Monomial, flow: Flow, sources: dict[int, lis
         return False
     wanted = replace(flow, expression=replace(flow.expression, factor=-flow.expression.factor))
     for parameter, path in biases(graph, relation.operands[0][0], ()):
-        if id(parameter) in sources:
-            continue
         change = Attempt(graph, {}, False).answer(parameter, path, wanted)
-        if change is not None:
+        if change is not None and all(alike(change, old) for old in sources.get(id(parameter), [])):
             sources[id(parameter)] = [change]
             return True
     return False

@@ -33,21 +33,18 @@ def _families(axis: Axis) -> list[Axis]:
     return [node for node in nodes(axis) if node.kind == "family"]
 
 
-def rotary(net: Network) -> dict[int, Axis]:
-    """Write `p + p` and `p 2`, with p the index of a rotary plane, as a plane r beside p: `(r p)` or `(p r)`.
+def rotary(net: Network) -> None:
+    """Write `p + p` and `p 2`, with p the index of a plane of a rotary code, as a plane r beside p: `(r p)` or `(p r)`.
 
-    Returns the planes r by identity; p is an atom that a constant multiplies and whose two halves have been mixed.
+    p is an atom that a constant multiplies and whose two halves have been mixed; with one plane there is no p, and
+    two indices that have been mixed are the plane. Whether rotations of r pass is for `planes.rotates` to say.
     """
-    found: dict[int, Axis] = {}
     planes: dict[int, Axis] = {}
     for value in net.values:
         for axis in value.axes:
             for node in nodes(axis):
                 _halves(node, planes, value)
                 _pairs(node, planes, value)
-    for plane in planes.values():
-        found[id(plane.root())] = plane.root()
-    return found
 
 
 def _coded(axis: Axis) -> bool:
@@ -59,7 +56,7 @@ def _halves(node: Axis, planes: dict[int, Axis], value: Value) -> None:
         return
     parts, i = [p.root() for p in node.parts], 0
     while i + 1 < len(parts):
-        if parts[i] is parts[i + 1] and _coded(parts[i]) and (value.parameter or id(parts[i]) in planes):
+        if parts[i] is parts[i + 1] and (parts[i].size == 1 or _coded(parts[i])) and (value.parameter or id(parts[i]) in planes):
             plane = planes.setdefault(id(parts[i]), Axis(2))
             pin(plane, PLANE)
             parts[i : i + 2] = [total("product", [plane, parts[i]])]

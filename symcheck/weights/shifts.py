@@ -10,12 +10,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isclose
 
 from symcheck.weights.additive_terms import space_of
 from symcheck.weights.carry import Carrier
 from symcheck.weights.centred import centred_values, nulls
-from symcheck.weights.flows import CONSTANT, VARIES, Axes, Expression, Flow, combined, key, matched
+from symcheck.weights.flows import CONSTANT, VARIES, Axes, Expression, Flow, alike, combined, key, matched
 from symcheck.weights.network import Monomial, Network, Part, Relation, Reshape, Value
 from symcheck.weights.spec import Space
 from symcheck.weights.trace import Traced
@@ -61,6 +60,7 @@ class Attempt:
     taken: set[object] = field(default_factory=set)  # what each bias has already taken back
 
     joined: set[int] = field(default_factory=set)
+    banned: set[int] = field(default_factory=set)  # biases that may not take anything back
 
     def run(self) -> bool:
         """Whether nothing of the shift reaches an output; biases that take it back join the sources."""
@@ -88,7 +88,7 @@ class Attempt:
                 if _both(relation, value, done):
                     return False
                 for flow in here:
-                    if _alike(flow, self.ends.get(id(relation))):
+                    if alike(flow, self.ends.get(id(relation))):
                         self.reached.add(id(relation))
                         continue
                     passed = graph.carrier.through(relation, value, flow)
@@ -109,7 +109,7 @@ class Attempt:
             if flow.expression is None:
                 continue
             for parameter, path in biases(self.graph, value, ()):
-                if id(parameter) in self.sources and id(parameter) not in self.joined:
+                if id(parameter) in self.banned or (id(parameter) in self.sources and id(parameter) not in self.joined):
                     continue
                 taken = self.answer(parameter, path, flow)
                 if taken is not None and (mark := (id(parameter), key(taken))) not in self.taken:
@@ -131,14 +131,6 @@ class Attempt:
             if probe is not None and (made := _solve(probe, flow, carrier)):
                 return replace(made, support=support)
         return None
-
-
-def _alike(flow: Flow, other: Flow | None) -> bool:
-    """Equal up to the rounding of the factor."""
-    if other is None or flow.expression is None or other.expression is None:
-        return False
-    close = isclose(flow.expression.factor, other.expression.factor, rel_tol=1e-12)
-    return close and replace(flow, expression=replace(flow.expression, factor=other.expression.factor)) == other
 
 
 Window = tuple[tuple[int, tuple[int, int]], ...]
@@ -213,19 +205,55 @@ def shifts(traced: Traced) -> list[Space]:
     graph = Graph(traced.network)
     found: list[Space] = []
     seen: set[object] = set()
+    exchanged: dict[object, object] = {}
     parameters = [v for v in traced.network.values if v.parameter]
-    for hypothesis in _hypotheses(graph, parameters):
-        for absorbing in (False, True):
-            attempt = Attempt(graph, {k: list(f) for k, f in hypothesis[1].items()}, absorbing)
-            if not attempt.run():
-                continue
-            made = space_of(hypothesis[0], attempt.sources, hypothesis[2], graph.values, graph.carrier)
+    for name, sources, changes in _hypotheses(graph, parameters):
+        for attempt in _passing(graph, sources):
+            made = space_of(name, attempt.sources, changes, graph.values, graph.carrier)
             mark = _mark(made)
-            if made is not None and mark not in seen:
-                seen.add(mark)
-                found.append(made)
-            break
+            if made is None or mark in seen or any(_holds(old, made) for old in found) or not _joins(made, exchanged):
+                continue
+            seen.add(mark)
+            found.append(made)
     return found
+
+
+def _passing(graph: Graph, sources: Sources) -> Iterator[Attempt]:
+    """The ways in which a shift is absorbed: by itself, or by biases, each time by others than before."""
+    alone = Attempt(graph, {k: list(f) for k, f in sources.items()}, False)
+    if alone.run():
+        yield alone
+        return
+    banned: set[int] = set()
+    while True:
+        attempt = Attempt(graph, {k: list(f) for k, f in sources.items()}, True, banned=banned)
+        if not attempt.run():
+            return
+        yield attempt
+        banned = banned | attempt.joined
+
+
+def _joins(space: Space, exchanged: dict[object, object]) -> bool:
+    """Whether an exchange between two tensors follows not yet from others: a and b, b and c give a and c."""
+    if len(space.terms) != 2:
+        return True
+
+    def root(item: object) -> object:
+        while item in exchanged:
+            item = exchanged[item]
+        return item
+
+    left, right = (root(term.to) for term in space.terms)
+    if left == right:
+        return False
+    exchanged[left] = right
+    return True
+
+
+def _holds(old: Space, made: Space) -> bool:
+    """Whether a shift by one number is part of a shift of the same vectors entry by entry."""
+    same = {t.to for t in old.terms} == {t.to for t in made.terms}
+    return same and made.size == 1 and len(old.shape) == 1
 
 
 def _mark(space: Space | None) -> object:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from symcheck.errors import ConfigError, LoadError
-from symcheck.grammar import Axis, Fixed, Leaf, Product, Sum, print_axes
+from symcheck.patterns import Axis, Fixed, Interleave, Leaf, Product, Sum, print_axes
 
 if TYPE_CHECKING:
     from symcheck.weights.spec import Space, Spec
@@ -24,10 +24,10 @@ class Occurrence:
 
 
 def children(axis: Axis) -> tuple[Axis, ...]:
-    """The factors of a product, the terms of a sum."""
+    """The factors of a product, the terms of a sum or of what takes turns."""
     if isinstance(axis, Product):
         return axis.factors
-    return axis.terms if isinstance(axis, Sum) else ()
+    return axis.terms if isinstance(axis, Sum | Interleave) else ()
 
 
 def leaves(axis: Axis, path: tuple[int, ...] = ()) -> Iterator[tuple[Leaf, tuple[int, ...]]]:
@@ -55,6 +55,8 @@ def extent(axis: Axis, sizes: Mapping[str, int]) -> int | None:
         return axis.size
     parts = [extent(child, sizes) for child in children(axis)]
     known = [part for part in parts if part is not None]
+    if isinstance(axis, Interleave):
+        return known[0] * len(parts) if known else None
     if len(known) < len(parts):
         return None
     return math.prod(known) if isinstance(axis, Product) else sum(known)
@@ -64,6 +66,9 @@ def split(axis: Axis, total: int, sizes: Mapping[str, int]) -> tuple[int | None,
     """The sizes of the children of an axis with `total` entries, at most one inferred; None when they do not fit."""
     parts = [extent(child, sizes) for child in children(axis)]
     known = [part for part in parts if part is not None]
+    if isinstance(axis, Interleave):
+        each, rest = divmod(total, len(parts))
+        return None if rest or {*known} - {each} else (each,) * len(parts)
     if len(parts) - len(known) > 1:
         return tuple(parts)
     if len(known) == len(parts):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symcheck.errors import ConfigError
-from symcheck.grammar import Axis
+from symcheck.patterns import Axis
 from symcheck.registry import suggest
 from symcheck.weights.sizes import Occurrence, occurrences, stated_sizes
 

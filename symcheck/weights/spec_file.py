@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from symcheck.errors import ConfigError, LoadError, SymcheckError
-from symcheck.grammar import parse_axes, print_axes
+from symcheck.patterns import parse_axes, print_axes
 from symcheck.registry import suggest
 from symcheck.report.write import write_text
 from symcheck.weights.spec import Pinned, Space, Spec, Term

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from symcheck.grammar import Axis
+from symcheck.patterns import Axis
 from symcheck.weights.additive import term_value
 from symcheck.weights.balance import Balance
 from symcheck.weights.spec import Space, Spec, Term

@@ -10,7 +10,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING
 
 from symcheck.errors import ConfigError
-from symcheck.grammar import Axis, Fixed, Leaf, Product, parse_axes, print_axes
+from symcheck.patterns import Axis, Fixed, Leaf, Product, parse_axes, print_axes
 
 if TYPE_CHECKING:
     from symcheck.weights.spec import Term

@@ -209,8 +209,9 @@ class Prover:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if self.error(names[:middle], 3) <= self.tolerance else (low, middle)
-        note = f"each space alone holds, but '{names[high - 1]}' does not go together with those before it"
-        return Proof("all spaces", "joint", Verdict.BROKEN, error, math.nan, len(names), note=note)
+        odd = names[high - 1]
+        note = f"each space alone holds, but '{odd}' does not go together with those before it"
+        return Proof("all spaces", "joint", Verdict.BROKEN, error, math.nan, len(names), odd, note)
 
     def _proof(
         self,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from symcheck.errors import LoadError
-from symcheck.grammar import Axis, Leaf, Product, Sum, print_axes
+from symcheck.patterns import Axis, Interleave, Leaf, Product, Sum, print_axes
 from symcheck.weights.sizes import Occurrence, leaves, split
 
 _TAKEN = Leaf("")  # a dimension that already has its place
@@ -84,7 +84,7 @@ class Pattern:
         return ways
 
     def _open(self, opened: _Opened, dim: int, path: tuple[int, ...]) -> tuple[_Opened, int]:
-        """Go down `path` in one dimension: unflatten products, narrow to a segment of a sum."""
+        """Go down `path` in one dimension: unflatten products, narrow to a segment of a sum, take every n-th index."""
         for step in path:
             view, node = opened.view, opened.nodes[dim]
             parts = split(node, view.shape[dim], self.sizes)
@@ -99,6 +99,10 @@ class Pattern:
             elif isinstance(node, Sum):
                 nodes = (*opened.nodes[:dim], node.terms[step], *opened.nodes[dim + 1 :])
                 opened = _Opened(view.narrow(dim, sum(sizes[:step]), sizes[step]), nodes, opened.home)
+            elif isinstance(node, Interleave):
+                nodes = (*opened.nodes[:dim], node.terms[step], *opened.nodes[dim + 1 :])
+                turns = torch.unflatten(view, dim, (sizes[step], len(sizes)))
+                opened = _Opened(turns.select(dim + 1, step), nodes, opened.home)
         return replace(opened, nodes=(*opened.nodes[:dim], _TAKEN, *opened.nodes[dim + 1 :])), dim
 
     def _fail(self, problem: str) -> NoReturn:
@@ -111,8 +115,8 @@ class Pattern:
 
 
 def _in_product(node: Axis) -> bool:
-    """Whether the node is no concatenation, so that its atoms stand beside one another in every entry."""
-    return not isinstance(node, Sum)
+    """Whether the atoms of the node stand beside one another in every entry, not one here and another there."""
+    return not isinstance(node, Sum | Interleave)
 
 
 def _atoms(axes: tuple[Axis, ...]) -> set[str]:

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from symcheck.grammar import parse_axes
+from symcheck.patterns import parse_axes
 from symcheck.weights.spec import Space, Spec
 from symcheck.weights.tensor_file import head_of, write_bytes
 

@@ -7,7 +7,7 @@ import torch
 from spec_networks import spec_of
 
 from symcheck.errors import LoadError
-from symcheck.grammar import parse_axes
+from symcheck.patterns import parse_axes
 from symcheck.weights.act import check_fit
 from symcheck.weights.sizes import occurrences
 from symcheck.weights.spec import Space

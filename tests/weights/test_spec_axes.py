@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from symcheck.errors import ClaimError
-from symcheck.grammar import Axis, Fixed, Leaf, Product, Sum, concatenation, parse_axes, print_axes, product
+from symcheck.patterns import Axis, Fixed, Leaf, Product, Sum, concatenation, parse_axes, print_axes, product
 from symcheck.weights.sizes import Occurrence, extent, learn, occurrences, split
 
 H, D = Leaf("h"), Leaf("d")

@@ -12,7 +12,7 @@ from zoo_entry import Entry, Expect, normal
 from zoo_match import missed
 from zoo_terms import general, perm, scale, shift, sign
 
-from symcheck.grammar import parse_axes
+from symcheck.patterns import parse_axes
 from symcheck.weights.spec import Space, Spec, Term
 
 CHAIN = {

@@ -1,0 +1,98 @@
+"""A page for the terminal: rows of wrapped cells, and marks for verdicts, in what the encoding can show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from rich.console import Console
+from rich.text import Text
+
+from symcheck.report.model import Verdict
+
+# a word and a symbol, so that colour never carries the verdict alone
+_MARKS = {
+    Verdict.EXACT: ("✓", "+", "green"),
+    Verdict.APPROXIMATE: ("≈", "~", "cyan"),
+    Verdict.INCONCLUSIVE: ("?", "?", "yellow"),
+    Verdict.BROKEN: ("✗", "x", "bold red"),
+    Verdict.TRIVIAL: ("○", "o", "magenta"),
+    Verdict.INVALID: ("!", "!", "bold magenta"),
+}
+_ASCII = str.maketrans(
+    {"→": "->", "·": ".", "×": "x", "±": "+-", "≈": "~", "≤": "<=", "≥": ">=", "−": "-", "–": "-", "—": "-", "…": "...",
+     "°": " deg", "²": "^2", "³": "^3", "⁻": "^-", "¹": "1", "‖": "||", "δ": "delta", "π": "pi", "θ": "theta",
+     "σ": "sigma", "ε": "eps", "√": "sqrt", "∞": "inf", "’": "'", "‘": "'", "“": '"', "”": '"'}
+)  # fmt: skip
+GAP, INDENT = 2, 2
+
+
+@dataclass(frozen=True)
+class Page:
+    """A console that gets only what its encoding can show, and no control characters from names in files."""
+
+    console: Console
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.console.width
+
+    @property
+    def unicode(self) -> bool:
+        """Whether more than ASCII can be shown."""
+        return self.console.encoding.lower().replace("-", "").startswith("utf")
+
+    def text(self, words: str, style: str = "") -> Text:
+        """Words as this console can show them."""
+        shown = "".join(c if c.isprintable() else " " for c in words)
+        if not self.unicode:
+            shown = shown.translate(_ASCII).encode("ascii", "replace").decode()
+        return Text(shown, style)
+
+    def line(self, words: str = "", style: str = "", indent: int = 0) -> None:
+        """Words that wrap under themselves."""
+        self.row([(self.text(words, style), max(self.width - indent, 1))], indent)
+
+    def labelled(self, label: Text, words: Text, width: int) -> None:
+        """A label and words that wrap beside it."""
+        self.row([(label, width), (words, max(self.width - width - 1, 1))], gap=1)
+
+    def row(self, cells: Sequence[tuple[Text, int]], indent: int = 0, gap: int = GAP) -> None:
+        """Cells side by side, each wrapped to its width; no spaces at the end of a line."""
+        columns = [cell.wrap(self.console, width) for cell, width in cells]
+        for lines in zip_longest(*columns, fillvalue=Text()):
+            whole = Text(" " * indent)
+            for (_, width), line in zip(cells, lines, strict=True):
+                piece = line.copy()
+                piece.rstrip()
+                piece.pad_right(width - piece.cell_len + gap)
+                whole.append_text(piece)
+            whole.rstrip()
+            self.whole(whole)
+
+    def whole(self, text: Text) -> None:
+        """A line as it is, so that a command in it can be copied."""
+        self.console.print(text, soft_wrap=True)
+
+    def mark(self, verdict: Verdict, *, word: bool = True) -> Text:
+        """A verdict's symbol, and its word."""
+        symbol, plain, style = _MARKS[verdict]
+        return Text(f"{symbol if self.unicode else plain}{f' {verdict}' if word else ''}", style)
+
+
+def style_of(verdict: Verdict) -> str:
+    """The colour of a verdict."""
+    return _MARKS[verdict][2]
+
+
+def packed(pieces: Iterable[str], separator: str, width: int) -> list[str]:
+    """The pieces joined into lines; a line breaks between pieces only."""
+    lines: list[str] = []
+    for piece in pieces:
+        if lines and len(lines[-1] + separator + piece) <= width:
+            lines[-1] += separator + piece
+        else:
+            lines.append(piece)
+    return lines

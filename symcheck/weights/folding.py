@@ -1,0 +1,98 @@
+"""Spaces as rows of a table that stays readable: equal spaces of numbered layers are one row. No torch."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from symcheck.weights.checks import acted_tensors
+from symcheck.weights.spec import Space, Spec
+
+_NUMBER = re.compile(r"(\d+|\*)")
+_MANY = 3  # tensors that differ in the number of their own module only are listed up to here
+
+
+@dataclass(frozen=True)
+class Row:
+    """Spaces that are alike: a name for all of them, and where they act, with `*` for the numbers that differ."""
+
+    name: str
+    spaces: tuple[Space, ...]
+    where: tuple[str, ...]
+
+
+def rows(spec: Spec, *, folded: bool = True) -> list[Row]:
+    """The spaces of a spec, row by row, in their order.
+
+    Spaces are alike when they have one kind, size and number of copies and act on tensors whose names differ in
+    numbers only: `h.*.mlp.c_fc.{weight,bias}`. Not `folded`: one row a space.
+    """
+    groups: dict[tuple[object, ...], list[Space]] = {}
+    for space in spec.spaces.values():
+        groups.setdefault(_likeness(spec, space) if folded else (space.name,), []).append(space)
+    return [_row(spec, spaces) for spaces in groups.values()]
+
+
+def copies(spec: Spec, space: Space) -> int:
+    """How many independent copies of its group a space has."""
+    return math.prod(spec.sizes.get(atom, 1) for atom in space.over)
+
+
+def abbreviated(tensors: Sequence[str]) -> tuple[str, ...]:
+    """Names of tensors, those of numbered layers as one, those of one module in braces."""
+    groups: dict[object, list[str]] = {}
+    for name in tensors:
+        groups.setdefault(_template(name), []).append(name)
+    short: list[str] = []
+    for names in groups.values():
+        apart = len(names) < _MANY and len({_layers(name) for name in names}) < len(names)
+        short += names if apart else [_starred(names)]
+    modules: dict[str, list[str]] = {}
+    for name in dict.fromkeys(short):
+        module, _, own = name.rpartition(".")
+        modules.setdefault(module, []).append(own)
+    return tuple(_braced(module, own) for module, own in modules.items())
+
+
+def _likeness(spec: Spec, space: Space) -> tuple[object, ...]:
+    tensors = tuple(map(_template, acted_tensors(spec, space)))
+    return space.kind, space.size, copies(spec, space), space.approximate, tensors
+
+
+def _row(spec: Spec, spaces: list[Space]) -> Row:
+    lists = [tuple(acted_tensors(spec, space)) for space in spaces]
+    tensors = [_starred(names) for names in zip(*lists, strict=True)]
+    return Row(_common([space.name for space in spaces]), tuple(spaces), abbreviated(tensors))
+
+
+def _template(name: str) -> str:
+    return _NUMBER.sub("*", name)
+
+
+def _starred(names: Sequence[str]) -> str:
+    """One name for names of one template: the numbers that all share stay, the others are `*`."""
+    pieces = zip(*map(_NUMBER.split, names), strict=True)
+    return "".join(same[0] if len(set(same)) == 1 else "*" for same in pieces)
+
+
+def _layers(name: str) -> str:
+    """The name up to the module that holds the tensor itself: its numbers are those of layers."""
+    return name.rpartition(".")[0].rpartition(".")[0]
+
+
+def _common(names: Sequence[str]) -> str:
+    """`qkv_*_b` of qkv_0_b and qkv_1_b: what the names begin and end with."""
+    if len(set(names)) == 1:
+        return names[0]
+    start = os.path.commonprefix(list(names))
+    rest = [name[len(start) :] for name in names]
+    end = os.path.commonprefix([word[::-1] for word in rest])[::-1]
+    return f"{start}*{end}"
+
+
+def _braced(module: str, own: Sequence[str]) -> str:
+    inside = own[0] if len(own) == 1 else f"{{{','.join(own)}}}"
+    return f"{module}.{inside}" if module else inside
