@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from symcheck.loading import load_subject as load
     from symcheck.report.model import Finding, Report, Verdict
     from symcheck.subject import Subject
+    from symcheck.weights.session import derive_spec, verify_spec
+    from symcheck.weights.spec import Spec
 
 _WHERE = {
     "audit": ("symcheck.api", "audit"),
@@ -27,10 +29,14 @@ _WHERE = {
     "Report": ("symcheck.report.model", "Report"),
     "Verdict": ("symcheck.report.model", "Verdict"),
     "Subject": ("symcheck.subject", "Subject"),
+    "derive_spec": ("symcheck.weights.session", "derive_spec"),
+    "verify_spec": ("symcheck.weights.session", "verify_spec"),
+    "Spec": ("symcheck.weights.spec", "Spec"),
 }
 
 __all__ = [
-    "Claim", "Finding", "Report", "Subject", "SymcheckError", "Verdict", "__version__", "audit", "load",
+    "Claim", "Finding", "Report", "Spec", "Subject", "SymcheckError", "Verdict", "__version__", "audit", "derive_spec",
+    "load", "verify_spec",
 ]
 
 

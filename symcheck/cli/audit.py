@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from symcheck.cli import options
+from symcheck.cli.values import input_sources, pairs
 from symcheck.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def audit(
     if checkpoint is not None and "->" in str(checkpoint):
         checkpoint, claims = None, [str(checkpoint), *(claims or [])]
     flags = {
-        "model": model, "arguments": _pairs(argument, "-m", toml=True), "key": key,
-        "derive": _pairs(derive, "--derive"),
-        "inputs": _inputs(inputs), "claims": claims, "samples": samples, "elements": elements, "seed": seed,
+        "model": model, "arguments": pairs(argument, "-m", toml=True), "key": key,
+        "derive": pairs(derive, "--derive"),
+        "inputs": input_sources(inputs), "claims": claims, "samples": samples, "elements": elements, "seed": seed,
         "tolerance": tolerance, "device": device, "dtype": dtype, "batch_size": batch_size,
     }  # fmt: skip
     _check_output(format_, output)
@@ -102,40 +102,3 @@ def _check_output(format_: str, output: list[Path] | None) -> None:
 
     for path in output or []:
         check_path(path)
-
-
-def _pairs(items: list[str] | None, flag: str, *, toml: bool = False) -> dict[str, Any]:
-    pairs: dict[str, Any] = {}
-    for item in items or []:
-        name, equals, value = item.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"'{item}' is not key=value", where=flag, hint=f"write {flag} width=64")
-        pairs[name.strip()] = _toml(value) if toml else value
-    return pairs
-
-
-def _toml(text: str) -> Any:
-    """A TOML value; what is none is a plain string."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _inputs(items: list[str] | None) -> Any:
-    """One source for all inputs, or name=source for each."""
-    if not items:
-        return None
-    if len(items) == 1 and not _named(items[0]):
-        return items[0]
-    unnamed = [item for item in items if not _named(item)]
-    if unnamed:
-        raise ConfigError(
-            f"'{unnamed[0]}' has no name among several inputs", where="--inputs", hint="write name=source for each one"
-        )
-    return dict(item.split("=", 1) for item in items)
-
-
-def _named(item: str) -> bool:
-    name, equals, _ = item.partition("=")
-    return bool(equals) and name.isidentifier()

@@ -19,6 +19,7 @@ import typer
 from symcheck.cli.apply import apply
 from symcheck.cli.audit import audit
 from symcheck.cli.streams import wants_colour
+from symcheck.cli.weights import weights
 from symcheck.errors import ConfigError, SymcheckError
 from symcheck.version import __version__
 
@@ -37,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(audit)
+app.command()(weights)
 app.command()(apply)
 
 

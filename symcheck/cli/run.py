@@ -95,7 +95,7 @@ def subject_of(settings: Mapping[str, Any], allow_program: bool, command: str = 
     """The subject that the settings name."""
     if not settings.get("checkpoint") and not settings.get("model"):
         raise ConfigError(
-            f"there is nothing for {command} to work on",
+            "there is nothing to work on",
             where=f"symcheck {command}",
             hint="give a checkpoint, a subject file (.toml), --model module:factory, or a [tool.symcheck] table",
         )

@@ -7,7 +7,7 @@ A permutation p sends slot i to slot p(i). Terms and gains read the tensors as t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import final
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from symcheck.errors import LoadError
 from symcheck.weights.additive import term_value
-from symcheck.weights.checks import acted_tensors, targets
+from symcheck.weights.checks import acted_tensors, stacked, targets
 from symcheck.weights.element import check_element
 from symcheck.weights.element import inverse as inverted
 from symcheck.weights.operate import contragredient, move, multiply, powered, rotations, transform, tree_slots
@@ -33,13 +33,15 @@ _MOVING = ("permutation", "tree")
 class Step:
     """One space and its part of an element, ready to act: slots, factors, matrices, or what its terms add.
 
-    `other` holds the contragredient of matrices, and the signs that a tree's nodes have where they arrive.
+    `other` holds the contragredient of matrices, and the signs that a tree's nodes have where they arrive; `comes`
+    the tensors that take the place of others, whole.
     """
 
     space: Space
     part: Tensor
     other: Tensor
     adds: bool = False
+    comes: Mapping[str, str] = field(default_factory=dict)
 
 
 def apply(
@@ -128,6 +130,12 @@ class Actor:
         steps = [i for i in self._touching.get(name, ()) if i < stop]
         if not steps:
             return tensor
+        if whole := [i for i in steps if name in self.steps[i].comes]:
+            other = self.steps[whole[-1]].comes[name]
+            tensor = self._after(other, whole[-1], tensor if other == name else self.fetch(other))
+            steps = [i for i in steps if i > whole[-1]]
+            if not steps:
+                return tensor if self.owned else tensor.clone()
         held = self._held(name, tensor, {self.steps[i].space.kind for i in steps})
         exact = held.dtype == torch.float64 or tensor.dtype.itemsize >= 4
         view = held.view(torch.uint8) if held.dtype.itemsize == 1 and held.is_floating_point() else held
@@ -244,7 +252,9 @@ def _steps(space: Space, part: Tensor, inverse: bool) -> list[Step]:
         return [_added(space, part, inverse)]
     part = inverted(space, part) if inverse else part
     if space.kind == "permutation":
-        return [Step(space, part, part)]
+        sources = part.argsort(-1).tolist() if space.stacks else []
+        comes = {name: stack.replace("*", str(sources[i])) for name, (stack, i) in stacked(space).items()}
+        return [Step(space, part, part, comes=comes)]
     if space.kind == "tree":
         slots = tree_slots(part)
         signs = torch.ones(part.shape, dtype=torch.float64)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
 from symcheck.weights.flows import CONSTANT, Axes, Factor, Flow, substitute
-from symcheck.weights.network import Value
+from symcheck.weights.relations import Value
 from symcheck.weights.spec import Space, Term
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def space_of(
     values: Mapping[int, Value],
     carrier: Carrier,
 ) -> Space | None:
-    """The space in which every source that is a parameter, and every change, is one term; None when it has no size."""
+    """The space in which every source that is a parameter, and every change, is one term; None if there is none."""
     rows = [*changes, *((values[v], flow) for v, flows in sources.items() if values[v].parameter for flow in flows)]
     cut = _common(rows, carrier)
     if cut is None:
@@ -71,7 +72,7 @@ def _joined(flow: Flow) -> Flow:
     while True:
         tensors = [flow.axes, *(axes for _, _, axes in expression.operands)]
         rows = [[k for k, n in axis if n > 1] for axes in tensors for axis in axes]
-        pairs = {pair for row in rows for pair in zip(row, row[1:], strict=False) if not {CONSTANT, *own} & {*pair}}
+        pairs = {pair for row in rows for pair in pairwise(row) if not {CONSTANT, *own} & {*pair}}
         pair = next((p for p in sorted(pairs) if all(_together(row, p) for row in rows)), None)
         if pair is None:
             return flow
@@ -85,7 +86,7 @@ def _joined(flow: Flow) -> Flow:
 
 
 def _together(row: Sequence[str], pair: tuple[str, str]) -> bool:
-    count = sum(1 for each in zip(row, row[1:], strict=False) if each == pair)
+    count = sum(1 for each in pairwise(row) if each == pair)
     return row.count(pair[0]) == row.count(pair[1]) == count
 
 

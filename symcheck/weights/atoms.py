@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from symcheck import patterns
 from symcheck.weights.axes import Axis
-from symcheck.weights.network import Value
 from symcheck.weights.occurrences import Place, Places
+from symcheck.weights.relations import Value
 from symcheck.weights.sizes import children
 from symcheck.weights.trace import Traced
 

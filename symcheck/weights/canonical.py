@@ -22,7 +22,7 @@ from symcheck.weights.slots import Place, places
 from symcheck.weights.spec import Space, Spec
 from symcheck.weights.still import still
 
-_TIED = 1e-9  # keys closer than this, over the spread of all, are refined
+_TIED = 1e-10  # keys closer than this, over the largest, are told apart by others
 _ROUNDS = 3
 
 
@@ -104,10 +104,12 @@ def sorted_slots(balance: Balance, space: Space) -> Tensor:
     framed = framed_tensors(balance, space)
     keys = unit_keys(balance, space, framed)
     for depth in range(1, _ROUNDS + 1):
-        if framed or not _close(keys):
+        groups = _groups(keys)
+        if framed or bool((groups.max(-1).values == space.size - 1).all()):
             break
         finer = unit_keys(balance, space, framed, depth)
-        keys = keys + 1e-3 * finer * _spread(keys) / _spread(finer)
+        low, high = finer.amin(-1, keepdim=True), finer.amax(-1, keepdim=True)
+        keys = groups + 0.5 * (finer - low) / (high - low).clamp_min(1e-300)
     shape = element_shape(space, balance.sizes)
     return keys.argsort(dim=-1, stable=True).argsort(-1).expand(-1, space.size).reshape(shape)
 
@@ -146,13 +148,9 @@ def _weighted(balance: Balance, depth: int) -> dict[str, Tensor]:
     return state
 
 
-def _close(keys: Tensor) -> bool:
-    """Whether two slots of one copy have nearly the same key."""
-    if keys.shape[-1] < 2:
-        return False
-    gaps = keys.sort(-1).values.diff(dim=-1)
-    return bool((gaps <= _TIED * _spread(keys)).any())
-
-
-def _spread(keys: Tensor) -> float:
-    return float(keys.max() - keys.min()) or 1.0
+def _groups(keys: Tensor) -> Tensor:
+    """For every slot the number of its group, by increasing key; keys that only rounding tells apart are a group."""
+    ranked, order = keys.sort(-1)
+    new = ranked.diff(dim=-1, prepend=ranked[..., :1]) > _TIED * keys.abs().max().clamp_min(1e-300)
+    numbers = new.cumsum(-1).double()
+    return torch.empty_like(keys).scatter_(-1, order, numbers)

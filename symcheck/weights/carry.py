@@ -7,8 +7,12 @@ from dataclasses import replace
 from fractions import Fraction
 
 from symcheck.weights.flows import CONSTANT, VARIES, Axes, Expression, Factor, Flow, Letters, regroup, scaled
-from symcheck.weights.network import Monomial, Network, Normalise, Part, Relation, Reshape, Softmax, Value
+from symcheck.weights.network import Network
+from symcheck.weights.relations import Monomial, Normalise, Part, Relation, Reshape, Softmax, Value
 from symcheck.weights.rules.pointwise import number
+
+Held = Mapping[Hashable, tuple[Factor, ...]]  # the factors of an axis, by its label
+Windows = Mapping[Hashable, tuple[int, int]]
 
 
 class Carrier:
@@ -41,8 +45,9 @@ class Carrier:
             if alone and id(value) in self.named and labels == relation.labels:
                 self._call(relation.out, value, power)
             plain = relation.linear and relation.factor == 1 and power == 1 and relation.degree == "linear"
-            if plain and not more and id(value) in self.stochastic and labels[self.stochastic[id(value)]] in relation.labels:
-                self.stochastic[id(relation.out)] = relation.labels.index(labels[self.stochastic[id(value)]])
+            axis = self.stochastic.get(id(value))
+            if plain and not more and axis is not None and labels[axis] in relation.labels:
+                self.stochastic[id(relation.out)] = relation.labels.index(labels[axis])
 
     def _call(self, out: Value, value: Value, power: Fraction) -> None:
         self.named[id(out)] = self.named[id(value)]
@@ -111,8 +116,9 @@ class Carrier:
             return None
         if windows.keys() - set(relation.labels) and (len(others) != 1 or id(others[0][0]) not in self.named):
             return None
-        if len(others) > 1 or any(_scalar(r) and r[0].data is None and r[2] for r in relation.operands if r[0] is not value):
-            return self._vague(relation, flow, mine, [row[1] for row in relation.operands if row[0] is not value], windows)
+        beside = [row for row in relation.operands if row[0] is not value]
+        if len(others) > 1 or any(_scalar(row) and row[0].data is None and row[2] for row in beside):
+            return self._vague(relation, flow, mine, [row[1] for row in beside], windows)
         if not others:
             return self._alone(relation, flow, mine, windows)
         other, other_labels, power = others[0]
@@ -126,7 +132,7 @@ class Carrier:
         return self._vague(relation, flow, mine, [other_labels], windows)
 
     def _out(
-        self, relation: Monomial, flow: Flow, axes: Mapping[Hashable, tuple[Factor, ...]], windows: Mapping[Hashable, tuple[int, int]]
+        self, relation: Monomial, flow: Flow, axes: Held, windows: Windows
     ) -> Flow:
         shape = relation.out.shape
         support = tuple((i, windows[label]) for i, label in enumerate(relation.labels) if label in windows)
@@ -135,7 +141,7 @@ class Carrier:
         return Flow(made, flow.expression, support)
 
     def _alone(
-        self, relation: Monomial, flow: Flow, mine: Mapping[Hashable, tuple[Factor, ...]], windows: Mapping[Hashable, tuple[int, int]]
+        self, relation: Monomial, flow: Flow, mine: Held, windows: Windows
     ) -> list[Flow] | None:
         factor = relation.factor
         for label in mine.keys() - set(relation.labels):
@@ -151,8 +157,8 @@ class Carrier:
         return None if made is None else [made]
 
     def _vague(
-        self, relation: Monomial, flow: Flow, mine: Mapping[Hashable, tuple[Factor, ...]],
-        touched: list[tuple[Hashable, ...]], windows: Mapping[Hashable, tuple[int, int]],
+        self, relation: Monomial, flow: Flow, mine: Held,
+        touched: list[tuple[Hashable, ...]], windows: Windows,
     ) -> list[Flow] | None:  # fmt: skip
         """What is left when activations multiply the flow: where it was constant and they have no axis."""
         varied = {label for labels in touched for label in labels}
@@ -166,8 +172,8 @@ class Carrier:
         return None if made is None else [made]
 
     def _contract(
-        self, relation: Monomial, flow: Flow, mine: Mapping[Hashable, tuple[Factor, ...]],
-        other: tuple[str, Fraction, tuple[Hashable, ...], Value], windows: Mapping[Hashable, tuple[int, int]],
+        self, relation: Monomial, flow: Flow, mine: Held,
+        other: tuple[str, Fraction, tuple[Hashable, ...], Value], windows: Windows,
     ) -> list[Flow] | None:  # fmt: skip
         """Times a parameter: it joins the expression."""
         name, power, labels, value = other

@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from symcheck.weights.flows import CONSTANT, Expression, Flow
-from symcheck.weights.network import Label, Monomial, Normalise, Part, Reshape, Value
+from symcheck.weights.relations import Label, Monomial, Normalise, Part, Reshape, Value
 
 if TYPE_CHECKING:
     from symcheck.weights.shifts import Graph, Hypothesis
@@ -28,9 +28,9 @@ def centred_values(graph: Graph) -> dict[int, Centred]:
             old, new = relation.value.shape, relation.out.shape
             if old[axis:] == new[len(new) - len(old) + axis :] and axis >= len(old) - len(new):
                 found[id(relation.out)] = (len(new) - len(old) + axis, gain, bias)
-        elif isinstance(relation, Part) and id(relation.whole) in found and graph.carrier.output(relation) is relation.part:
+        elif isinstance(relation, Part) and id(relation.whole) in found:
             axis, gain, bias = found[id(relation.whole)]
-            if axis != relation.axis:
+            if axis != relation.axis and graph.carrier.output(relation) is relation.part:
                 found[id(relation.part)] = (axis - (not relation.keep and relation.axis < axis), gain, bias)
         elif isinstance(relation, Monomial) and relation.linear and relation.factor is not None:
             _through(relation, found, named, graph)
@@ -48,8 +48,8 @@ def _through(relation: Monomial, found: dict[int, Centred], named: dict[int, str
     place = relation.labels.index(labels[axis])
     others = [row for row in relation.operands if row[0] is not value and row[2] != 0]
     terms = [m for m in graph.makers.get(id(relation.out), []) if m is not relation]
-    summed = not relation.picks
-    averaged = (relation.factor or 0) * prod(n for label, n in zip(labels, value.shape, strict=True) if summed and label not in relation.labels)
+    gone = [n for label, n in zip(labels, value.shape, strict=True) if label not in relation.labels]
+    averaged = (relation.factor or 0) * (1 if relation.picks else prod(gone))
     if not others and not terms and abs(averaged - 1) < 1e-12:
         found[id(relation.out)] = (place, gain, bias)
     elif relation.factor != 1:
@@ -78,7 +78,9 @@ def nulls(graph: Graph, weight: Value, segments: Sequence[tuple[int, int]]) -> I
     readers = graph.readers.get(id(weight), [])
     uses = []
     for relation in readers:
-        if not isinstance(relation, Monomial) or not relation.linear or relation.factor is None or len(relation.operands) != 2:
+        if not isinstance(relation, Monomial) or not relation.linear or relation.factor is None:
+            return
+        if len(relation.operands) != 2:
             return
         rows = {id(row[0]): row for row in relation.operands}
         other = next((row for row in relation.operands if row[0] is not weight), None)
@@ -111,7 +113,8 @@ def _hypothesis(graph: Graph, weight: Value, uses: list[Any], part: tuple[int, i
     if gain:
         change = Flow(own, Expression(1.0, element, operands), support)
     else:
-        change = Flow(tuple(((CONSTANT, shape[i]),) if i == axis else a for i, a in enumerate(own)), Expression(1.0, element), support)
+        flat = tuple(((CONSTANT, shape[i]),) if i == axis else a for i, a in enumerate(own))
+        change = Flow(flat, Expression(1.0, element), support)
     sources: dict[int, list[Flow]] = {}
     for relation, _, _, _, labels in uses if bias else ():
         axes = []

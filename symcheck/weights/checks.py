@@ -25,6 +25,7 @@ def check_spec(spec: Spec) -> None:
             if atom not in spec.places:
                 hint = suggest(atom, [*spec.places]) if spec.places else "give the patterns in [axes]"
                 raise ConfigError(f"no tensor has an axis '{atom}'", where=where, hint=hint)
+        _check_stacks(spec, space, where)
         _check_terms(spec, space, where)
         _check_occurrences(spec, space, where)
         _check_over(spec, space, where)
@@ -37,7 +38,12 @@ def acted_tensors(spec: Spec, space: Space) -> dict[str, None]:
     powers = space.exponents
     if powers is not None and space.kind != "tree":
         along = {name: () for name, each in powers.items() if any(each)}
-    return dict.fromkeys((*along, *spec.places.get(space.leaves, ()), *targets(space)))
+    return dict.fromkeys((*along, *spec.places.get(space.leaves, ()), *targets(space), *stacked(space)))
+
+
+def stacked(space: Space) -> dict[str, tuple[str, int]]:
+    """The tensors that a permutation moves whole: to each its stack and its number there."""
+    return {stack.replace("*", str(i)): (stack, i) for stack in space.stacks for i in range(space.size)}
 
 
 def targets(space: Space) -> dict[str, None]:
@@ -100,6 +106,27 @@ def _check_names(spec: Spec) -> None:
                 f"'{name}' has {len(shape)} axes and a pattern of {len(spec.axes[name])}",
                 where=f"[shapes] '{name}'",
                 hint="one item of the pattern for every axis",
+            )
+
+
+def _check_stacks(spec: Spec, space: Space, where: str) -> None:
+    """The tensors of a stack are there, and one is like the other."""
+    names = stacked(space)
+    _check_known(names, spec.axes, "tensor", f"{where}, stacks")
+    if both := names.keys() & spec.places.get(space.on or "", {}).keys():
+        raise ConfigError(
+            f"'{min(both)}' stands in a stack and has the atom '{space.on}'",
+            where=f"{where}, stacks",
+            hint="a permutation moves a tensor whole, or moves the entries of one of its axes",
+        )
+    for name, (stack, _) in names.items():
+        first = stack.replace("*", "0")
+        shapes = spec.shapes.get(first), spec.shapes.get(name)
+        if len(spec.axes[first]) != len(spec.axes[name]) or (None not in shapes and shapes[0] != shapes[1]):
+            raise ConfigError(
+                f"'{first}' and '{name}' differ in shape, so that one cannot take the place of the other",
+                where=f"{where}, stacks",
+                hint="a stack holds tensors of one shape",
             )
 
 

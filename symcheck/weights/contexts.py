@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from symcheck.weights.beside import Beside
-from symcheck.weights.network import Monomial, Normalise, Part, Relation, Reshape, Softmax
 from symcheck.weights.occurrences import Place, Places
+from symcheck.weights.relations import Monomial, Normalise, Part, Relation, Reshape, Softmax
 
 Seen = frozenset[Hashable]
 
@@ -28,10 +28,28 @@ def contexts(places: Places, beside: Beside) -> dict[int, frozenset[int]]:
     return {atom: frozenset(others) for atom, others in over.items()}
 
 
-def _together(places: Places, beside: Beside, relation: Relation, atom: int, other: int) -> bool:
-    """Whether a relation keeps every index of `atom` with its index of `other`."""
+class Over:
+    """The element of an atom with one copy for every index of `others`, as `degrees` asks for it."""
+
+    def __init__(self, places: Places, beside: Beside, others: frozenset[int]):
+        self.places, self.beside, self.others = places, beside, others
+
+    def holds(self, place: Place) -> bool:
+        """Whether all the others stand beside the place."""
+        return all(self.beside(place, other) for other in self.others)
+
+    def passes(self, relation: Relation, atom: int) -> bool:
+        """Whether a relation keeps every index of the atom, where it has one of the others, with that one."""
+        return all(_together(self.places, self.beside, relation, atom, other, some=True) for other in self.others)
+
+
+def _together(
+    places: Places, beside: Beside, relation: Relation, atom: int, other: int, some: bool = False
+) -> bool:
+    """Whether a relation keeps every index of `atom` with its index of `other`; `some`: where it has one."""
     if isinstance(relation, Monomial):
-        return all(len(seen) == 1 for seen in _labelled(places, beside, relation, atom, other))
+        empty: set[Seen | None] = {frozenset()} if some else set()
+        return all(len(seen - empty) <= 1 for seen in _labelled(places, beside, relation, atom, other))
     if isinstance(relation, Normalise | Softmax):
         along = relation.axes if isinstance(relation, Normalise) else (relation.axis,)
         spots = [p for p in places.atom(relation.value, atom) if p[1] not in along]
@@ -40,7 +58,8 @@ def _together(places: Places, beside: Beside, relation: Relation, atom: int, oth
     mine = _carried(places, relation, atom)
     if moved is None or mine is None:
         return False
-    return all({moved[q] for q in beside(p, other) if q in moved} == beside(t, other) for p, t in mine.items())
+    pairs = [(beside(p, other), beside(t, other)) for p, t in mine.items()]
+    return all({moved[q] for q in left if q in moved} == right for left, right in pairs if not some or (left and right))
 
 
 def _labelled(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from symcheck.errors import ConfigError
 from symcheck.patterns import Axis, Interleave, Product
-from symcheck.weights.checks import acted_tensors
+from symcheck.weights.checks import acted_tensors, stacked
 from symcheck.weights.sizes import Occurrence, children, extent, split
 from symcheck.weights.terms import parse_reference
 
@@ -85,7 +85,7 @@ def _acted(spec: Spec, name: str, shape: tuple[int, ...], spaces: list[Space]) -
     """The entries of one tensor that lie in the ranges of an axis on which one of these spaces acts."""
     ranges: list[list[range]] = [[] for _ in shape]
     for space in spaces:
-        if space.whole:
+        if space.whole or name in stacked(space):
             return math.prod(shape)
         powers = (space.exponents or {}).get(name)
         along = spec.places.get(space.on or "", {}).get(name, ())

@@ -10,12 +10,23 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
+from typing import Protocol
 
-from symcheck.weights.network import Monomial, Normalise, Part, Reshape, Softmax, Value
 from symcheck.weights.occurrences import Place, Places, values
+from symcheck.weights.relations import Monomial, Normalise, Part, Relation, Reshape, Softmax, Value
 
 Row = dict[Hashable, Fraction]
 Solution = dict[Place, Fraction]
+
+
+class Inside(Protocol):
+    """A finer element: another one for every index of other atoms."""
+
+    def holds(self, place: Place) -> bool:
+        """Whether those atoms stand beside the place."""
+
+    def passes(self, relation: Relation, atom: int) -> bool:
+        """Whether a relation carries the places of the atom along with the others that stand beside them."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +45,24 @@ class Field:
         return Fraction(value.numerator % 2) if self.signs else value
 
 
-def degrees(places: Places, atom: int | None, field: Field) -> list[Solution]:
+def degrees(places: Places, atom: int | None, field: Field, inside: Inside | None = None) -> list[Solution]:
     """A basis of the exponents with which parameters may scale along an atom (None: as whole tensors).
 
     Each solution has the exponent of every place of a parameter that is not zero; with `offset`, of every place.
+    `inside` says which places may have one, and which relations keep them apart as they should: others leave them zero.
     """
     system = _System(field)
     for relation in places.relations.get(atom, []):
         _Equations(places, atom, field, system).add(relation)
+        if inside is not None and atom is not None and not inside.passes(relation, atom):
+            for value in values(relation):
+                for place in places.atom(value, atom):
+                    system.zero(place)
+    if inside is not None and atom is not None:
+        for value in _touched(places, atom):
+            for place in places.atom(value, atom):
+                if not inside.holds(place):
+                    system.zero(place)
     for value in places.net.values if atom is None else _touched(places, atom):
         if value.data is not None:
             for place in _all(places, value, atom):

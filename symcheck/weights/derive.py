@@ -11,6 +11,8 @@ from torch import nn
 from symcheck import patterns
 from symcheck.weights.atoms import Namer, pattern
 from symcheck.weights.beside import Beside
+from symcheck.weights.checks import targets
+from symcheck.weights.candidates import extended
 from symcheck.weights.contexts import contexts
 from symcheck.weights.diagonals import Diagonal, Entries, diagonals
 from symcheck.weights.linear_groups import Gain, Linear, linear_group
@@ -29,7 +31,8 @@ def derive(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | No
 
     Raises ModelError when torch.export cannot trace the model.
     """
-    return assemble(trace(model, args, kwargs))
+    traced = trace(model, args, kwargs)
+    return extended(assemble(traced), traced, model, (tuple(args), dict(kwargs or {})))
 
 
 def assemble(traced: Traced) -> Spec:
@@ -70,10 +73,10 @@ class _Builder:
             if not self.places.atoms[atom].pinned and not general:
                 self._add(Space(name, "permutation", self.places.atoms[atom].size, over=self._over(atom)))
         atoms = list(self.names.atoms)
-        for diagonal in diagonals(self.places, self.beside, atoms, self.over, known):
+        entries = Entries(self.places, self.beside)
+        for diagonal in diagonals(self.places, entries, {a: self.over[a] & set(atoms) for a in atoms}, known):
             self._diagonal(diagonal)
         inner = {atom: self._inner(atom) for atom in atoms}
-        entries = Entries(self.places, self.beside)
         for atom, (powers, terms) in reflections(self.traced.network, self.places, entries, inner):
             exponents = self.names.by_tensor(atom, powers)
             name, size = self.names[atom], self.places.atoms[atom].size
@@ -83,12 +86,12 @@ class _Builder:
         for space in shifts(self.traced):
             self._add(space)
 
-    def _inner(self, atom: int) -> list[int]:
-        inner = [a for a in self.over.get(atom, ()) if a in self.names.atoms]
-        return sorted(inner, key=lambda a: (len(self.over.get(a, ())), list(self.names.atoms).index(a)))
+    def _inner(self, atom: int, others: frozenset[int] | None = None) -> list[int]:
+        inner = [a for a in (self.over[atom] if others is None else others) if a in self.names.atoms]
+        return sorted(inner, key=lambda a: (len(self.over[a]), list(self.names.atoms).index(a)))
 
-    def _over(self, atom: int) -> tuple[str, ...]:
-        return tuple(self.names[a] for a in self._inner(atom))
+    def _over(self, atom: int, others: frozenset[int] | None = None) -> tuple[str, ...]:
+        return tuple(self.names[a] for a in self._inner(atom, others))
 
     def _powers(self, group: Linear) -> dict[Place, Fraction]:
         return {p: Fraction(s) for p, s in group.signs.items() if self.places.net.values[p[0]].parameter}
@@ -122,7 +125,7 @@ class _Builder:
         name = f"{self.names[atom]}_{found.kind}"
         size = self.places.atoms[atom].size
         self._add(
-            Space(name, found.kind, size, on=self.names[atom], over=self._over(atom), exponents=exponents,
+            Space(name, found.kind, size, on=self.names[atom], over=self._over(atom, found.over), exponents=exponents,
                   approximate=found.approximate)
         )  # fmt: skip
 
@@ -153,7 +156,7 @@ class _Builder:
         )  # fmt: skip
 
     def _pinned(self, axes: Mapping[str, tuple[patterns.Axis, ...]]) -> tuple[Pinned, ...]:
-        acted = {t for s in self.spaces.values() for t in (s.exponents or ())}
+        acted = {t for s in self.spaces.values() for t in (*(s.exponents or ()), *targets(s))}
         acted |= {name for name, each in axes.items() if any(self._moves(a) for a in each)}
         lost: dict[str, list[str]] = {}
         for name in axes:

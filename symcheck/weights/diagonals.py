@@ -5,60 +5,70 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
+from itertools import combinations, product
 from math import prod
 
 from symcheck.weights.axes import Axis
 from symcheck.weights.beside import Beside
+from symcheck.weights.contexts import Over
 from symcheck.weights.degrees import Field, Solution, degrees
 from symcheck.weights.occurrences import Place, Places, numbered
 
-Entry = tuple[int, int, tuple[int, ...]]  # value, kind of its entries, place of the atom
+Entry = tuple[int, int, tuple[Place, ...]]  # value, kind of its entries, places of the atoms
 Vector = dict[Entry, Fraction]
 MANY = 4096  # kinds of entries of one parameter
 
 
 @dataclass(frozen=True)
 class Diagonal:
-    """One scale or sign symmetry along an atom (None: whole tensors): the power at every place of a parameter."""
+    """One scale or sign symmetry along an atom (None: whole tensors): the power at every place of a parameter.
+
+    `over`: the atoms for every index of which there is another element.
+    """
 
     atom: int | None
     kind: str
     powers: Mapping[Place, Fraction]
+    over: frozenset[int]
     approximate: bool = False
 
 
 def diagonals(
-    places: Places,
-    beside: Beside,
-    atoms: Iterable[int],
-    over: Mapping[int, frozenset[int]],
-    known: Mapping[int, Solution],
-) -> list[Diagonal]:
+    places: Places, entries: Entries, over: Mapping[int, frozenset[int]], known: Mapping[int, Solution]
+) -> Iterator[Diagonal]:
     """The independent scale and sign symmetries, the finest first: uniform ones that follow from finer ones are left out.
 
-    `known`: powers along an atom that a larger group there already contains.
+    `over` lists the atoms; `known`: powers along an atom that a larger group there already contains.
     """
-    order = sorted(atoms, key=lambda a: -len(over.get(a, ())))
-    entries = Entries(places, beside)
-    found: list[Diagonal] = []
-    for kind in ("scale", "sign"):
-        exact, relaxed = Field(signs=kind == "sign"), Field(relaxed=True)
-        fields = (exact,) if kind == "sign" else (exact, relaxed)
-        solved: dict[tuple[int, Field], list[Solution]] = {}
-        for atom in [*order, None]:
-            own: list[Solution] = [known[atom]] if atom in known else []
-            for field in fields:
-                finer = [s for (a, f), each in solved.items() if f == field for s in each if atom is None or atom in over.get(a, ())]
-                span = Span(field.signs, [v for s in [*finer, *own] if (v := entries.image(s, atom)) is not None])
-                solutions = degrees(places, atom, field)
-                for solution in solutions:
-                    vector = entries.image(solution, atom)
+    tori = [(a, others) for a in over for others in _finer(places, entries.beside, a, over)]
+    order = [*sorted(tori, key=lambda torus: -len(torus[1])), (None, frozenset[int]())]
+    larger = [(over[atom] | {atom}, solution) for atom, solution in known.items()]
+    for exact in (Field(), Field(signs=True)):
+        strict = list(larger)
+        for field, approximate in ((exact, False), (Field(relaxed=True), True))[: 1 if exact.signs else 2]:
+            solved = list(larger)
+            for atom, others in order:
+                atoms = others if atom is None else others | {atom}
+                finer = [s for have, s in solved if have >= atoms] + [s for have, s in strict if have == atoms]
+                span = Span(field.signs, filter(None, (entries.image(s, atoms) for s in finer)))
+                inside = None if atom is None or others == over[atom] else Over(places, entries.beside, others)
+                for solution in degrees(places, atom, field, inside):
+                    vector = entries.image(solution, atoms)
                     if vector is None or span.add(vector):
-                        found.append(Diagonal(atom, kind, solution, field.relaxed))
-                own += solutions
-                if atom is not None:
-                    solved[atom, field] = solutions
+                        yield Diagonal(atom, "sign" if field.signs else "scale", solution, others, approximate)
+                    solved.append((atoms, solution))
+            strict = solved
+
+
+def _finer(places: Places, beside: Beside, atom: int, over: Mapping[int, frozenset[int]]) -> set[frozenset[int]]:
+    """What an atom may have copies over: what stands beside it everywhere, and more where it shares an axis with others."""
+    found = {over[atom]}
+    for i, value in enumerate(places.net.values):
+        for place in places.atom(value, atom) if value.parameter else ():
+            near = [a for a in dict.fromkeys(places.leaves[i][place[1]]) if a in over and a != atom and beside(place, a)]
+            more = [a for a in near if a not in over[atom]]
+            for size in range(1, len(more) + 1):
+                found |= {over[atom] | set(some) for some in combinations(more, size)}
     return found
 
 
@@ -72,21 +82,22 @@ class Entries:
         self.places, self.beside = places, beside
         self.kinds: dict[int, list[frozenset[tuple[int, int]]] | None] = {}
 
-    def image(self, solution: Solution, atom: int | None) -> Vector | None:
-        """The powers of a uniform element as seen along `atom` (None: by whole tensors); None where there are too many."""
+    def image(self, solution: Solution, atoms: frozenset[int]) -> Vector | None:
+        """The powers of an element that is uniform but along `atoms` (none: whole tensors); None where that is too long."""
         image: Vector = {}
         for place, power in solution.items():
             value, axis, leaf = place
             kinds = self._kinds(value)
             if kinds is None:
                 return None
-            same = atom is not None and (axis < 0 or self.places.leaves[value][axis][leaf] == atom)
-            targets = {place} if same else {()} if atom is None else self.beside(place, atom)
+            own = self.places.leaves[value][axis][leaf] if axis >= 0 else None
+            near = [{place} if a == own else self.beside(place, a) for a in sorted(atoms)]
             for k, present in enumerate(kinds):
-                for target in targets:
-                    if axis < 0 or ((axis, leaf) in present and (not target or target[1:] in present)):
-                        key = value, k, target
-                        image[key] = image.get(key, Fraction(0)) + power
+                if axis >= 0 and (axis, leaf) not in present:
+                    continue
+                for target in product(*([p for p in spots if p[1:] in present] for spots in near)):
+                    key = value, k, target
+                    image[key] = image.get(key, Fraction(0)) + power
         return {p: c for p, c in image.items() if c}
 
     def _kinds(self, value: int) -> list[frozenset[tuple[int, int]]] | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from symcheck.weights.checks import acted_tensors
+from symcheck.weights.checks import acted_tensors, stacked
 from symcheck.weights.spec import Spec
 from symcheck.weights.terms import parse_reference
 
@@ -19,12 +19,14 @@ def fingerprint(spec: Spec, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """For every tensor what no element of the spec changes, where there is something simple.
 
     The sorted absolute values where units are only reordered and flipped; the root mean square where they are rotated
-    as well; the tensor itself where nothing acts; nothing where scales, matrices or shifts do.
+    as well; the tensor itself where nothing acts; nothing where scales, matrices or shifts do, or in a stack.
     """
     kinds: dict[str, set[str]] = {name: set() for name in spec.axes}
     for space in spec.spaces.values():
         for name in acted_tensors(spec, space):
             kinds[name].add("general" if space.approximate or space.gains.get(name) else space.kind)
+        for name in stacked(space):
+            kinds[name].add("stack")
         for term in space.terms:
             kinds[parse_reference(term.to).name].add("shift")
     found: dict[str, Tensor] = {}

@@ -173,7 +173,7 @@ def matched(flow: Flow, like: Flow, letters: Letters) -> tuple[Flow, Flow] | Non
     for i in range(len(flow.axes)):
         k = 0
         while k < min(len(flow.axes[i]), len(like.axes[i])):
-            (a, n), (b, m) = flow.axes[i][k], like.axes[i][k]
+            n, m = flow.axes[i][k][1], like.axes[i][k][1]
             if n == m:
                 k += 1
             elif n > m and n % m == 0:
@@ -184,7 +184,6 @@ def matched(flow: Flow, like: Flow, letters: Letters) -> tuple[Flow, Flow] | Non
                 return None
         if len(flow.axes[i]) != len(like.axes[i]):
             return None
-        del k
     return flow, like
 
 

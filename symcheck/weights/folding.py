@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from symcheck.weights.checks import acted_tensors
 from symcheck.weights.spec import Space, Spec
 
 _NUMBER = re.compile(r"(\d+|\*)")
-_MANY = 3  # tensors that differ in the number of their own module only are listed up to here
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,9 @@ def abbreviated(tensors: Sequence[str]) -> tuple[str, ...]:
     """Names of tensors, those of numbered layers as one, those of one module in braces."""
     groups: dict[object, list[str]] = {}
     for name in tensors:
-        groups.setdefault(_template(name), []).append(name)
-    short: list[str] = []
-    for names in groups.values():
-        apart = len(names) < _MANY and len({_layers(name) for name in names}) < len(names)
-        short += names if apart else [_starred(names)]
+        layers = _layers(name)
+        groups.setdefault((_template(layers), name[len(layers) :]), []).append(name)
+    short = map(_starred, groups.values())
     modules: dict[str, list[str]] = {}
     for name in dict.fromkeys(short):
         module, _, own = name.rpartition(".")
@@ -79,18 +76,22 @@ def _starred(names: Sequence[str]) -> str:
 
 
 def _layers(name: str) -> str:
-    """The name up to the module that holds the tensor itself: its numbers are those of layers."""
+    """The name without the module that holds the tensor itself: numbers in it are those of layers."""
     return name.rpartition(".")[0].rpartition(".")[0]
 
 
 def _common(names: Sequence[str]) -> str:
     """`qkv_*_b` of qkv_0_b and qkv_1_b: what the names begin and end with."""
-    if len(set(names)) == 1:
-        return names[0]
-    start = os.path.commonprefix(list(names))
-    rest = [name[len(start) :] for name in names]
-    end = os.path.commonprefix([word[::-1] for word in rest])[::-1]
+    if len(set(map(_template, names))) == 1:
+        return _starred(names)
+    start = _shared(names)
+    end = _shared([name[len(start) :][::-1] for name in names])[::-1]
     return f"{start}*{end}"
+
+
+def _shared(words: Sequence[str]) -> str:
+    """What all words begin with."""
+    return "".join(same[0] for same in takewhile(lambda same: len(set(same)) == 1, zip(*words, strict=False)))
 
 
 def _braced(module: str, own: Sequence[str]) -> str:

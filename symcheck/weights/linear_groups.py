@@ -11,8 +11,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from symcheck.weights.network import Monomial, Network, Normalise, Part, Reshape, Softmax, Value
+from symcheck.weights.network import Network
 from symcheck.weights.occurrences import Place, Places
+from symcheck.weights.relations import Monomial, Normalise, Part, Reshape, Softmax, Value
 
 Gains = dict[str, Fraction]
 Edge = tuple[Place, bool, Gains]  # neighbour, whether it is the dual, the gains in between

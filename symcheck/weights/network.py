@@ -6,101 +6,19 @@ Each unifies axes at once and records a relation; the solvers of scales, signs a
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from symcheck.weights.axes import Algebra, Axis, pin, total
-
-Label = Hashable
-
-
-@dataclass(eq=False)
-class Value:
-    """One tensor of the graph: its axes and, when it does not depend on the weights, its numbers."""
-
-    axes: list[Axis]
-    name: str = ""
-    data: Tensor | None = None  # set when no parameter enters
-    constant: bool = False  # ... and no input either
-    parameter: bool = False
-    where: str = ""
-    square: Value | None = None  # this is square ** 2, not written down yet: a sum over an axis makes it a norm
-    indexes: Axis | None = None  # the numbers are indices of this axis (what top-k returns)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The sizes of the axes."""
-        return tuple(axis.size for axis in self.axes)
-
-    @property
-    def zero(self) -> bool:
-        """Whether it is 0 whatever the weights and the inputs are."""
-        return self.constant and self.data is not None and not bool(self.data.count_nonzero())
-
-
-@dataclass(eq=False)
-class Monomial:
-    """out[kept] = Σ over the other labels of Π operand ** power; `degree` and `parity` say which factors pass."""
-
-    out: Value
-    labels: tuple[Label, ...]
-    operands: tuple[tuple[Value, tuple[Label, ...], Fraction], ...]
-    degree: str = "linear"  # linear: degrees add | zero: nothing may be scaled
-    parity: str = "linear"  # linear: signs multiply | zero: no sign | even: any sign in, none out
-    linear: bool = True  # False: acts index by index (an activation)
-    small: bool = False  # exact only when a small constant (an epsilon) is zero
-    factor: float | None = 1.0  # the number in front; None where it is not one number
-    picks: bool = False  # a label that the output lacks is picked from, not summed over
-    centre: float = 0.0  # not 0: f(−x) = centre − f(x)
-    phase: float = 0.0  # not 0: f(x + phase) = −f(x)
-
-
-@dataclass(eq=False)
-class Reshape:
-    """Both hold the same numbers in the same row-major order."""
-
-    out: Value
-    value: Value
-
-
-@dataclass(eq=False)
-class Part:
-    """`part` is `whole[..., start:stop, ...]` along the axis; `at` is None when the axis has been dropped."""
-
-    whole: Value
-    part: Value
-    axis: int
-    start: int
-    keep: bool = True
-
-
-@dataclass(eq=False)
-class Normalise:
-    """Divided by its root mean square over `axes` (`centred`: after its mean is removed); eps makes scales approximate."""
-
-    out: Value
-    value: Value
-    axes: tuple[int, ...]
-    centred: bool
-    eps: float
-
-
-@dataclass(eq=False)
-class Softmax:
-    """Softmax along an axis: nothing but a shift along it passes."""
-
-    out: Value
-    value: Value
-    axis: int
-
-
-Relation = Monomial | Reshape | Part | Normalise | Softmax
+from symcheck.weights.axes import Axis, pin, total
+from symcheck.weights.relations import Label, Monomial, Normalise, Part, Relation, Reshape, Softmax, Value
+from symcheck.weights.unify import Algebra
 
 
 @dataclass
@@ -122,9 +40,9 @@ class Network:
 
     # -- values
 
-    def value(self, axes: Sequence[Axis], **fields: object) -> Value:
+    def value(self, axes: Sequence[Axis], **fields: Any) -> Value:
         """A new value with these axes."""
-        made = Value(list(axes), where=self.where, **fields)  # type: ignore[arg-type]
+        made = Value(list(axes), where=self.where, **fields)
         self.values.append(made)
         self.algebra.tensors.append(made.axes)
         return made
@@ -155,7 +73,7 @@ class Network:
         out_labels: Sequence[Label],
         operands: Sequence[tuple[Value, Sequence[Label], Fraction | int]],
         sizes: dict[Label, int] | None = None,
-        **how: object,
+        **how: Any,
     ) -> Value:
         """out[out_labels] = Σ Π operand ** power: equal labels are one axis; `sizes` of labels that only the output has.
 
@@ -172,7 +90,7 @@ class Network:
         out_labels: Sequence[Label],
         operands: Sequence[tuple[Value, Sequence[Label], Fraction | int]],
         sizes: dict[Label, int] | None = None,
-        **how: object,
+        **how: Any,
     ) -> Value:
         axes: dict[Label, Axis] = {}
         rows = []
@@ -184,7 +102,7 @@ class Network:
                     self.algebra.unify(axes[label], axis)
                 axes.setdefault(label, axis)
         out = self.value([axes.get(label) or Axis((sizes or {}).get(label, 1)) for label in out_labels])
-        self.relations.append(Monomial(out, tuple(out_labels), tuple(rows), **how))  # type: ignore[arg-type]
+        self.relations.append(Monomial(out, tuple(out_labels), tuple(rows), **how))
         return out
 
     def _label(self, value: Value, axis: int, label: Label) -> Label:
@@ -192,7 +110,7 @@ class Network:
         repeats = value.data is not None and not value.axes[axis].pinned and not value.axes[axis].kind
         return ("own", next(self._fresh)) if value.axes[axis].size == 1 or repeats else label
 
-    def pointwise(self, value: Value, degree: str, parity: str, power: Fraction | int = 1, **how: object) -> Value:
+    def pointwise(self, value: Value, degree: str, parity: str, power: Fraction | int = 1, **how: Any) -> Value:
         """An activation, index by index."""
         labels = tuple(range(len(value.axes)))
         how |= {"degree": degree, "parity": parity, "linear": False}
@@ -208,7 +126,7 @@ class Network:
         """The size of every axis by its position, for axes whose label gets lost by repetition."""
         return {i: axis.size for i, axis in enumerate(value.axes)}
 
-    def multiply(self, factors: Sequence[tuple[Value, Fraction | int]], **how: object) -> Value:
+    def multiply(self, factors: Sequence[tuple[Value, Fraction | int]], **how: Any) -> Value:
         """The elementwise product of powers, broadcast from the right."""
         return self.monomial(*self._broadcast(factors), **how)
 
@@ -221,7 +139,7 @@ class Network:
         sizes: dict[Label, int] = {i: max(v.shape[i] for v, _ in factors if -i <= len(v.axes)) for i in labels}
         return labels, [(v, labels[rank - len(v.axes) :], p) for v, p in factors], sizes
 
-    def add(self, terms: Sequence[Value], factors: Sequence[float] = (), **how: object) -> Value:
+    def add(self, terms: Sequence[Value], factors: Sequence[float] = (), **how: Any) -> Value:
         """A sum (with a number before each term), broadcast from the right: every term moves as the sum does."""
         out = self._product(*self._broadcast([(v, 1) for v in terms]), **how)
         relation = self.relations.pop()
@@ -230,8 +148,8 @@ class Network:
         for i, (value, labels, power) in enumerate(relation.operands):
             if value.zero:
                 continue
-            one: dict[str, object] = {"factor": factors[i]} | how if factors else dict(how)
-            self.relations.append(Monomial(out, relation.labels, ((value, labels, power),), **one))  # type: ignore[arg-type]
+            one: dict[str, Any] = {"factor": factors[i]} | how if factors else dict(how)
+            self.relations.append(Monomial(out, relation.labels, ((value, labels, power),), **one))
         return out
 
     def reduce(self, value: Value, axes: Sequence[int], keep: bool, parity: str = "linear", mean: bool = False) -> Value:

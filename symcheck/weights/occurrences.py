@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from symcheck.weights.axes import Axis
-from symcheck.weights.network import Label, Monomial, Network, Normalise, Part, Relation, Reshape, Softmax, Value
+from symcheck.weights.network import Network
+from symcheck.weights.relations import Label, Monomial, Normalise, Part, Relation, Reshape, Softmax, Value
 
 Place = tuple[int, int, int]  # value, axis, leaf of the axis
 Pair = tuple[Place, Place]

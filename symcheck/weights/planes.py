@@ -7,14 +7,14 @@ vector M x, and rotations pass when M = a 1 + b J, with J the quarter turn.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
 
 from symcheck.weights.axes import Axis
-from symcheck.weights.network import Monomial, Normalise, Part, Reshape, Softmax, Value
 from symcheck.weights.occurrences import Place, Places, numbered, values
+from symcheck.weights.relations import Monomial, Normalise, Part, Reshape, Value
 
 Vector = tuple[Place, tuple[Hashable, ...]]  # where it comes from, and how its entries have been laid out since
 Form = dict[Vector, tuple[Tensor, Tensor]]  # the coefficients of x0 and x1, broadcast against the value's axes
@@ -232,13 +232,14 @@ def _indices(axis: Axis, leaf: int) -> Tensor:
     if not node.kind:
         return torch.arange(node.size).unsqueeze(-1)
     offset, found = 0, torch.zeros(2, 1, dtype=torch.int64)
-    for part, begin, end in numbered(node):
+    for k, (part, begin, end) in enumerate(numbered(node)):
         held = begin <= leaf < end
         if node.kind == "product":
             own = _indices(part, leaf - begin) if held else torch.arange(part.size).expand(2, -1)
             found = (found.unsqueeze(-1) * part.size + own.unsqueeze(1)).flatten(1)
         elif held:
-            return _indices(part, leaf - begin) + (offset if node.kind == "sum" else 0)
+            own = _indices(part, leaf - begin)
+            return own * len(node.parts) + k if node.kind == "turns" else own + (offset if node.kind == "sum" else 0)
         offset += part.size
     return found
 

@@ -27,8 +27,9 @@ def to_axes_to_perm(spec: Spec) -> dict[str, tuple[str | None, ...]]:
     Raises ConfigError at the first space or pattern that this form cannot express.
     """
     for space in spec.spaces.values():
-        if space.kind != "permutation" or space.over:
+        if space.kind != "permutation" or space.over or space.stacks:
             copies = f" with copies over {', '.join(space.over)}" if space.over else ""
+            copies += " that moves whole tensors" if space.stacks else ""
             _refuse(f"the space '{space.name}' of kind {space.kind}{copies}", f"spaces.{space.name}")
     acted = {space.on: name for name, space in spec.spaces.items()}
     if len(acted) < len(spec.spaces):

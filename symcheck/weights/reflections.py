@@ -18,8 +18,9 @@ from symcheck.weights.additive_terms import term_of
 from symcheck.weights.degrees import Field, Solution, degrees
 from symcheck.weights.diagonals import Entries, Span
 from symcheck.weights.flows import CONSTANT, Axes, Expression, Factor, Flow, alike
-from symcheck.weights.network import Monomial, Network, Value
+from symcheck.weights.network import Network
 from symcheck.weights.occurrences import Places
+from symcheck.weights.relations import Monomial, Value
 from symcheck.weights.shifts import Attempt, Graph, biases
 from symcheck.weights.spec import Term
 
@@ -52,7 +53,7 @@ def _along(
 ) -> Iterator[tuple[frozenset[int], Reflection]]:
     """The flips along the last of `atoms`, each with the functions that it passes; those that fail alone, together."""
     net, atom = places.net, atoms[-1]
-    plain = [entries.image(s, atom) for s in degrees(places, atom, Field(signs=True))]
+    plain = [entries.image(s, frozenset(atoms)) for s in degrees(places, atom, Field(signs=True))]
     span = Span(True, [image for image in plain if image])
     waiting: list[Solution] = []
 
@@ -60,7 +61,7 @@ def _along(
         powers = {place: power for place, power in solution.items() if net.values[place[0]].parameter}
         used = [relation for relation in near if _turns(places, relation, atom, solution)]
         terms = _terms(graph, places, atoms, used) if powers and used else ()
-        image = entries.image(powers, atom)
+        image = entries.image(powers, frozenset(atoms))
         if terms and (image is None or span.add(image)):
             yield frozenset(map(id, used)), (powers, terms)
         elif used and not terms:

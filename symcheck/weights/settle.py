@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from symcheck.weights.axes import Axis, pin, tie, total
-from symcheck.weights.network import Network, Value
+from symcheck.weights.axes import Axis, nodes, pin, tie, total
+from symcheck.weights.network import Network
+from symcheck.weights.relations import Value
 
 PLANE = "a rotary plane"
 
@@ -21,12 +22,6 @@ def settle(net: Network) -> None:
                     if value.parameter or not any(node is over for node in [*beside, *nodes(axis)]):
                         tie(family)
                         changed = True
-
-
-def nodes(axis: Axis) -> list[Axis]:
-    """The axis and everything that it is made of."""
-    node = axis.root()
-    return [node, *(inner for part in node.parts for inner in nodes(part))]
 
 
 def _families(axis: Axis) -> list[Axis]:

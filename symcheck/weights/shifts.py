@@ -15,7 +15,8 @@ from symcheck.weights.additive_terms import space_of
 from symcheck.weights.carry import Carrier
 from symcheck.weights.centred import centred_values, nulls
 from symcheck.weights.flows import CONSTANT, VARIES, Axes, Expression, Flow, alike, combined, key, matched
-from symcheck.weights.network import Monomial, Network, Part, Relation, Reshape, Value
+from symcheck.weights.network import Network
+from symcheck.weights.relations import Monomial, Part, Relation, Reshape, Value
 from symcheck.weights.spec import Space
 from symcheck.weights.trace import Traced
 
@@ -291,8 +292,8 @@ def _plain(axes: tuple[tuple[tuple[str, int], ...], ...]) -> Expression:
 
 def segments(value: Value) -> list[tuple[int, int]]:
     """The segments of the first axis of a parameter: (start, size)."""
-    node = value.axes[0].root()
-    if node.kind != "sum":
+    node = value.axes[0].root() if value.axes else None
+    if node is None or node.kind != "sum":
         return []
     sizes = [part.size for part in node.parts]
     return [(sum(sizes[:i]), n) for i, n in enumerate(sizes)]

@@ -34,18 +34,21 @@ class Place:
 
 
 def places(
-    spec: Spec, space: Space, state: Mapping[str, Tensor], sizes: Mapping[str, int], *, atom: str | None = None
+    spec: Spec, space: Space, state: Mapping[str, Tensor], sizes: Mapping[str, int]
 ) -> Iterator[Place]:
-    """Every occurrence of the space's atom, or of `atom`, in the tensors of `state`; whole tensors are one slot."""
-    on = space.on if atom is None else atom
-    if on is None:
+    """Every occurrence of the space's atom in the tensors of `state`; whole tensors are one slot.
+
+    Tensors on which the space does not act are left out.
+    """
+    if space.on is None:
         for name, powers in (space.exponents or {}).items():
             for view in Pattern(name, spec.axes[name], sizes).views(state[name], None, space.over):
                 whole = view.unsqueeze(len(space.over))
                 yield Place(name, powers[0], 0, whole, len(space.over))
         return
-    for name, found in spec.places.get(on, {}).items():
-        if name not in state:
+    for name, found in spec.places.get(space.on, {}).items():
+        listed = space.exponents is None or name in space.exponents or space.kind == "tree"
+        if name not in state or not listed:
             continue
         pattern = Pattern(name, spec.axes[name], sizes)
         for j, where in enumerate(found):

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from symcheck.errors import ConfigError
 from symcheck.patterns import Axis
-from symcheck.registry import suggest
 from symcheck.weights.sizes import Occurrence, occurrences, stated_sizes
+from symcheck.weights.space_rules import problems
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +59,7 @@ class Space:
     +1, and −1 where the pattern has a prime. With it, a tensor that is not listed is left alone.
     `gains` holds, for every occurrence, powers of 1-D tensors whose product T scales the basis: A becomes T A T^-1.
     `approximate` marks a symmetry that is exact only where the eps of a normaliser is 0.
+    `stacks` names whole tensors that a permutation moves: of `experts.*.up.weight` number i goes to number p(i).
     Raises ConfigError when the fields do not fit together.
     """
 
@@ -75,6 +76,7 @@ class Space:
     leaves: str = ""
     approximate: bool = False
     note: str = ""
+    stacks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         exponents = self.exponents
@@ -85,10 +87,11 @@ class Space:
             for tensor, each in self.gains.items()
         }
         values: dict[str, object] = {"over": tuple(self.over), "terms": tuple(self.terms), "shape": tuple(self.shape)}
+        values["stacks"] = tuple(self.stacks)
         values |= {"on": self._atom(), "exponents": exponents, "gains": gains}
         for key, value in values.items():
             object.__setattr__(self, key, value)
-        for wrong, problem, hint in self._problems():
+        for wrong, problem, hint in problems(self):
             if wrong:
                 raise ConfigError(f"the space '{self.name}' {problem}", where=f"space '{self.name}'", hint=hint)
 
@@ -106,70 +109,6 @@ class Space:
         if self.kind == "shift":
             return None
         return self.name if self.on == "" else self.on
-
-    def _problems(self) -> tuple[tuple[bool, str, str], ...]:
-        """Every rule: whether it is broken, what is wrong, what to do."""
-        kind, size = self.kind, self.size
-        lined = self.exponents or {}
-        volume = 1
-        for length in self.shape:
-            volume *= length
-        return (
-            (kind not in KINDS, f"has the unknown kind '{kind}'", suggest(kind, [*KINDS])),
-            (size < 1, f"has the size {size}", "a size is a positive whole number"),
-            (
-                self.whole and kind not in ("scale", "sign"),
-                f"of kind {kind} acts along no atom",
-                "only scale and sign act on whole tensors; name the atom in 'on'",
-            ),
-            (self.whole and not lined, "acts on whole tensors but names none", "list them in 'exponents'"),
-            (self.whole and size != 1, f"acts on whole tensors and has size {size}", "write size = 1"),
-            (
-                kind in ("permutation", "shift") and self.exponents is not None,
-                f"of kind {kind} has exponents",
-                "leave them out: a permutation acts wherever its atom stands, a shift by its terms",
-            ),
-            (bool(self.gains) and kind not in MATRICES, f"of kind {kind} has gains", "gains belong to matrices"),
-            (
-                bool(self.terms) != (kind == "shift") and kind != "sign",
-                f"of kind {kind} has {len(self.terms)} terms",
-                "a shift has terms, a sign may have some, no other kind has any",
-            ),
-            (kind == "rotation" and size != 2, f"of kind rotation has size {size}", "a plane has size 2"),
-            (
-                self.fixes not in ("", "ones") or (bool(self.fixes) and kind != "orthogonal"),
-                f"of kind {kind} fixes '{self.fixes}'",
-                "only an orthogonal space can fix something: fixes = \"ones\"",
-            ),
-            (
-                kind == "shift" and (size != volume or bool(self.over)),
-                f"has size {size} and shape {self.shape}",
-                "the size of a shift is the number of entries of its shape, which includes what it is over",
-            ),
-            (kind != "shift" and bool(self.shape), f"of kind {kind} has a shape", "only a shift states its shape"),
-            (
-                kind == "tree" and (size + 1) & size != 0,
-                f"of kind tree has size {size}",
-                "a tree of depth D has 2^D − 1 nodes",
-            ),
-            ((kind == "tree") != bool(self.leaves), f"of kind {kind} has leaves '{self.leaves}'",
-             "a tree names the atom of its leaves, no other kind does"),
-            (
-                kind in (*MATRICES, "sign", "tree") and any(p.denominator != 1 for ps in lined.values() for p in ps),
-                f"of kind {kind} has a fractional exponent",
-                "only scales have fractional powers",
-            ),
-            (
-                kind in MATRICES and any(abs(p) > 1 for ps in lined.values() for p in ps),
-                f"of kind {kind} has an exponent other than −1, 0 and 1",
-                "1 multiplies by A, −1 by its contragredient A^-T",
-            ),
-            (
-                len({*self.over}) < len(self.over) or self.on in self.over,
-                f"is over {', '.join(self.over)}",
-                "each atom once, and not the one acted along",
-            ),
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)

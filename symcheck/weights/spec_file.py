@@ -110,7 +110,8 @@ def _space_table(space: Space) -> dict[str, Any]:
     ]
     table = {"kind": space.kind, "size": space.size} | _given(
         on="" if space.on == space.name else space.on, whole=space.whole, over=list(space.over), fixes=space.fixes,
-        leaves=space.leaves, shape=list(space.shape), approximate=space.approximate, note=space.note,
+        leaves=space.leaves, shape=list(space.shape), stacks=list(space.stacks), approximate=space.approximate,
+        note=space.note,
         exponents=exponents, gains=gains, terms=terms,
     )  # fmt: skip
     return table | ({"exponents": {}} if space.exponents == {} else {})
@@ -272,6 +273,7 @@ _SPACE: dict[str, tuple[Check, str]] = {
     "terms": (_list(_table(lambda value: True)), "a list of tables"),
     "shape": (_list(_count), "a list of whole numbers"),
     "leaves": (_text, "the name of an atom in quotes"),
+    "stacks": (_list(_text), "a list of names with * for the index"),
     "approximate": (_flag, "true or false"),
     "note": (_text, "a text in quotes"),
 }

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from symcheck.patterns import Axis
@@ -15,16 +17,19 @@ from symcheck.weights.spec import Space, Spec, Term
 from symcheck.weights.terms import names_of, parse_equation, parse_reference
 
 _SWEEPS = 20
+_NONE = 1e6  # the cost of a target that a shift does not have
 
 
 def still(balance: Balance) -> None:
     """Bring every shift to rest, in sweeps, since one may move what another has brought to rest."""
     spaces = [s for s in balance.spec.spaces.values() if s.kind == "shift" and not s.approximate]
-    start = dict(balance.state)
+    start, leading = dict(balance.state), _leading(balance, spaces)
     for _ in range(_SWEEPS):
         largest = 0.0
         for space in spaces:
-            part = _rest(balance, space)
+            term = leading.get(space.name)
+            found = _decided(balance, space, term) if term is not None else None
+            part = torch.zeros(space.shape, dtype=torch.float64) if found is None else found
             balance.element[space.name] = balance.element.get(space.name, torch.zeros(space.shape).double()) + part
             balance.state = dict(start)
             balance.state |= balance.moved()
@@ -33,13 +38,25 @@ def still(balance: Balance) -> None:
             return
 
 
-def _rest(balance: Balance, space: Space) -> Tensor:
-    """The shift after which its leading term's tensor is at rest; zero where no term decides it alone."""
-    for term in sorted(space.terms, key=lambda term: len(term.operands)):
-        found = _decided(balance, space, term)
-        if found is not None:
-            return found
-    return torch.zeros(space.shape, dtype=torch.float64)
+def _leading(balance: Balance, spaces: list[Space]) -> dict[str, Term]:
+    """For every shift the term whose tensor it brings to rest: one that it decides alone, another tensor for each."""
+    ways = {s.name: [term for term in s.terms if _decided(balance, s, term) is not None] for s in spaces}
+    targets = list(dict.fromkeys(parse_reference(t.to).name for found in ways.values() for t in found))
+    if not targets:
+        return {}
+    cost = np.full((len(spaces), len(targets) + len(spaces)), _NONE)
+    for i, space in enumerate(spaces):
+        for rank, term in enumerate(ways[space.name]):
+            j = targets.index(parse_reference(term.to).name)
+            cost[i, j] = min(cost[i, j], rank + 10 * len(term.operands))
+    chosen: dict[str, Term] = {}
+    columns = linear_sum_assignment(cost)[1]
+    for space, j in zip(spaces, columns.tolist(), strict=True):
+        found = ways[space.name]
+        mine = [term for term in found if j < len(targets) and parse_reference(term.to).name == targets[j]]
+        if mine or found:  # two shifts of one tensor may still have parts of their own
+            chosen[space.name] = min(mine or found, key=lambda term: len(term.operands))
+    return chosen
 
 
 def _decided(balance: Balance, space: Space, term: Term) -> Tensor | None:

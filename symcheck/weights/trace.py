@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from symcheck.errors import ModelError
 from symcheck.weights.axes import pin
-from symcheck.weights.network import Monomial, Network, Value
+from symcheck.weights.network import Network
+from symcheck.weights.relations import Monomial, Value
 from symcheck.weights.rules import RULES
 
 BUFFER_READERS = {"add", "sub", "mul", "div", "view", "unsqueeze", "reshape", "batch_norm"}
 NORMS = {"_native_batch_norm_legit_no_training", "batch_norm", "native_batch_norm", "cudnn_batch_norm"}
 CREATORS = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty"}
-SHAPE_ONLY = {"view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "permute", "transpose", "expand", "clone", "flatten", "alias"}
+SHAPE_ONLY = set("view _unsafe_view reshape unsqueeze squeeze permute transpose expand clone flatten alias".split())
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def export(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     except Exception as error:
         first = str(error).strip().splitlines()
         raise ModelError(
-            f"torch.export cannot trace a {type(model).__name__}: {first[0][:200] if first else type(error).__name__}",
+            f"torch.export cannot trace a {type(model).__name__}: {first[0].split('. ')[0][:200] if first else type(error).__name__}",
             where="derivation of the weight symmetries",
             hint="try attn_implementation='eager' or inputs of another size, wrap the part that can be traced, "
             "or write a spec by hand and use it with --spec",
@@ -103,7 +104,7 @@ class _Tracer:
         signature = program.graph_signature
         self.weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         self.constants = dict(signature.inputs_to_lifted_tensor_constants)
-        flat = [v for v in _flat((list(args), dict(kwargs)))]
+        flat = _flat((list(args), dict(kwargs)))
         self.inputs = dict(zip(signature.user_inputs, flat, strict=False))
 
     def visit(self, node: torch.fx.Node) -> None:
@@ -111,10 +112,9 @@ class _Tracer:
         if node.op == "placeholder":
             self.env[node.name] = self._placeholder(node)
         elif node.op == "output":
-            kept = len(self.program.graph_signature.output_specs)
-            names = {s.arg.name for s in self.program.graph_signature.output_specs if s.kind.name == "USER_OUTPUT" and hasattr(s.arg, "name")}
-            self.result = [v for n, v in zip(_flat(node.args), self._resolve(_flat(node.args)), strict=True) if getattr(n, "name", "") in names]
-            del kept
+            wanted = set(self.program.graph_signature.user_outputs)
+            nodes = [n for n in _flat(node.args) if isinstance(n, torch.fx.Node) and n.name in wanted]
+            self.result = self._resolve(nodes)
         elif node.op == "call_function":
             self._call(node)
         elif node.op == "get_attr":

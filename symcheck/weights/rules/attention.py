@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from symcheck.weights.network import Network, Value
+from symcheck.weights.network import Network
+from symcheck.weights.relations import Value
 from symcheck.weights.rules.contraction import matmul
 from symcheck.weights.rules.pointwise import add
 from symcheck.weights.rules.shapes import repeat_interleave, transpose
@@ -16,7 +17,7 @@ def attention(
     net: Network, query: Value, key: Value, value: Value, mask: Value | None = None, dropout: float = 0.0,
     causal: bool = False, *, scale: Any = None, enable_gqa: bool = False,
 ) -> Value:  # fmt: skip
-    """softmax(q kᵀ · scale + mask) v over the last two axes; with `enable_gqa` keys and values repeat over query heads."""
+    """softmax(q kᵀ · scale + mask) v over the last two axes; keys and values may repeat over query heads."""
     if enable_gqa and key.shape[-3] != query.shape[-3]:
         times = query.shape[-3] // key.shape[-3]
         key, value = repeat_interleave(net, key, times, -3), repeat_interleave(net, value, times, -3)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symcheck.weights.network import Label, Network, Value
+from symcheck.weights.network import Network
+from symcheck.weights.relations import Label, Value
 from symcheck.weights.rules.pointwise import add
 from symcheck.weights.rules.shapes import resized
 from symcheck.weights.rules.table import rule
@@ -22,7 +23,7 @@ def linear(net: Network, x: Value, weight: Value, bias: Value | None = None) -> 
 def _sizes(*values: Value) -> dict[Label, int]:
     sizes: dict[Label, int] = {}
     for value in values:
-        sizes |= {i: n for i, n in enumerate(value.shape)}
+        sizes |= dict(enumerate(value.shape))
     sizes["o"] = values[-1].shape[0]
     return sizes
 
@@ -84,7 +85,8 @@ def einsum(net: Network, equation: str, operands: Sequence[Value], **_: Any) -> 
     if "->" not in equation:
         letters = sorted(c for c in set(left) if c.isalpha() and left.count(c) == 1)
         right = ("..." if "..." in left else "") + "".join(letters)
-    rows, sizes = [], {}
+    rows = []
+    sizes: dict[Label, int] = {}
     for term, value in zip(terms, operands, strict=True):
         mine = _letters(term, len(value.axes) - len(term.replace("...", "")) if "..." in term else 0)
         if len(set(mine)) < len(mine):
@@ -139,7 +141,7 @@ def _convolve(net: Network, x: Value, weight: Value, bias: Value | None, groups:
     spots = tuple(("x", i) for i in range(space))
     taps = tuple(("w", i) for i in range(space))
     kernel = ("g", "c", "o", *taps) if transposed else ("g", "o", "c", *taps)
-    sizes = {"b": x.shape[0], "g": groups, "o": weight.shape[2 if transposed else 1]}
+    sizes: dict[Label, int] = {"b": x.shape[0], "g": groups, "o": weight.shape[2 if transposed else 1]}
     sizes |= {("y", i): int(net.shape[i - space]) for i in range(space)}
     kept = ("b", "g", "o", *(("y", i) for i in range(space)))
     out = net.monomial(kept, [(x, ("b", "g", "c", *spots), 1), (weight, kernel, 1)], sizes, factor=None)
@@ -153,19 +155,19 @@ def _convolve(net: Network, x: Value, weight: Value, bias: Value | None, groups:
 @rule("sum", "mean")
 def total(net: Network, x: Value, axes: Any = None, keepdim: bool = False, **_: Any) -> Value:
     """A sum or a mean over axes."""
-    return net.reduce(x, _axes(x, axes), keepdim, mean=net.operator == "mean")
+    return net.reduce(x, reduced(x, axes), keepdim, mean=net.operator == "mean")
 
 
 @rule("amax", "amin")
 def extreme(net: Network, x: Value, axes: Any = None, keepdim: bool = False, **_: Any) -> Value:
     """The largest over axes: positive scales pass."""
-    return net.reduce(x, _axes(x, axes), keepdim, parity="zero")
+    return net.reduce(net.pointwise(x, "linear", "zero"), reduced(x, axes), keepdim)
 
 
 @rule("logsumexp", "prod", "any", "all", "count_nonzero")
 def symmetric(net: Network, x: Value, axes: Any = None, keepdim: bool = False, **_: Any) -> Value:
     """A symmetric function over axes that lets no scale pass."""
-    return net.reduce(net.pointwise(x, "zero", "zero"), _axes(x, axes), keepdim)
+    return net.reduce(net.pointwise(x, "zero", "zero"), reduced(x, axes), keepdim)
 
 
 @rule("max", "min")
@@ -174,22 +176,15 @@ def extreme_with_index(net: Network, x: Value, axis: Any = None, keepdim: bool =
     if isinstance(axis, Value):
         return net.add([x, axis], parity="zero", linear=False)
     if axis is None:
-        return net.reduce(x, range(len(x.axes)), False, parity="zero")
+        return net.reduce(net.pointwise(x, "linear", "zero"), range(len(x.axes)), False)
     if net.reads > 1:
         net.pin(x, "the index of the largest is used", [axis])
-    index = net.reduce(x, [axis], keepdim, parity="zero")
-    return [net.reduce(x, [axis], keepdim, parity="zero"), index]
+    index = net.reduce(net.pointwise(x, "linear", "zero"), [axis], keepdim)
+    return [net.reduce(net.pointwise(x, "linear", "zero"), [axis], keepdim), index]
 
 
-@rule("var", "std", "linalg_vector_norm", "norm")
-def spread(net: Network, x: Value, *arguments: Any, **named: Any) -> Value:
-    """A symmetric function over axes: index by index, no scale and no sign."""
-    axes = next((a for a in arguments if isinstance(a, list | tuple)), named.get("dim"))
-    keep = bool(named.get("keepdim", any(a is True for a in arguments)))
-    return net.reduce(net.pointwise(x, "zero", "zero"), _axes(x, axes), keep)
-
-
-def _axes(x: Value, axes: Any) -> Sequence[int]:
+def reduced(x: Value, axes: Any) -> Sequence[int]:
+    """The axes that a reduction names; all of them when it names none."""
     if axes is None or (isinstance(axes, list | tuple) and not axes):
         return range(len(x.axes))
     return [axes] if isinstance(axes, int) else list(axes)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from symcheck.weights.axes import Axis
-from symcheck.weights.network import Label, Network, Value
+from symcheck.weights.network import Network
+from symcheck.weights.relations import Label, Value
 from symcheck.weights.rules.table import rule
 
 READ = "rows of it are picked by number"
@@ -61,12 +62,11 @@ def index(net: Network, x: Value, indices: Sequence[Value | None]) -> Value:
     for value, labels, _ in rows:
         for label, n in zip(labels, value.shape, strict=True):
             sizes[label] = max(n, sizes.get(label, 1))
-    labels = list(range(len(x.axes)))
     together = axes == list(range(axes[0], axes[-1] + 1))
     place = axes[0] if together else 0
-    kept = [i for i in labels if i not in axes]
-    kept = [*[i for i in kept if i < place], *new, *[i for i in kept if i >= place]]
-    return net.monomial(kept, [(x, labels, 1), *rows], sizes, picks=True)
+    rest = [i for i in range(len(x.axes)) if i not in axes]
+    kept = [*[i for i in rest if i < place], *new, *[i for i in rest if i >= place]]
+    return net.monomial(kept, [(x, list(range(len(x.axes))), 1), *rows], sizes, picks=True)
 
 
 @rule("gather")

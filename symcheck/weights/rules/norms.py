@@ -7,7 +7,9 @@ from fractions import Fraction
 from typing import Any
 
 from symcheck.weights.axes import pin
-from symcheck.weights.network import Network, Value
+from symcheck.weights.network import Network
+from symcheck.weights.relations import Value
+from symcheck.weights.rules.contraction import reduced
 from symcheck.weights.rules.table import rule
 
 HALF = Fraction(1, 2)
@@ -110,3 +112,33 @@ def pixel_shuffle(net: Network, x: Value, factor: int) -> Value:
         pin(wide.axes[i], "positions of a pixel shuffle")
     moved = net.permute(wide, [0, 1, 4, 2, 5, 3])
     return net.view(moved, [b, c // factor**2, h * factor, w * factor])
+
+
+@rule("linalg_vector_norm", "norm")
+def vector_norm(net: Network, x: Value, p: Any = 2, axes: Any = None, keepdim: bool = False, **_: Any) -> Value:
+    """(Σ |x|^p)^(1/p) over axes; for p = 2 the scalar product with itself."""
+    p = 2 if p is None or p == "fro" else p
+    if p == 2:
+        return net.pointwise(_squares(net, x, axes, keepdim), "linear", "zero", HALF)
+    if abs(p) == float("inf"):
+        return net.reduce(net.pointwise(x, "linear", "even"), reduced(x, axes), keepdim, parity="zero")
+    if p <= 0:
+        raise ValueError(f"a norm of order {p}")
+    power = Fraction(p).limit_denominator(64)
+    powers = net.reduce(net.pointwise(x, "linear", "even", power), reduced(x, axes), keepdim)
+    return net.pointwise(powers, "linear", "zero", 1 / power)
+
+
+def _squares(net: Network, x: Value, axes: Any, keepdim: bool) -> Value:
+    """Σ x² over axes."""
+    return net.reduce(net.value(x.axes, square=x), reduced(x, axes), keepdim)
+
+
+@rule("var", "std")
+def variance(net: Network, x: Value, axes: Any = None, *flags: Any, keepdim: bool = False, **_: Any) -> Value:
+    """Σ (x − mean x)² over axes, divided by their size or by one less; its root."""
+    keepdim = bool(flags[1]) if len(flags) > 1 else keepdim
+    axes = reduced(x, None if isinstance(axes, bool) else axes)
+    centred = net.add([x, net.reduce(x, axes, True, mean=True)], [1.0, -1.0])
+    out = net.same(_squares(net, centred, axes, keepdim), None)
+    return out if net.operator == "var" else net.pointwise(out, "linear", "zero", HALF)

@@ -6,7 +6,8 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from symcheck.weights.network import Network, Value
+from symcheck.weights.network import Network
+from symcheck.weights.relations import Label, Value
 from symcheck.weights.rules.table import rule
 
 LINEAR = "clone alias contiguous detach _to_copy to type_as lift_fresh_copy dropout feature_dropout positive"
@@ -215,7 +216,7 @@ def _masked(net: Network, out: Value, mask: Value) -> Value:
         net.freeze(mask)
     rank = max(len(out.axes), len(mask.axes))
     labels = tuple(range(-rank, 0))
-    sizes = {i: max(v.shape[i] for v in (out, mask) if -i <= len(v.axes)) for i in labels}
+    sizes: dict[Label, int] = {i: max(v.shape[i] for v in (out, mask) if -i <= len(v.axes)) for i in labels}
     rows = [(v, labels[rank - len(v.axes) :], p) for v, p in ((out, 1), (mask, 0))]
     return net.monomial(labels, rows, sizes)
 

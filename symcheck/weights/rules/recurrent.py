@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from symcheck.weights.axes import Axis
-from symcheck.weights.network import Network, Value
+from symcheck.weights.network import Network
+from symcheck.weights.relations import Value
 from symcheck.weights.rules.contraction import linear
 from symcheck.weights.rules.table import rule
 
@@ -55,7 +56,7 @@ def _state(net: Network, x: Value, weights: Sequence[Value]) -> Value:
 
 
 def _recurrent(net: Network, kind: str, x: Value, first: Sequence[Value], arguments: Sequence[Any]) -> list[Value]:
-    weights, has_biases, layers, _, _, bidirectional, _ = arguments
+    weights, _, layers, _, _, bidirectional, _ = arguments
     directions = 2 if bidirectional else 1
     each = len(weights) // (layers * directions)
     for value in first:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from symcheck.weights.network import Network, Value
+from symcheck.weights.network import Network
+from symcheck.weights.relations import Value
 from symcheck.weights.rules.table import rule
 
 
@@ -231,7 +232,7 @@ def resized(net: Network, x: Value, axes: Sequence[int], shape: Sequence[int], s
     out = [("new", i) if i in axes else i for i in range(len(x.axes))]
     net.pin(x, "positions are mixed along it", list(axes))
     sizes = net.sizes(x) | {("new", i): int(shape[i]) for i in axes}
-    how: dict[str, object] = {"factor": None}
+    how: dict[str, Any] = {"factor": None}
     how |= {} if scales else {"degree": "zero", "parity": "zero", "linear": False}
     value = net.monomial(out, [(x, labels, 1)], sizes, **how)
     net.pin(value, "positions are mixed along it", list(axes))
