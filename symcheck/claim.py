@@ -42,6 +42,12 @@ class Claim:
         """The group as written, not yet bound to data."""
         return make_group(self.tree.group)
 
+    def actions(self, slot: Slot) -> tuple[Action, ...]:
+        """The actions of one slot, told which names the whole claim has."""
+        slots = (*self.tree.inputs, *self.tree.outputs)
+        names = {name for other in slots for action in make_actions(other) for name in action.names}
+        return tuple(action.among(names) for action in make_actions(slot))
+
     def input_names(self, given: Iterable[str]) -> dict[str, Slot]:
         """The slot of each given input, by name or by position; every input must be declared."""
         return _match(self.tree.inputs, list(given), "input", str(self))
@@ -52,7 +58,7 @@ class Claim:
 
     def bind(self, shapes: Shapes) -> BoundClaim:
         """Fill in what the inputs decide (degree, grid, dimension), given one sample's shape per input."""
-        actions = {name: make_actions(slot) for name, slot in self.input_names(shapes).items()}
+        actions = {name: self.actions(slot) for name, slot in self.input_names(shapes).items()}
         extents, loose = Extents(), self.group()
         for name, chain_ in actions.items():
             for action in chain_:
@@ -104,7 +110,7 @@ class BoundClaim:
         """The action on each output, given one sample's shape per output."""
         bound = {}
         for name, slot in self.claim.output_names(shapes).items():
-            actions = make_actions(slot)
+            actions = self.claim.actions(slot)
             if actions[0].name != "ignore":
                 bound[name] = self.claim._bound(name, actions, self.group, shapes[name])
         if not bound:

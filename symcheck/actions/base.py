@@ -7,7 +7,7 @@ numbers, on the device and in the subject's dtype, to a batch with one element p
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +37,7 @@ class Action(ABC):
     curved: bool = False  # outputs live on a manifold: `difference` is a distance
     affine: bool = False  # translations move the values themselves
     whole: bool = False  # takes the whole element of a product, not the part in one factor
+    names: tuple[str, ...] = ()  # shared with the other actions of a claim, each for one factor of the group
 
     @abstractmethod
     def represent(self, group: Group, g: Tensor) -> Rep:
@@ -45,6 +46,10 @@ class Action(ABC):
     @abstractmethod
     def act(self, group: Group, rep: Rep, x: Tensor) -> Tensor:
         """Move row i of x, (n, *S), by element i; rep tensors are rows gathered to the same n."""
+
+    def among(self, names: Iterable[str]) -> Action:
+        """This action in a claim whose actions have these names between them."""
+        return self
 
     def extents(self, shape: tuple[int, ...]) -> Extents:
         """What a sample of this shape says about the group (degree, dimension, grid)."""
@@ -177,6 +182,7 @@ actions: Registry[ActionMaker] = Registry(
         "symcheck.actions.image",
         "symcheck.actions.sequence",
         "symcheck.actions.multivector",
+        "symcheck.actions.weights",
     ),
     entry_point="symcheck.actions",
 )

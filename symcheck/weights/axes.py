@@ -13,11 +13,12 @@ from math import prod
 class Axis:
     """A node of the union-find: free (an atom), or bound to a sum, a product, turns or a family of other axes."""
 
-    __slots__ = ("_parent", "kind", "over", "parts", "pinned", "size")
+    __slots__ = ("_parent", "kept", "kind", "over", "parts", "pinned", "size")
 
     def __init__(self, size: int, kind: str = "", parts: Sequence[Axis] = (), over: Axis | None = None):
         self.size, self.kind, self.parts, self.over = size, kind, list(parts), over
         self.pinned = ""
+        self.kept = size > 1  # whether it counts as an atom
         self._parent: Axis | None = None
 
     def root(self) -> Axis:
@@ -42,7 +43,7 @@ class Axis:
         for part in (p.root() for p in self.parts):
             if part.kind == self.kind:
                 flat.extend(p.root() for p in part.parts)
-            elif part.size != (1 if self.kind == "product" else 0):
+            elif part.kept or part.size != (1 if self.kind == "product" else 0):
                 flat.append(part)
         self.parts = flat or [Axis(self.size)]
         if self.kind == "product":
@@ -67,7 +68,7 @@ class Axis:
         """The atoms in reading order, those of a family all at once, without axes of size 1."""
         node = self.root()
         if not node.kind:
-            return [node] if node.size > 1 else []
+            return [node] if node.kept else []
         return [leaf for part in node.parts for leaf in part.leaves()]
 
 

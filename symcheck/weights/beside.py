@@ -67,7 +67,7 @@ def _cover(axis: Axis, atom: int, members: Mapping[int, int]) -> Spots | None:
     """The leaves of the atom that cover an axis; () where it has none, None where they are no single one each."""
     node = axis.root()
     if not node.kind:
-        return (0,) if id(node) == atom and node.size > 1 else ()
+        return (0,) if id(node) == atom else ()
     chosen = members.get(id(node.over.root())) if node.kind == "family" and node.over is not None else None
     found = [
         _moved(_cover(part, atom, members), begin)

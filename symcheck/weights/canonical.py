@@ -36,8 +36,8 @@ def canonical(spec: Spec, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor
     Raises LoadError when the spec does not fit the tensors.
     """
     balance = gauged(spec, state)
-    for space in permuting(balance):
-        balance.element[space.name] = sorted_slots(balance, space)
+    for space in permuting(balance):  # one after another, as they act: a stack of experts moves what others sort
+        balance.act(space.name, sorted_slots(balance, space))
     element = {name: balance.element[name] for name in spec.spaces if name in balance.element}
     return spec.apply(element, state), element
 

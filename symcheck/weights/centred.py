@@ -11,7 +11,8 @@ from symcheck.weights.flows import CONSTANT, Expression, Flow
 from symcheck.weights.relations import Label, Monomial, Normalise, Part, Reshape, Value
 
 if TYPE_CHECKING:
-    from symcheck.weights.shifts import Graph, Hypothesis
+    from symcheck.weights.hypotheses import Hypothesis
+    from symcheck.weights.shifts import Graph
 
 Centred = tuple[int, str, str]  # the axis along which x/γ sums to Σ β/γ; the names of γ and β
 

@@ -58,6 +58,8 @@ def degrees(places: Places, atom: int | None, field: Field, inside: Inside | Non
             for value in values(relation):
                 for place in places.atom(value, atom):
                     system.zero(place)
+    for made, source in places.turned.get(atom, []) if atom is not None else ():
+        system.same(made, source)
     if inside is not None and atom is not None:
         for value in _touched(places, atom):
             for place in places.atom(value, atom):
@@ -154,7 +156,7 @@ class _Equations:
             return
         for left, right in self.places.carried(relation, self.atom):
             self._equal(left, right, isinstance(relation, Part))
-        if isinstance(relation, Part):
+        if isinstance(relation, Part) and self.atom not in self.places.turned:
             for place in self.places.lost(relation, self.atom):
                 self.system.zero(place)
 

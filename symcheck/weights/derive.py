@@ -17,7 +17,7 @@ from symcheck.weights.contexts import contexts
 from symcheck.weights.diagonals import Diagonal, Entries, diagonals
 from symcheck.weights.linear_groups import Gain, Linear, linear_group
 from symcheck.weights.occurrences import Place, Places
-from symcheck.weights.planes import rotates
+from symcheck.weights.planes import rotation
 from symcheck.weights.reflections import reflections
 from symcheck.weights.settle import PLANE, rotary, settle
 from symcheck.weights.shifts import shifts
@@ -61,7 +61,9 @@ class _Builder:
         known: dict[int, dict[Place, Fraction]] = {}
         for atom, name in self.names.atoms.items():
             if self.places.atoms[atom].pinned == PLANE:
-                if rotates(self.places, atom):
+                made = rotation(self.places, atom)
+                if made is not None:
+                    self.places.turn(made)
                     self._add(Space(name, "rotation", 2, over=self._over(atom), note=PLANE))
                 continue
             group = linear_group(self.places, self.gain, atom)

@@ -52,7 +52,7 @@ def diagonals(
                 finer = [s for have, s in solved if have >= atoms] + [s for have, s in strict if have == atoms]
                 span = Span(field.signs, filter(None, (entries.image(s, atoms) for s in finer)))
                 inside = None if atom is None or others == over[atom] else Over(places, entries.beside, others)
-                for solution in degrees(places, atom, field, inside):
+                for solution in sorted(degrees(places, atom, field, inside), key=len):
                     vector = entries.image(solution, atoms)
                     if vector is None or span.add(vector):
                         yield Diagonal(atom, "sign" if field.signs else "scale", solution, others, approximate)

@@ -33,7 +33,7 @@ class Network:
     where: str = ""
     operator: str = ""  # the operator at hand ...
     shape: tuple[int, ...] = ()  # ... the shape of its (first) output
-    reads: int = 1  # ... how many of its outputs are read
+    reads: int = 1  # ... how many of its outputs, from the first on, include all that are read
     batch_first: bool = False  # ... its layout, for a recurrent one
     summed: bool = False  # ... whether every reader of it is a sum or a mean
     _fresh: count[int] = field(default_factory=count)
@@ -80,9 +80,10 @@ class Network:
         A product with a factor that is 0 is the constant 0.
         """
         if how.get("linear", True) and any(value.zero and power > 0 for value, _, power in operands):
-            known = {label: n for value, labels, _ in operands for label, n in zip(labels, value.shape, strict=True)}
-            shape = [max(known.get(label, 1), (sizes or {}).get(label, 1)) for label in out_labels]
-            return self.given(torch.zeros(shape), True)
+            held: dict[Label, int] = {}
+            for value, labels, _ in operands:
+                held |= {label: max(n, held.get(label, 1)) for label, n in zip(labels, value.shape, strict=True)}
+            return self.given(torch.zeros([held.get(label) or (sizes or {})[label] for label in out_labels]), True)
         return self._product(out_labels, operands, sizes, **how)
 
     def _product(

@@ -21,6 +21,7 @@ class Places:
         self.index = {id(value): i for i, value in enumerate(net.values)}
         self.leaves: list[list[list[int]]] = [[[id(leaf) for leaf in a.leaves()] for a in v.axes] for v in net.values]
         self.atoms: dict[int, Axis] = {id(leaf): leaf for v in net.values for a in v.axes for leaf in a.leaves()}
+        self.turned: dict[int, list[Pair]] = {}
         self.relations: dict[int | None, list[Relation]] = {None: list(net.relations)}
         for relation in net.relations:
             touched = {atom for value in values(relation) for axis in self.of(value) for atom in axis}
@@ -96,6 +97,14 @@ class Places:
                 left = [place for place in left if place[2] in kept]
             yield left, right
 
+    def turn(self, vectors: Sequence[Pair]) -> None:
+        """Note which vectors of a plane are made of which others: what stands behind the plane goes with them."""
+        for made, source in vectors:
+            pair = [(i, axis, leaf + 1) for i, axis, leaf in (made, source)]
+            held = [self.leaves[i][axis][leaf : leaf + 1] for i, axis, leaf in pair]
+            if held[0] and held[0] == held[1] and self.atoms[held[0][0]].size == 1:
+                self.turned.setdefault(held[0][0], []).append((pair[0], pair[1]))
+
     def lost(self, relation: Part, atom: int) -> list[Place]:
         """Places of the whole that a part cuts through: it has some indices of a rotary plane and not the others."""
         whole, part, axis = relation.whole, relation.part, relation.axis
@@ -143,7 +152,7 @@ def _at(axis: Axis, over: Axis, index: int) -> Iterator[int]:
 
 def _has_family(axis: Axis) -> bool:
     node = axis.root()
-    return node.kind == "family" or any(_has_family(part) for part in node.parts)
+    return node.kind in ("family", "turns") or any(_has_family(part) for part in node.parts)
 
 
 def _span(axis: Axis, start: int, stop: int) -> tuple[int, int] | None:

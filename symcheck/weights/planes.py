@@ -25,13 +25,14 @@ class NoPlane(Exception):
     """Something does not commute with rotations."""
 
 
-def rotates(places: Places, atom: int) -> bool:
-    """Whether every relation commutes with the rotations of the plane `atom`."""
+def rotation(places: Places, atom: int) -> list[tuple[Place, Place]] | None:
+    """Which vectors are made of which others, if every relation commutes with the rotations of the plane `atom`."""
+    plane = _Plane(places, atom)
     try:
-        _Plane(places, atom).check()
+        plane.check()
     except NoPlane:
-        return False
-    return True
+        return None
+    return [(place, vector[0]) for place, halves in plane.halves.items() for vector in halves[0]]
 
 
 class _Plane:

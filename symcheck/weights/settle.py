@@ -34,7 +34,7 @@ def rotary(net: Network) -> None:
     p is an atom that a constant multiplies and whose two halves have been mixed; with one plane there is no p, and
     two indices that have been mixed are the plane. Whether rotations of r pass is for `planes.rotates` to say.
     """
-    planes: dict[int, Axis] = {}
+    planes: dict[int, tuple[Axis, Axis]] = {}
     for value in net.values:
         for axis in value.axes:
             for node in nodes(axis):
@@ -46,20 +46,36 @@ def _coded(axis: Axis) -> bool:
     return not axis.kind and axis.size > 1 and axis.pinned.startswith(("a constant", "an input"))
 
 
-def _halves(node: Axis, planes: dict[int, Axis], value: Value) -> None:
+def _halves(node: Axis, planes: dict[int, tuple[Axis, Axis]], value: Value) -> None:
     if node.kind != "sum":
         return
     parts, i = [p.root() for p in node.parts], 0
     while i + 1 < len(parts):
-        if parts[i] is parts[i + 1] and (parts[i].size == 1 or _coded(parts[i])) and (value.parameter or id(parts[i]) in planes):
-            plane = planes.setdefault(id(parts[i]), Axis(2))
-            pin(plane, PLANE)
-            parts[i : i + 2] = [total("product", [plane, parts[i]])]
+        half = parts[i]
+        mixed = half is parts[i + 1] and (half.size == 1 or _coded(half))
+        if mixed and (value.parameter or id(half) in planes):
+            if id(half) not in planes:
+                planes[id(half)] = _plane(), half if half.size > 1 else _only()
+            parts[i : i + 2] = [total("product", planes[id(half)])]
         i += 1
     node.parts = parts
 
 
-def _pairs(node: Axis, planes: dict[int, Axis], value: Value) -> None:
+def _plane() -> Axis:
+    axis = Axis(2)
+    pin(axis, PLANE)
+    return axis
+
+
+def _only() -> Axis:
+    """The index of a single plane, so that there is something to scale the plane along."""
+    axis = Axis(1)
+    axis.kept = True
+    pin(axis, "the index of a single plane")
+    return axis
+
+
+def _pairs(node: Axis, planes: dict[int, tuple[Axis, Axis]], value: Value) -> None:
     if node.kind != "product":
         return
     for i, part in enumerate(node.parts[1:], start=1):
@@ -68,4 +84,4 @@ def _pairs(node: Axis, planes: dict[int, Axis], value: Value) -> None:
         if units and _coded(before) and (value.parameter or id(before) in planes):
             part.kind, part.parts = "", []
             pin(part, PLANE)
-            planes.setdefault(id(before), part)
+            planes.setdefault(id(before), (part, before))

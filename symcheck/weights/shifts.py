@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 
 from symcheck.weights.additive_terms import space_of
 from symcheck.weights.carry import Carrier
-from symcheck.weights.centred import centred_values, nulls
+from symcheck.weights.centred import centred_values
 from symcheck.weights.flows import CONSTANT, VARIES, Axes, Expression, Flow, alike, combined, key, matched
+from symcheck.weights.hypotheses import extent, hypotheses, segments
 from symcheck.weights.network import Network
 from symcheck.weights.relations import Monomial, Part, Relation, Reshape, Value
 from symcheck.weights.spec import Space
@@ -208,8 +209,15 @@ def shifts(traced: Traced) -> list[Space]:
     seen: set[object] = set()
     exchanged: dict[object, object] = {}
     parameters = [v for v in traced.network.values if v.parameter]
-    for name, sources, changes in _hypotheses(graph, parameters):
+    whole: set[tuple[str, bool]] = set()
+    for hypothesis in hypotheses(graph, parameters):
+        name, sources, changes = hypothesis
+        what, reach = extent(hypothesis)
+        if reach == "segment" and what in whole:
+            continue
         for attempt in _passing(graph, sources):
+            if reach == "whole":
+                whole.add(what)
             made = space_of(name, attempt.sources, changes, graph.values, graph.carrier)
             mark = _mark(made)
             if made is None or mark in seen or any(_holds(old, made) for old in found) or not _joins(made, exchanged):
@@ -261,39 +269,6 @@ def _mark(space: Space | None) -> object:
     """Equal for the same exchange between the same tensors, whichever of them comes first."""
     if space is None:
         return None
-    plain = all(not term.operands for term in space.terms)
-    return (frozenset(t.to for t in space.terms), space.size) if plain else tuple((t.to, t.equation) for t in space.terms)
-
-
-Hypothesis = tuple[str, Sources, tuple[tuple[Value, Flow], ...]]
-
-
-def _hypotheses(graph: Graph, parameters: Sequence[Value]) -> Iterator[Hypothesis]:
-    """What is shifted: a name, the flows at the start, and changes of parameters that start no flow themselves."""
-    letters = graph.carrier.letters
-    for value in parameters:
-        if not graph.readers.get(id(value)):
-            continue
-        rank = len(value.axes)
-        for constant in [[], *([i] for i in range(rank) if value.shape[i] > 1 and rank < 5)]:
-            axes = letters.axes(value.shape, constant)
-            yield value.name, {id(value): [Flow(axes, _plain(axes))]}, ()
-            if not constant and rank == 1:
-                for start, size in segments(value):
-                    part = letters.axes([size])
-                    yield value.name, {id(value): [Flow(part, _plain(part), ((0, (start, value.shape[0])),))]}, ()
-    for value in parameters:
-        yield from nulls(graph, value, segments(value))
-
-
-def _plain(axes: tuple[tuple[tuple[str, int], ...], ...]) -> Expression:
-    return Expression(1.0, tuple(a for a in axes if any(k != CONSTANT for k, _ in a)))
-
-
-def segments(value: Value) -> list[tuple[int, int]]:
-    """The segments of the first axis of a parameter: (start, size)."""
-    node = value.axes[0].root() if value.axes else None
-    if node is None or node.kind != "sum":
-        return []
-    sizes = [part.size for part in node.parts]
-    return [(sum(sizes[:i]), n) for i, n in enumerate(sizes)]
+    if any(term.operands for term in space.terms):
+        return tuple((t.to, t.equation) for t in space.terms)
+    return frozenset(t.to for t in space.terms), space.size

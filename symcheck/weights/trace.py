@@ -23,7 +23,7 @@ from symcheck.weights.rules import RULES
 BUFFER_READERS = {"add", "sub", "mul", "div", "view", "unsqueeze", "reshape", "batch_norm"}
 NORMS = {"_native_batch_norm_legit_no_training", "batch_norm", "native_batch_norm", "cudnn_batch_norm"}
 CREATORS = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty"}
-SHAPE_ONLY = set("view _unsafe_view reshape unsqueeze squeeze permute transpose expand clone flatten alias".split())
+SHAPE_ONLY = set(["view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "permute", "transpose", "expand", "clone", "flatten", "alias"])
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def _blank(node: torch.fx.Node) -> Tensor:
 
 
 def _reads(node: torch.fx.Node) -> int:
-    return len({user.args[1] for user in node.users if user.target is operator.getitem and user.users}) or 1
+    return 1 + max((int(user.args[1]) for user in node.users if user.target is operator.getitem and user.users), default=0)
 
 
 def _check(made: Any, meta: Any) -> None:

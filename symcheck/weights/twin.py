@@ -160,6 +160,27 @@ class Twin:
             _gap(one, two, self.scales) for one, two in zip(self.run(changed, inputs), self.base[:inputs], strict=True)
         ]
 
+    def slopes(self, seed: int) -> dict[str, Tensor]:
+        """The gradient of Σ w f / (spread √n) on the first input, w normal, by every parameter that f depends on.
+
+        Its product with a small change of the weights is about the root mean square change of the outputs.
+        """
+        rng = np.random.default_rng([seed & 0xFFFFFFFF, 0x51DE])
+        parameters = dict(self.module.named_parameters(remove_duplicate=False))
+        for parameter in parameters.values():
+            parameter.requires_grad_(parameter.is_floating_point())
+        outputs = self.call(self.calls[0], gradients=True)
+        total = torch.zeros((), dtype=torch.float64)
+        for y, scale in zip(outputs, self.scales, strict=True):
+            if y.requires_grad and scale > 0:
+                y = torch.view_as_real(y) if y.is_complex() else y
+                w = torch.from_numpy(rng.standard_normal(tuple(y.shape))).to(y)
+                total = total + (w * torch.where(y.isfinite(), y, 0.0)).sum() / (scale * y.numel() ** 0.5)
+        if not total.requires_grad:
+            return {}
+        found = torch.autograd.grad(total, [*parameters.values()], allow_unused=True)
+        return {name: g for name, g in zip(parameters, found, strict=True) if g is not None}
+
     def call(self, call: Call, *, gradients: bool = False) -> list[Tensor]:
         """The tensors that the model returns for one input; ModelError when it raises or returns none."""
         self.forwards += 1

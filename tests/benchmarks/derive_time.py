@@ -73,7 +73,8 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     model = build(options.family, options.layers, options.width, options.vocabulary)
     tokens = torch.randint(0, options.vocabulary, (1, options.length))
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.0f} million parameters, {torch.get_num_threads()} threads")
+    count = sum(p.numel() for p in model.parameters())
+    print(f"{count / 1e6:.0f} million parameters, {torch.get_num_threads()} threads")
     call = call_of(model, tokens)
     export(nn.Linear(2, 2), [torch.zeros(1, 2)], {})  # loads what torch.export needs
     base = timed("export", lambda: export(model, *call))[0]

@@ -12,7 +12,7 @@ from torch import nn
 
 from symcheck.errors import ConfigError
 from symcheck.weights.derive import derive
-from symcheck.weights.nullity import CONTINUOUS, Completeness, completeness
+from symcheck.weights.nullity import Completeness, completeness
 from symcheck.weights.spec import Space, Spec, Term
 
 BY_NAME = {family.name: family for family in FAMILIES}
@@ -33,15 +33,11 @@ def test_the_nullity_is_what_was_counted_by_hand(name: str) -> None:
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_the_derived_spec_is_complete(name: str) -> None:
-    """What is derived from the graph predicts the nullity, family by family; take any space away and it does not."""
+    """What is derived from the graph predicts the nullity, family by family."""
     family = BY_NAME[name]
     spec = derive(family.model(), family.example())
     found = counted(family, spec)
     assert found.equal and found.predicted == family.nullity and found.leak < 1e-9
-    continuous = [n for n, space in spec.spaces.items() if space.kind in CONTINUOUS and not space.approximate]
-    for space in continuous[:1]:
-        poorer = counted(family, spec.without([space]))
-        assert poorer.predicted < family.nullity and not poorer.equal
 
 
 def units(name: str, atom: str, size: int, **exponents: int) -> Space:

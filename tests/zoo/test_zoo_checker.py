@@ -129,6 +129,13 @@ def test_what_must_not_be_touched_and_approximate_spaces() -> None:
     assert missed((Expect("scale", 9, ("0.weight:0",), eps=True),), rough) == []
 
 
+def test_a_stack_of_tensors_counts_as_acted_on() -> None:
+    axes = {"router": "e .", "experts.0.up": ". .", "experts.1.up": ". .", "out": ". ."}
+    stacked = spec(axes, Space("e", "permutation", 2, stacks=("experts.*.up",)))
+    assert missed((perm(2, "router:0", "experts.1.up"),), stacked) == []
+    assert missed((perm(2, "router:0", "out"),), stacked) != []
+
+
 def test_either_of_two_places_will_do() -> None:
     assert missed((scale(9, "4.weight:1|2.weight:1"),), SCALED) == []
     assert missed((scale(9, "4.weight:1|4.bias"),), SCALED) != []

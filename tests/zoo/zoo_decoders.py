@@ -179,7 +179,7 @@ GEMMA2 = expects(
 
 def mixtral_experts(prefix: str) -> Expects:
     return expects(
-        perm(5, f"{prefix}.gate.weight:0"), shift(14, f"{prefix}.gate.weight"),
+        perm(5, f"{prefix}.gate.weight:0", f"{prefix}.experts.4.down.weight"), shift(14, f"{prefix}.gate.weight"),
         *(expects(perm(9, f"{e}.gate.weight:0", f"{e}.up.weight:0", f"{e}.down.weight:1"), real(9, f"{e}.up.weight:0"))
           for e in (f"{prefix}.experts.{i}" for i in range(5))),
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import networkx
 from zoo_entry import Expect
@@ -39,6 +40,7 @@ class Held:
 def held(spec: Spec, space: Space) -> Held:
     """The places, `tensor` and `tensor:axis`, on which a space acts."""
     places = {term.to.split("[")[0].split("^")[0] for term in space.terms}
+    places |= {name for name in spec.axes for stack in space.stacks if fnmatchcase(name, stack)}
     if space.on is None:
         places |= {name for name, powers in (space.exponents or {}).items() if any(powers)}
     else:

@@ -70,7 +70,7 @@ ENCODER = expects(
 )
 UNITS = ("0.weight:0", "2.weight:1"), ("2.weight:0", "4.weight:1")
 EXPERTS = expects(
-    perm(5, "router.weight:0"),
+    perm(5, "router.weight:0", "experts.0.gate.weight", "experts.4.down.weight"),
     shift(7, "router.weight"),
     *(gated(*(f"experts.{i}.{name}.weight" for name in ("gate", "up", "down")), 9) for i in range(5)),
     general(7, "experts.0.down.weight:0", "out.weight:1"),

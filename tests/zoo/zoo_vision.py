@@ -162,12 +162,15 @@ def shuffled(prefix: str, hidden: int) -> Expects:
     )  # fmt: skip
 
 
-SHUFFLENET = expects(
+SHUFFLENET = expects(  # every half that passes is halved again by the next block
     perm(4, "body.0.0.weight:0", "body.1.branch.0.0.weight:1"),
+    perm(2, "body.0.0.weight:0", "body.2.branch.0.0.weight:1"),
+    perm(2, "body.0.0.weight:0", "body.3.0.weight:1"),
     normed(8, "body.0"),
     scale(8, "body.0.1.bias:0"),
     shuffled("body.1", 6),
     perm(2, "body.1.branch.2.0.weight:0", "body.2.branch.0.0.weight:1"),
+    perm(2, "body.1.branch.2.0.weight:0", "body.3.0.weight:1"),
     shuffled("body.2", 7),
     perm(4, "body.2.branch.2.0.weight:0", "body.3.0.weight:1"),
     channels(12, "body.3", "head"),

@@ -16,16 +16,9 @@ from symcheck.weights.rules.table import rule
 def linear(net: Network, x: Value, weight: Value, bias: Value | None = None) -> Value:
     """y[…, o] = Σ_i x[…, i] W[o, i] + b[o]."""
     batch = tuple(range(len(x.axes) - 1))
-    out = net.monomial((*batch, "o"), [(x, (*batch, "i"), 1), (weight, ("o", "i"), 1)], _sizes(x, weight))
+    sizes: dict[Label, int] = {**dict(enumerate(x.shape[:-1])), "o": weight.shape[0]}
+    out = net.monomial((*batch, "o"), [(x, (*batch, "i"), 1), (weight, ("o", "i"), 1)], sizes)
     return out if bias is None else net.add([out, bias])
-
-
-def _sizes(*values: Value) -> dict[Label, int]:
-    sizes: dict[Label, int] = {}
-    for value in values:
-        sizes |= dict(enumerate(value.shape))
-    sizes["o"] = values[-1].shape[0]
-    return sizes
 
 
 @rule("matmul", "mm", "bmm", "mv", "dot", "vdot", "inner")
