@@ -54,6 +54,10 @@ def _together(
         along = relation.axes if isinstance(relation, Normalise) else (relation.axis,)
         spots = [p for p in places.atom(relation.value, atom) if p[1] not in along]
         return not any(q[1] in along for p in spots for q in beside(p, other))
+    if isinstance(relation, Part):
+        cut = places.lost(relation, other)
+        if any(q in cut for p in places.lost(relation, atom) for q in beside(p, other)):
+            return False
     moved = _carried(places, relation, other)
     mine = _carried(places, relation, atom)
     if moved is None or mine is None:

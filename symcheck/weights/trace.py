@@ -1,13 +1,10 @@
-"""From a model and example inputs to a Network: export, then one rule an operator; an unknown one pins what it reads."""
+"""From a model and example inputs to a Network: one rule an operator; an unknown one pins what it reads."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import operator
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +13,7 @@ from torch import Tensor, nn
 
 from symcheck.errors import ModelError
 from symcheck.weights.axes import pin
+from symcheck.weights.export import export
 from symcheck.weights.network import Network
 from symcheck.weights.relations import Monomial, Value
 from symcheck.weights.rules import RULES
@@ -23,7 +21,7 @@ from symcheck.weights.rules import RULES
 BUFFER_READERS = {"add", "sub", "mul", "div", "view", "unsqueeze", "reshape", "batch_norm"}
 NORMS = {"_native_batch_norm_legit_no_training", "batch_norm", "native_batch_norm", "cudnn_batch_norm"}
 CREATORS = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty"}
-SHAPE_ONLY = set(["view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "permute", "transpose", "expand", "clone", "flatten", "alias"])
+SHAPE_ONLY = {"view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "permute", "transpose", "expand", "clone", "flatten"}
 
 
 @dataclass(frozen=True)
@@ -36,41 +34,6 @@ class Traced:
     ties: Mapping[str, str]
     outputs: tuple[Value, ...]
     graph: str
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("torch.export", "torch._export", "torch.fx")]
-    levels = [item.level for item in loggers]
-    try:
-        for item in loggers:
-            item.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for item, level in zip(loggers, levels, strict=True):
-            item.setLevel(level)
-
-
-def export(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.export.ExportedProgram:
-    """The functional graph of a model in evaluation mode, with attention, norms and recurrent layers kept whole."""
-    training = model.training
-    model.eval()
-    try:
-        with _quiet(), torch.enable_grad():
-            program = torch.export.export(model, tuple(args), dict(kwargs), strict=False)
-            return program.run_decompositions({})
-    except Exception as error:
-        first = str(error).strip().splitlines()
-        raise ModelError(
-            f"torch.export cannot trace a {type(model).__name__}: {first[0].split('. ')[0][:200] if first else type(error).__name__}",
-            where="derivation of the weight symmetries",
-            hint="try attn_implementation='eager' or inputs of another size, wrap the part that can be traced, "
-            "or write a spec by hand and use it with --spec",
-        ) from error
-    finally:
-        model.train(training)
 
 
 def trace(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Traced:
@@ -247,7 +210,8 @@ def _blank(node: torch.fx.Node) -> Tensor:
 
 
 def _reads(node: torch.fx.Node) -> int:
-    return 1 + max((int(user.args[1]) for user in node.users if user.target is operator.getitem and user.users), default=0)
+    read = [user.args[1] for user in node.users if user.target is operator.getitem and user.users]
+    return 1 + max((i for i in read if isinstance(i, int)), default=0)
 
 
 def _check(made: Any, meta: Any) -> None:
@@ -276,7 +240,7 @@ def _unwrap(item: Any) -> Any:
 def _buffer(program: torch.export.ExportedProgram, name: str) -> Tensor:
     held = program.constants.get(name, program.state_dict.get(name))
     if not isinstance(held, Tensor):
-        raise ModelError(f"the buffer {name!r} has no value", where="the exported graph", hint="register it as a buffer")
+        raise ModelError(f"the buffer {name!r} has no value", where="the graph", hint="register it as a buffer")
     return held
 
 
