@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from symcheck.grammar import parse_claim
 
 HERE = Path(__file__).parents[1] / "fixtures"
-NAMES = ("digits-cnn", "digits-c4", "potential", "potential-mlp", "sets", "causal")
+NAMES = ("digits-cnn", "digits-c4", "potential", "potential-mlp", "sets", "causal", "metanet")
 
 
 def module(name: str) -> ModuleType:
@@ -140,3 +140,19 @@ def test_the_sequence_model_is_causal_and_minds_order_and_place() -> None:
     order = torch.randperm(32, generator=torch.Generator().manual_seed(1))
     assert relative(model(tokens[:, order]), base[:, order]) > 0.1
     assert relative(model(tokens.roll(3, 1)), base.roll(3, 1)) > 0.1
+
+
+@torch.no_grad()
+def test_the_metanetwork_ignores_the_order_and_the_signs_of_units() -> None:
+    model, weights = load("metanet")
+    base = model(**weights)
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(1))
+    signs = torch.where(torch.arange(16) % 3 == 0, -1.0, 1.0).double()
+    moved = {
+        "w1": (weights["w1"] * signs[:, None])[:, order],
+        "b1": (weights["b1"] * signs)[:, order],
+        "w2": (weights["w2"] * signs)[..., order],
+        "b2": weights["b2"],
+    }
+    assert relative(model(**moved), base) < 1e-12
+    assert relative(model(**{**moved, "w2": weights["w2"]}), base) > 0.05

@@ -135,7 +135,9 @@ def test_light_modules_load_nothing_heavy() -> None:
     assert loaded("\n".join(f"import {name}" for name in light_modules())) == set()
 
 
-@pytest.mark.parametrize("args", [["--help"], ["audit", "--help"], ["--version"], ["audit", "--foo"]])
+@pytest.mark.parametrize(
+    "args", [["--help"], ["audit", "--help"], ["weights", "--help"], ["--version"], ["audit", "--foo"]]
+)
 def test_help_loads_nothing_heavy(args: list[str]) -> None:
     assert loaded(f"from symcheck.cli.main import main\nmain({args!r})") == set()
 

@@ -117,7 +117,8 @@ def _error(finding: Finding) -> float:
 def _lines(found: Found) -> Iterator[tuple[str, str, str]]:
     """Labelled lines below the table: label, words, style."""
     spec, covered = found.spec, found.spec.coverage
-    yield "coverage", f"{100 * covered.share:.1f} % of {covered.parameters:,} parameters and buffers are acted on", ""
+    share = 100 * covered.share if covered.acted == covered.parameters else min(100 * covered.share, 99.9)
+    yield "coverage", f"{share:.1f} % of {covered.parameters:,} parameters and buffers are acted on", ""
     parts = [f"10^{covered.log10_permutations:.1f} permutations"] if covered.log10_permutations else []
     parts += [count(covered.signs, "sign")] if covered.signs else []
     parts += [count(covered.continuous, "continuous dimension")] if covered.continuous else []

@@ -58,7 +58,7 @@ class _Builder:
 
     def build(self) -> None:
         """All spaces: linear groups and permutations, then scales and signs, then shifts."""
-        known: dict[int, dict[Place, Fraction]] = {}
+        known: dict[str, dict[int, dict[Place, Fraction]]] = {"scale": {}, "sign": {}}
         for atom, name in self.names.atoms.items():
             if self.places.atoms[atom].pinned == PLANE:
                 made = rotation(self.places, atom)
@@ -70,8 +70,8 @@ class _Builder:
             general = group is not None and not group.orthogonal and bool(group.signs)
             if group is not None and group.signs:
                 self._linear(atom, name, group)
-                if general:
-                    known[atom] = self._powers(group)
+                for kind in ("scale", "sign") if general else () if group.centred else ("sign",):
+                    known[kind][atom] = self._powers(group)
             if not self.places.atoms[atom].pinned and not general:
                 self._add(Space(name, "permutation", self.places.atoms[atom].size, over=self._over(atom)))
         atoms = list(self.names.atoms)

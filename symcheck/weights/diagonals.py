@@ -34,16 +34,17 @@ class Diagonal:
 
 
 def diagonals(
-    places: Places, entries: Entries, over: Mapping[int, frozenset[int]], known: Mapping[int, Solution]
+    places: Places, entries: Entries, over: Mapping[int, frozenset[int]], known: Mapping[str, Mapping[int, Solution]]
 ) -> Iterator[Diagonal]:
     """The independent scale and sign symmetries, the finest first: uniform ones that follow from finer ones are left out.
 
-    `over` lists the atoms; `known`: powers along an atom that a larger group there already contains.
+    `over` lists the atoms; `known`: the scales and signs along an atom that a larger group there already contains.
     """
     tori = [(a, others) for a in over for others in _finer(places, entries.beside, a, over)]
     order = [*sorted(tori, key=lambda torus: -len(torus[1])), (None, frozenset[int]())]
-    larger = [(over[atom] | {atom}, solution) for atom, solution in known.items()]
     for exact in (Field(), Field(signs=True)):
+        kind = "sign" if exact.signs else "scale"
+        larger = [(over[atom] | {atom}, solution) for atom, solution in known[kind].items()]
         strict = list(larger)
         for field, approximate in ((exact, False), (Field(relaxed=True), True))[: 1 if exact.signs else 2]:
             solved = list(larger)
@@ -55,7 +56,7 @@ def diagonals(
                 for solution in sorted(degrees(places, atom, field, inside), key=len):
                     vector = entries.image(solution, atoms)
                     if vector is None or span.add(vector):
-                        yield Diagonal(atom, "sign" if field.signs else "scale", solution, others, approximate)
+                        yield Diagonal(atom, kind, solution, others, approximate)
                     solved.append((atoms, solution))
             strict = solved
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -82,15 +83,15 @@ def private(model: nn.Module, convert: Callable[[Tensor], Tensor] | None = None)
     return module
 
 
-def without_eps(module: nn.Module) -> list[str]:
-    """Set the eps of every normaliser to 0, but not that of BatchNorm, whose gauge knows it; the changed modules."""
-    changed = []
-    for name, part in module.named_modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            continue
-        for key in _EPS:
-            value = vars(part).get(key)
-            if isinstance(value, float) and value > 0:
-                setattr(part, key, 0.0)
-                changed.append(name)
-    return changed
+@contextmanager
+def eps_zero(module: nn.Module) -> Iterator[None]:
+    """The normalisers with eps = 0 for the time; not BatchNorm, whose gauge knows its eps."""
+    norms = (part for part in module.modules() if not isinstance(part, nn.modules.batchnorm._BatchNorm))
+    found = [(part, key, vars(part)[key]) for part in norms for key in _EPS if isinstance(vars(part).get(key), float)]
+    try:
+        for part, key, _ in found:
+            setattr(part, key, 0.0)
+        yield
+    finally:
+        for part, key, value in found:
+            setattr(part, key, value)

@@ -63,7 +63,7 @@ def _gradients() -> Iterator[None]:
         total = torch.stack([value.sum() for value in given]).sum()
         return tuple(x * 0 + total for x in ([inputs] if isinstance(inputs, Tensor) else inputs))
 
-    torch.autograd.grad = grad
+    torch.autograd.grad = grad  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -8,33 +8,39 @@ from dataclasses import replace
 from torch import Tensor
 
 from symcheck.errors import SymcheckError
-from symcheck.patterns import Axis, Fixed, Interleave, Leaf, Product, Sum
 from symcheck.groups.draws import Draws
-from symcheck.weights.moves import alone, drawn, moved
+from symcheck.patterns import Axis, Fixed, Interleave, Leaf, Product, Sum
+from symcheck.weights.act import Actor
+from symcheck.weights.moves import alone, drawn
 from symcheck.weights.sizes import leaves
 from symcheck.weights.spec import Spec
 from symcheck.weights.terms import names_of, parse_equation
 
 _SINGLE, _SIBLINGS = 4, 3
+_STRONG = 3.0  # logarithms of scales and matrices: a miss should be seen where the function depends little on it
+_LARGE = 2**22  # entries of a tensor that is tried only after smaller ones
 
 
 def near_misses(
     spec: Spec, name: str, state: Mapping[str, Tensor], sizes: Mapping[str, int], seed: int
 ) -> Iterator[dict[str, Tensor]]:
-    """Changed tensors, one try after another: the element where its atom first stands in one tensor only, the largest
-    first; where a space acts on one place alone, the change with random signs, and noise on tensors that share an atom
-    with it."""
-    element = drawn(spec, [name], seed)
-    changed = moved(spec, element, state, sizes)
-    ranked = sorted(changed, key=lambda tensor: -changed[tensor].numel())
+    """Changed tensors, one try after another, made when asked for.
+
+    The element where its atom first stands in one tensor only, large tensors first but the largest last; where a space
+    acts on one place alone, its change with random signs, and noise on tensors that share an atom with it.
+    """
+    element = drawn(spec, [name], seed, scale=_STRONG)
+    actor = Actor(spec, element, sizes, lambda tensor: state[tensor])
+    touched = [tensor for tensor in spec.axes if actor.changes(tensor)]
+    ranked = sorted(touched, key=lambda tensor: (state[tensor].numel() > _LARGE, -state[tensor].numel()))
     for tensor in ranked[:_SINGLE]:
         first = _first_only(spec, name, tensor)
         if first is not None:
-            yield {tensor: moved(first, element, state, sizes)[tensor]}
+            yield {tensor: Actor(first, element, sizes, lambda tensor: state[tensor]).result(tensor)}
         elif len(ranked) > 1:
-            yield {tensor: changed[tensor]}
+            yield {tensor: actor.result(tensor)}
     for tensor in ranked if len(ranked) == 1 else ():
-        delta = changed[tensor] - state[tensor]
+        delta = actor.result(tensor) - state[tensor]
         signs = Draws(seed, f"signs:{tensor}").integers(1, *delta.shape, high=2)[0] * 2 - 1
         yield {tensor: state[tensor] + delta * signs.to(delta)}
     for sibling in _siblings(spec, name, ranked)[:_SIBLINGS] if len(ranked) == 1 else ():

@@ -138,7 +138,8 @@ class Network:
         rank = max(len(v.axes) for v, _ in factors)
         labels = tuple(range(-rank, 0))
         sizes: dict[Label, int] = {i: max(v.shape[i] for v, _ in factors if -i <= len(v.axes)) for i in labels}
-        return labels, [(v, labels[rank - len(v.axes) :], p) for v, p in factors], sizes
+        before = [(v.source or v, p) for v, p in factors]
+        return labels, [(v, labels[rank - len(v.axes) :], p) for v, p in before], sizes
 
     def add(self, terms: Sequence[Value], factors: Sequence[float] = (), **how: Any) -> Value:
         """A sum (with a number before each term), broadcast from the right: every term moves as the sum does."""
@@ -182,7 +183,9 @@ class Network:
             labels.append(("new", i) if size not in (-1, old) or i < fresh else i - fresh)
         sizes = self.sizes(value) | {("new", i): size for i, size in enumerate(shape)}
         mine = [i if i in labels else ("gone", i) for i in range(len(value.axes))]
-        return self.monomial(labels, [(value, mine, 1)], sizes)
+        out = self.monomial(labels, [(value, mine, 1)], sizes)
+        out.source = value.source or value
+        return out
 
     def narrow(self, value: Value, axis: int, start: int, stop: int, keep: bool = True) -> Value:
         """value[..., start:stop, ...]; `keep=False` drops the axis (of one index)."""

@@ -75,7 +75,8 @@ def completeness(
             where=type(model).__name__,
             hint="build the same architecture with smaller widths: the families of symmetries are the same",
         )
-    twin = Twin.of(model, example_inputs, seed, inputs=1, eps=not approximate)
+    twin = Twin.of(model, example_inputs, seed, inputs=1)
+    twin = twin.without_eps() if approximate else twin
     if twin.dtype != torch.float64:
         raise ConfigError(
             "completeness needs double precision, in which the model fails",

@@ -48,16 +48,9 @@ def transform(view: Tensor, matrices: Tensor, working: torch.dtype) -> None:
     """
     lead = matrices.dim() - 1
     matrices = matrices.to(view.device, working)
-    slabs = list(_slabs(view, lead))
-    if len(slabs) == 1:
-        view.copy_((matrices @ view.reshape(*view.shape[:lead], -1).to(working)).reshape(view.shape))
-        return
-    room = torch.empty((2, slabs[0].numel()), dtype=working, device=view.device)  # one room for all: no holes
-    for slab in slabs:
-        columns, moved = (part[: slab.numel()].view(*view.shape[:lead], -1) for part in room)
-        columns.view(slab.shape).copy_(slab)
-        torch.matmul(matrices, columns, out=moved)
-        slab.copy_(moved.view(slab.shape))
+    for slab in _slabs(view, lead):
+        columns = slab.reshape(*slab.shape[:lead], -1).to(working)
+        slab.copy_((matrices @ columns).reshape(slab.shape))
 
 
 def powered(factors: Tensor, exponent: Fraction) -> Tensor:

@@ -24,6 +24,7 @@ class Value:
     parameter: bool = False
     where: str = ""
     square: Value | None = None  # this is square ** 2, not written down yet: a sum over an axis makes it a norm
+    source: Value | None = None  # this is the source, repeated along axes
     indexes: Axis | None = None  # the numbers are indices of this axis (what top-k returns)
 
     @property

@@ -6,6 +6,7 @@ equal.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from symcheck.errors import ModelError
-from symcheck.weights.doubled import Doubled, private, raised, without_eps
+from symcheck.weights.doubled import Doubled, eps_zero, private, raised
 from symcheck.weights.examples import Call, as_call, redrawn
 
 Outputs = list[list[Tensor]]  # of every input, the tensors that the model returns
@@ -50,6 +51,7 @@ class Twin:
     base: Outputs = field(default_factory=list)
     scales: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    flat: bool = False
 
     @classmethod
     def of(
@@ -59,19 +61,16 @@ class Twin:
         seed: int = 0,
         *,
         inputs: int = 2,
-        eps: bool = True,
         given: Mapping[str, Tensor] | None = None,
     ) -> Twin:
         """The twin of a model with its example and inputs like it; in the stored precision where float64 fails.
 
-        With `eps` False the normalisers' eps is 0. With `given` its tensors are those, and none is made generic.
-        Raises ModelError when the model fails on its own example.
+        With `given` its tensors are those, and none is made generic. Raises ModelError when the model fails on its
+        own example.
         """
         rng = np.random.default_rng([seed & 0xFFFFFFFF, 0x7717])
         example = tree_map_only(Tensor, lambda t: t.detach().clone(), as_call(example))
         module = private(model, raised)
-        if not eps:
-            without_eps(module)
         twin = cls(module, [tree_map_only(Tensor, raised, example)], torch.float64)
         try:
             twin._start(rng, inputs, given)
@@ -79,13 +78,18 @@ class Twin:
         except ModelError as error:
             reason = f"run in its own precision, since float64 fails: {error.message}"
         module = private(model)
-        if not eps:
-            without_eps(module)
         stored = {t.dtype for t in module.state_dict().values() if t.is_floating_point()}
         worst = max(stored or {torch.float32}, key=lambda dtype: torch.finfo(dtype).eps)
         twin = cls(module, [example], worst, notes=[reason])
         twin._start(rng, inputs, given)
         return twin
+
+    def without_eps(self) -> Twin:
+        """The same twin, sharing its tensors, with the normalisers' eps = 0 whenever it runs."""
+        other = copy.copy(self)
+        other.flat, other.forwards, other.notes = True, 0, []
+        other.base = [other.call(call) for call in self.calls]
+        return other
 
     def _start(self, rng: np.random.Generator, inputs: int, given: Mapping[str, Tensor] | None) -> None:
         self.state = {name: t for name, t in self.module.state_dict().items() if isinstance(t, Tensor)}
@@ -139,16 +143,16 @@ class Twin:
 
     def run(self, changed: Mapping[str, Tensor], inputs: int | None = None) -> Outputs:
         """What the model returns for its first `inputs` inputs (None: all) with these tensors changed for the time."""
-        saved = {name: self.state[name].clone() for name in changed}
+        held: dict[str, Tensor] = dict(self.module.named_buffers(remove_duplicate=False))
+        held |= dict(self.module.named_parameters(remove_duplicate=False))
+        before = {name: held[name].data for name in changed}
         try:
-            with torch.no_grad():
-                for name, tensor in changed.items():
-                    self.state[name].copy_(tensor)
+            for name, tensor in changed.items():
+                held[name].data = tensor.to(before[name].dtype)
             return [self.call(call) for call in self.calls[:inputs]]
         finally:
-            with torch.no_grad():
-                for name, tensor in saved.items():
-                    self.state[name].copy_(tensor)
+            for name, tensor in before.items():
+                held[name].data = tensor
 
     def distance(self, changed: Mapping[str, Tensor], inputs: int | None = None) -> float:
         """max |f_changed − f| / spread over inputs and outputs; NaN when there is one, inf when shapes differ."""
@@ -169,7 +173,10 @@ class Twin:
         parameters = dict(self.module.named_parameters(remove_duplicate=False))
         for parameter in parameters.values():
             parameter.requires_grad_(parameter.is_floating_point())
-        outputs = self.call(self.calls[0], gradients=True)
+        try:
+            outputs = self.call(self.calls[0], gradients=True)
+        except ModelError:  # something in it has no gradient
+            return {}
         total = torch.zeros((), dtype=torch.float64)
         for y, scale in zip(outputs, self.scales, strict=True):
             if y.requires_grad and scale > 0:
@@ -186,8 +193,9 @@ class Twin:
         self.forwards += 1
         args, kwargs = tree_map_only(Tensor, torch.clone, call)
         mode: AbstractContextManager[Any] = Doubled() if self.dtype == torch.float64 else nullcontext()
+        eps: AbstractContextManager[None] = eps_zero(self.module) if self.flat else nullcontext()
         try:
-            with torch.set_grad_enabled(gradients), mode:
+            with torch.set_grad_enabled(gradients), eps, mode:
                 result = self.module(*args, **kwargs)
         except Exception as error:  # whatever a model may raise is reported as the model's
             first = (str(error).strip().splitlines() or [""])[0]

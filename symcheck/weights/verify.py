@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -97,7 +97,7 @@ class Prover:
     @cached_property
     def _flat(self) -> Twin:
         """The twin whose normalisers have eps = 0."""
-        return Twin.of(self.model, self.example, self.seed, eps=False)
+        return self.twin.without_eps()
 
     def error(self, names: Collection[str], draw: int = 0, twin: Twin | None = None) -> float:
         """The distance that a random element of these spaces makes."""
@@ -167,24 +167,32 @@ class Prover:
     def _control(self, name: str) -> float:
         """The largest change that near misses make, up to the first that is large enough.
 
-        Of many spaces on many parameters first by the gradient, which one backward pass gives for all; where that
-        says too little, by running it.
+        Of many spaces on many parameters to first order, by the gradient, which one backward pass gives for all; where
+        that says too little, by running the most promising one.
         """
-        best = 0.0
-        for changed in near_misses(self.spec, name, self.twin.state, self.sizes, self.seed):
-            if self.first_order and (slope := self._slope(changed)) > 10 * self.power:
-                return slope
+        tries: Iterable[dict[str, Tensor]] = near_misses(self.spec, name, self.twin.state, self.sizes, self.seed)
+        if self.first_order:
+            best, largest = dict[str, Tensor](), -1.0
+            for changed in tries:
+                slope = self._slope(changed)
+                if slope > self.power:
+                    return slope
+                best, largest = (changed, slope) if slope > largest else (best, largest)
+            tries = [best]
+        control = 0.0
+        for changed in tries:
             for inputs in (1, None):
                 distance = self.twin.distance(changed, inputs)
-                best = max(best, math.inf if math.isnan(distance) else distance)
-                if best > self.power:
-                    return best
-        return best
+                control = max(control, math.inf if math.isnan(distance) else distance)
+                if control > self.power:
+                    return control
+        return control
 
     def _slope(self, changed: Mapping[str, Tensor]) -> float:
         """The root mean square change of the outputs to first order in the change of the weights."""
-        found = ((t, self.twin.state[n], self._slopes[n]) for n, t in changed.items() if n in self._slopes)
-        return abs(sum(float(((t - still) * slope).sum()) for t, still, slope in found))
+        state, slopes = self.twin.state, self._slopes
+        found = ((t.flatten(), state[n].flatten(), slopes[n].flatten()) for n, t in changed.items() if n in slopes)
+        return abs(sum(float(t @ slope - still @ slope) for t, still, slope in found))
 
     @cached_property
     def _slopes(self) -> dict[str, Tensor]:

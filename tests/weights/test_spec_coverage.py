@@ -33,15 +33,15 @@ def test_acted_entries_are_those_that_some_element_changes(name: str) -> None:
 
 def test_segments_and_slices_count_by_entries() -> None:
     spec = spec_of(
-        {"w": "(3 + 2 h) (c + 5)", "b": ".", "v": "(2 (k + 3))"},
+        {"w": "(3 + 2 h) (c + 5)", "b": ".", "v": "(2 (3 + k) 4)"},
         Space("h", "permutation", 4),
         Space("c", "permutation", 2),
         Space("k", "permutation", 2),
         Space("s", "shift", 3, shape=(3,), terms=(Term("b[2:5]", "x -> x"),)),
-        shapes={"w": (11, 7), "b": (9,), "v": (10,)},
+        shapes={"w": (11, 7), "b": (9,), "v": (40,)},
     )
-    assert spec.coverage.acted == (77 - 3 * 5) + 3 + 2 * 2
-    assert spec.coverage.share == spec.coverage.acted / (77 + 9 + 10)
+    assert spec.coverage.acted == (77 - 3 * 5) + 3 + 2 * 2 * 4
+    assert spec.coverage.share == spec.coverage.acted / (77 + 9 + 40)
 
 
 def test_sizes_of_groups() -> None:

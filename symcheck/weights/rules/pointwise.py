@@ -12,16 +12,22 @@ from symcheck.weights.rules.table import rule
 
 LINEAR = "clone alias contiguous detach _to_copy to type_as lift_fresh_copy dropout feature_dropout positive"
 HOMOGENEOUS = "relu leaky_relu relu_ rrelu prelu_homogeneous"  # f(c x) = c f(x) for c > 0
-ODD = "tanh erf sin asinh sinh atan tan atanh asin erfinv sign sgn round trunc frac hardshrink softshrink"  # f(-x) = -f(x)
+ODD = (  # f(-x) = -f(x)
+    "tanh erf special_erf sin asinh sinh atan tan atanh asin erfinv sign sgn round trunc frac hardshrink softshrink"
+)
 EVEN = "cos cosh sinc"
-CENTRED = {"sigmoid": 1.0, "hardsigmoid": 1.0, "special_expit": 1.0, "special_ndtr": 1.0, "erfc": 2.0, "acos": math.pi}
+CENTRED = {"sigmoid": 1.0, "hardsigmoid": 1.0, "expit": 1.0, "ndtr": 1.0, "erfc": 2.0, "acos": math.pi}  # f(x) + f(-x)
 PHASES = {"sin": math.pi, "cos": math.pi}  # f(x + phase) = -f(x)
 PLAIN = (
     "gelu silu mish sigmoid softplus elu selu celu hardswish hardsigmoid relu6 logsigmoid exp log log1p expm1 "
     "exp2 log2 floor ceil threshold logit log_sigmoid acos acosh nan_to_num special_expit special_ndtr "
-    "bitwise_not logical_not isnan isinf isfinite erfc digamma lgamma"
+    "bitwise_not logical_not isnan isinf isfinite erfc special_erfc digamma lgamma"
 )
-COMPARE = "eq ne lt le gt ge logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor remainder fmod floor_divide"
+COMPARE = (
+    "eq ne lt le gt ge logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor remainder fmod "
+    "floor_divide"
+)
+SMALL = 1e-2  # the largest number that counts as an epsilon
 
 
 def _linear(net: Network, x: Value, *_: Any, **__: Any) -> Value:
@@ -41,7 +47,7 @@ def _even(net: Network, x: Value, *_: Any, **__: Any) -> Value:
 
 
 def _plain(net: Network, x: Value, *_: Any, **__: Any) -> Value:
-    return net.pointwise(x, "zero", "zero", centre=CENTRED.get(net.operator, 0.0))
+    return net.pointwise(x, "zero", "zero", centre=CENTRED.get(net.operator.removeprefix("special_"), 0.0))
 
 
 for _names, _rule in ((LINEAR, _linear), (HOMOGENEOUS, _homogeneous), (ODD, _odd), (EVEN, _even), (PLAIN, _plain)):
@@ -59,11 +65,14 @@ def clamp(net: Network, x: Value, *bounds: Any, **named: Any) -> Value:
     """Kept above, below or between numbers: odd between −c and c, homogeneous above or below 0."""
     given = dict(zip(("max",) if net.operator == "clamp_max" else ("min", "max"), bounds, strict=False)) | named
     if net.operator == "hardtanh":
-        given = {"min": named.get("min_val", given.get("min", -1.0)), "max": named.get("max_val", given.get("max", 1.0))}
+        given = {"min": -1.0, "max": 1.0} | {key.removesuffix("_val"): value for key, value in given.items()}
     known = [v for v in given.values() if v is not None]
     if any(isinstance(v, Value) for v in known):
         raise ValueError("a bound that is a tensor")
-    return net.pointwise(x, "linear" if known == [0] else "zero", "linear" if len(known) == 2 and sum(known) == 0 else "zero")
+    if len(known) == 1 and given.get("min") is not None and 0 < known[0] <= SMALL:
+        return _epsilon(net, x)
+    odd = len(known) == 2 and sum(known) == 0
+    return net.pointwise(x, "linear" if known == [0] else "zero", "linear" if odd else "zero")
 
 
 @rule("abs")
@@ -116,7 +125,7 @@ def add(net: Network, x: Any, y: Any, *, alpha: Any = 1) -> Value:
     if value.parameter and value.name and value.name not in net.offsets:
         net.offsets[value.name] = constant
         return _shaped(net, value, values)
-    if 0 < abs(constant) <= 1e-2 and value.data is None:
+    if 0 < abs(constant) <= SMALL and value.data is None:
         return _epsilon(net, value)
     return net.pointwise(_shaped(net, value, values), "zero", "zero")
 
@@ -207,7 +216,8 @@ def where(net: Network, condition: Value, x: Any = None, y: Any = None) -> Value
 def masked_fill(net: Network, x: Value, mask: Value, number_: Any) -> Value:
     """A choice between x and a number; 0 and ±inf let positive scales pass, other numbers nothing."""
     fill = number(number_)
-    out = net.same(x) if fill == 0 else net.pointwise(x, "linear" if fill and abs(fill) == float("inf") else "zero", "zero")
+    degree = "linear" if fill and math.isinf(fill) else "zero"
+    out = net.same(x) if fill == 0 else net.pointwise(x, degree, "zero")
     return _masked(net, out, mask)
 
 
