@@ -22,7 +22,7 @@ from symcheck.actions.linear import apply_matrix
 from symcheck.errors import ClaimError
 from symcheck.grammar import Term
 from symcheck.groups.base import Extents, Group
-from symcheck.patterns import Axis, Fixed, Leaf, Product, Sum, parse_axes, print_axes
+from symcheck.patterns import Axis, Fixed, Interleave, Leaf, Product, Sum, parse_axes, print_axes
 
 _FACES = ("permutation", "linear")  # the first that a factor has is how it acts
 
@@ -132,6 +132,11 @@ def _moved(axis: Axis, x: Tensor, dim: int, moves: Mapping[str, Tensor], sizes: 
     if isinstance(axis, Sum):
         pieces = torch.split_with_sizes(x, _split(axis.terms, x.shape[dim], sizes, product=False), dim)
         return torch.cat([_moved(t, p, dim, moves, sizes) for t, p in zip(axis.terms, pieces, strict=True)], dim)
+    if isinstance(axis, Interleave):
+        count = len(axis.terms)
+        turns = x.reshape(*x.shape[:dim], x.shape[dim] // count, count, *x.shape[dim + 1 :]).unbind(dim + 1)
+        done = [_moved(t, p, dim, moves, sizes) for t, p in zip(axis.terms, turns, strict=True)]
+        return torch.stack(done, dim + 1).reshape(x.shape)
     return x
 
 
@@ -145,12 +150,13 @@ def _split(parts: Sequence[Axis], total: int, sizes: Mapping[str, int], *, produ
 
 def _fits(axis: Axis, total: int, sizes: Mapping[str, int]) -> bool:
     """Whether an axis of `total` entries can be built in this way."""
-    if not isinstance(axis, Product | Sum):
+    parts = _parts(axis)
+    if not parts:
         return _size(axis, sizes) in (None, total)
-    product = isinstance(axis, Product)
-    parts = axis.factors if isinstance(axis, Product) else axis.terms
-    found = _split(parts, total, sizes, product=product)
-    whole = math.prod(found) if product else sum(found)
+    if isinstance(axis, Interleave):
+        return total % len(parts) == 0 and all(_fits(part, total // len(parts), sizes) for part in parts)
+    found = _split(parts, total, sizes, product=isinstance(axis, Product))
+    whole = math.prod(found) if isinstance(axis, Product) else sum(found)
     return min(found) > 0 and whole == total and all(_fits(p, n, sizes) for p, n in zip(parts, found, strict=True))
 
 
@@ -159,18 +165,24 @@ def _size(axis: Axis, sizes: Mapping[str, int]) -> int | None:
         return sizes[axis.name]
     if isinstance(axis, Fixed):
         return axis.size
-    found = [_size(part, sizes) for part in (axis.factors if isinstance(axis, Product) else axis.terms)]
+    found = [_size(part, sizes) for part in _parts(axis)]
     known = [size for size in found if size is not None]
+    if isinstance(axis, Interleave):
+        return len(found) * known[0] if known else None
     if len(known) < len(found):
         return None
     return math.prod(known) if isinstance(axis, Product) else sum(known)
 
 
+def _parts(axis: Axis) -> tuple[Axis, ...]:
+    """The factors of a product, the terms of a sum or of what takes turns."""
+    if isinstance(axis, Product):
+        return axis.factors
+    return axis.terms if isinstance(axis, Sum | Interleave) else ()
+
+
 def _leaves(axis: Axis) -> list[Leaf]:
-    if isinstance(axis, Leaf):
-        return [axis]
-    parts = axis.factors if isinstance(axis, Product) else axis.terms if isinstance(axis, Sum) else ()
-    return [leaf for part in parts for leaf in _leaves(part)]
+    return [axis] if isinstance(axis, Leaf) else [leaf for part in _parts(axis) for leaf in _leaves(part)]
 
 
 @actions.register("axes")

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from symcheck.api import first_samples, named_inputs, without_ignored
 from symcheck.cli.run import file_settings, inputs_of, subject_of
 from symcheck.cli.states import is_tensors, read_state
-from symcheck.errors import ConfigError
+from symcheck.errors import ConfigError, ModelError
 from symcheck.report.model import Report
-from symcheck.report.write import check_path, write_report, write_text
+from symcheck.report.write import check_path, write_report
 from symcheck.weights.act import check_fit
 from symcheck.weights.canonical import canonical
 from symcheck.weights.examples import Call
 from symcheck.weights.nullity import LARGEST, Completeness, completeness
-from symcheck.weights.rebasin import to_axes_to_perm
+from symcheck.weights.rebasin import expressible, save_axes_to_perm
 from symcheck.weights.same import Answer, same_function
 from symcheck.weights.session import call_of, derived, network, report_on, verify_spec
 from symcheck.weights.spec import Spec
@@ -119,7 +119,12 @@ def _study(settings: Mapping[str, Any], allow_program: bool, asked: Asked, tell:
     inputs = _inputs({**settings, "samples": subject.fixed_batch or settings["samples"]})
     call = call_of(subject, inputs, seed)
     if asked.spec is None:
-        spec, certificate = derived(subject, call, seed=seed, tell=tell)
+        try:
+            spec, certificate = derived(subject, call, seed=seed, tell=tell)
+        except ModelError as error:
+            if "--spec" not in error.hint:
+                error.hint += "; or give a spec of your own with --spec"
+            raise
         report = None if certificate is None else report_on(spec, certificate, module)
     else:
         spec = Spec.load(asked.spec)
@@ -127,6 +132,7 @@ def _study(settings: Mapping[str, Any], allow_program: bool, asked: Asked, tell:
             raise ConfigError("the spec has no space", where=str(asked.spec), hint="there is nothing to prove")
         tell(f"proving {len(spec.spaces)} spaces")
         report = verify_spec(spec, subject, call, seed=seed)
+        spec = _shaped(spec, {n: tuple(t.shape) for n, t in module.state_dict().items() if isinstance(t, Tensor)})
     if report is not None:
         about = {"name": subject.name, "parameters": subject.parameters, **vars(subject.source)}
         report = replace(report, subject=about, notes=(*subject.notes, *report.notes))
@@ -157,7 +163,13 @@ def _bare(path: Path, settings: Mapping[str, Any], asked: Asked) -> Study:
     spec, key = Spec.load(asked.spec), settings.get("key")
     known = open_checkpoint(path).shapes if is_tensors(path) else _shapes(read_state(path, key))
     check_fit(spec, known, str(path))
-    return Study(spec, None, None, None, path.name)
+    return Study(_shaped(spec, known), None, None, None, path.name)
+
+
+def _shaped(spec: Spec, known: Mapping[str, tuple[int, ...]]) -> Spec:
+    """The spec with the shapes of the tensors that it fits."""
+    canonical_shapes = {spec.ties.get(name, name): shape for name, shape in known.items()}
+    return replace(spec, shapes={name: canonical_shapes[name] for name in spec.axes})
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -194,11 +206,10 @@ def _write(study: Study, settings: Mapping[str, Any], asked: Asked, tell: Tell) 
     """Write what was asked for; the files by what they hold."""
     written: dict[str, Path] = {}
     if asked.table is not None:
-        import json
-
-        table = to_axes_to_perm(study.spec.only(["permutation"]))
-        write_text(asked.table, json.dumps(table, indent=1) + "\n")
-        written["axes_to_perm"] = asked.table
+        kept = expressible(study.spec)
+        left = [s.name for s in study.spec.spaces.values() if s.kind == "permutation" and s.name not in kept.spaces]
+        save_axes_to_perm(kept, asked.table)
+        written["axes_to_perm" + (f" (without {', '.join(left)})" if left else "")] = asked.table
     if path := asked.output(".toml", ".json"):
         study.spec.save(path)
         written["spec"] = path

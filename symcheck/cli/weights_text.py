@@ -137,8 +137,8 @@ def _pinned(spec: Spec) -> Iterator[tuple[str, str, str]]:
         if pinned.tensors and FAILED not in pinned.reason:
             yield "pinned", f"{count(pinned.parameters, 'parameter')}: {pinned.reason} ({_few(pinned.tensors)})", ""
     for pinned in spec.pinned:
-        if pinned.where and FAILED not in pinned.reason:
-            yield "unknown", f"{pinned.reason}, in {pinned.where}", "yellow"
+        if FAILED not in pinned.reason and (pinned.where or pinned.reason.startswith("no rule for")):
+            yield "unknown", f"{pinned.reason}" + (f", in {pinned.where}" if pinned.where else ""), "yellow"
     for pinned in spec.pinned:
         if FAILED in pinned.reason:
             lost = f"; nothing acts on {_few(pinned.tensors)} any more" if pinned.tensors else ""
@@ -201,12 +201,15 @@ def _same(found: Found) -> Iterator[tuple[str, str, str]]:
 
 
 def _failures(page: Page, found: Found) -> None:
-    """Every space of a given spec that does not hold, with the tensor at fault."""
+    """The spaces that do not hold, by what is wrong with them and the tensor at fault."""
+    groups: dict[tuple[Verdict, str], list[str]] = {}
     for finding in found.report.findings if found.report else ():
         if not finding.verdict.holds:
-            mark = page.mark(finding.verdict, word=False)
-            words = "; ".join(filter(None, (finding.note, finding.advice)))
-            page.labelled(mark, Text.assemble((finding.output, "bold"), ": ", page.text(words)), 1)
+            words = finding.note if finding.verdict is Verdict.TRIVIAL else finding.note or finding.advice
+            groups.setdefault((finding.verdict, words), []).append(finding.output)
+    for (verdict, words), names in groups.items():
+        label = page.mark(verdict, word=False)
+        page.labelled(label, Text.assemble((_few(names, 8), "bold"), ": ", page.text(words)), 1)
 
 
 def _next(found: Found) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """An element of a spec acts on tensors: θ ↦ g·θ, space after space, each tensor on its own.
 
-The spaces act in the order of `spec.KINDS`, within a kind the deeper `over` first, then as the spec lists them.
+The spaces act in the order of `spec.KINDS`, within a kind the deeper `over` first, then as the spec lists them; those
+that move whole tensors come last.
 A permutation p sends slot i to slot p(i). Terms and gains read the tensors as they are just before their space.
 """
 
@@ -240,7 +241,7 @@ def exponent_of(space: Space, name: str, j: int, where: Occurrence | None) -> Fr
 def in_order(spec: Spec, element: Mapping[str, Tensor]) -> list[Space]:
     """The spaces of the element in the order in which they act."""
     spaces = [space for name, space in spec.spaces.items() if name in element]
-    return sorted(spaces, key=lambda space: (KINDS.index(space.kind), -len(space.over)))
+    return sorted(spaces, key=lambda space: (KINDS.index(space.kind), -len(space.over), bool(space.stacks)))
 
 
 def _steps(space: Space, part: Tensor, inverse: bool) -> list[Step]:

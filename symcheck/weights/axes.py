@@ -138,7 +138,7 @@ def _settle_turns(node: Axis) -> None:
 
 def tie(family: Axis) -> None:
     """Give up a family: one member for every index."""
-    from symcheck.weights.unify import Tied
+    from symcheck.weights.unify import Algebra
 
     family = family.root()
     if family.kind != "family":
@@ -146,7 +146,7 @@ def tie(family: Axis) -> None:
     members = family.parts
     family.kind, family.parts, family.over = "", [], None
     for member in members[1:]:
-        Tied().unify(members[0], member)
+        Algebra(families=False).unify(members[0], member)
     family._become(members[0])
 
 

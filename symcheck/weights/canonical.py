@@ -13,12 +13,12 @@ from torch import Tensor
 
 from symcheck.weights.act import check_fit
 from symcheck.weights.balance import Balance
-from symcheck.weights.checks import acted_tensors
+from symcheck.weights.checks import acted_tensors, stacked
 from symcheck.weights.element import element_shape
 from symcheck.weights.frames import TURNS, turn
 from symcheck.weights.moves import moved
 from symcheck.weights.signs import flip
-from symcheck.weights.slots import Place, places
+from symcheck.weights.slots import places
 from symcheck.weights.spec import Space, Spec
 from symcheck.weights.still import still
 
@@ -117,21 +117,22 @@ def sorted_slots(balance: Balance, space: Space) -> Tensor:
 def unit_keys(balance: Balance, space: Space, skipped: Collection[str] = (), depth: int = 0) -> Tensor:
     """A number for every slot, (copies, n): Σ sin(c x + c') over its entries, with other numbers for each tensor.
 
-    It does not depend on the order of anything else. With `depth` the entries are first multiplied by numbers that
-    stand for the slots of the other axes, by keys of their own.
+    It does not depend on the order of anything else, nor on the number of a tensor in its stack. With `depth` the
+    entries are first multiplied by numbers that stand for the slots of the other axes, by keys of their own.
     """
     state = balance.state if depth == 0 else _weighted(balance, depth)
+    stacks = {n: stack for other in balance.spec.spaces.values() for n, (stack, _) in stacked(other).items()}
     total = torch.zeros(1, space.size, dtype=torch.float64)
     for place in places(balance.spec, space, {n: t for n, t in state.items() if n not in skipped}, balance.sizes):
         rows = place.rows.double()
         size = rows.square().mean().sqrt().clamp_min(1e-300)
-        a, b = _constants(place)
+        a, b = _constants(stacks.get(place.tensor, place.tensor), place.j)
         total = total + (a * (rows / size) + b).sin().sum(-1) / rows.shape[-1] ** 0.5
     return total
 
 
-def _constants(place: Place) -> tuple[float, float]:
-    word = zlib.crc32(f"{place.tensor}#{place.j}".encode())
+def _constants(tensor: str, j: int) -> tuple[float, float]:
+    word = zlib.crc32(f"{tensor}#{j}".encode())
     return 0.7 + 0.6 * (word % 1000) / 1000, 0.3 + 0.8 * (word // 1000 % 1000) / 1000
 
 

@@ -132,7 +132,7 @@ def _descend(axis: Axis, path: tuple[int, ...], inside: range, sizes: Mapping[st
     block = inner * lengths[path[0]]
     for before in range(len(inside) // block):
         for segment in segments:
-            yield inside[before * block + segment.start : before * block + segment.stop * inner]
+            yield inside[before * block + segment.start * inner : before * block + segment.stop * inner]
 
 
 def _shape(spec: Spec, name: str) -> tuple[int, ...]:

@@ -6,17 +6,13 @@ between exponents, over the rationals for scales and over GF(2) for signs. The n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Hashable
 from fractions import Fraction
-from math import gcd, lcm
 from typing import Protocol
 
+from symcheck.weights.equations import Field, Row, Solution, System
 from symcheck.weights.occurrences import Place, Places, values
 from symcheck.weights.relations import Monomial, Normalise, Part, Relation, Reshape, Softmax, Value
-
-Row = dict[Hashable, Fraction]
-Solution = dict[Place, Fraction]
 
 
 class Inside(Protocol):
@@ -29,29 +25,13 @@ class Inside(Protocol):
         """Whether a relation carries the places of the atom along with the others that stand beside them."""
 
 
-@dataclass(frozen=True)
-class Field:
-    """Rationals (scales) or GF(2) (signs); `relaxed` forgets the epsilons of normalisers.
-
-    `offset`: signs pass functions that are odd about another point, and functions with a phase in any way.
-    """
-
-    signs: bool = False
-    relaxed: bool = False
-    offset: bool = False
-
-    def reduce(self, value: Fraction) -> Fraction:
-        """The number in the field."""
-        return Fraction(value.numerator % 2) if self.signs else value
-
-
 def degrees(places: Places, atom: int | None, field: Field, inside: Inside | None = None) -> list[Solution]:
     """A basis of the exponents with which parameters may scale along an atom (None: as whole tensors).
 
     Each solution has the exponent of every place of a parameter that is not zero; with `offset`, of every place.
     `inside` says which places may have one, and which relations keep them apart as they should: others leave them zero.
     """
-    system = _System(field)
+    system = System(field)
     for relation in places.relations.get(atom, []):
         _Equations(places, atom, field, system).add(relation)
         if inside is not None and atom is not None and not inside.passes(relation, atom):
@@ -91,7 +71,7 @@ def _all(places: Places, value: Value, atom: int | None) -> list[Place]:
 class _Equations:
     """The equations of one relation along one atom."""
 
-    def __init__(self, places: Places, atom: int | None, field: Field, system: _System):
+    def __init__(self, places: Places, atom: int | None, field: Field, system: System):
         self.places, self.atom, self.field, self.system = places, atom, field, system
 
     def add(self, relation: object) -> None:
@@ -190,121 +170,3 @@ class _Equations:
         if inside or self.field.signs or not free:
             for place in left:
                 self.system.zero(place)
-
-
-class _System:
-    """Linear equations with coefficients in a field; equalities are merged before any elimination."""
-
-    def __init__(self, field: Field):
-        self.field = field
-        self.parent: dict[Hashable, Hashable] = {}
-        self.rows: list[Row] = []
-        self.zeros: list[Hashable] = []
-
-    def find(self, place: Hashable) -> Hashable:
-        """The representative of a place."""
-        root = place
-        while (above := self.parent.get(root, root)) != root:
-            root = above
-        while (above := self.parent.get(place, place)) != root:
-            self.parent[place], place = root, above
-        return root
-
-    def same(self, a: Hashable, b: Hashable) -> None:
-        """Two exponents are equal."""
-        a, b = self.find(a), self.find(b)
-        if a != b:
-            self.parent[a] = b
-
-    def zero(self, place: Hashable) -> None:
-        """An exponent is zero."""
-        self.zeros.append(place)
-
-    def equation(self, row: Row) -> None:
-        """Σ coefficient · exponent = 0; coefficients with a denominator let no sign pass."""
-        if self.field.signs and any(c.denominator != 1 for c in row.values()):
-            for place in row:
-                self.zero(place)
-            return
-        row = {p: c for p, c in ((p, self.field.reduce(c)) for p, c in row.items()) if c}
-        if len(row) == 1:
-            self.zero(next(iter(row)))
-        elif len(row) == 2 and (self.field.signs or sum(row.values()) == 0):
-            self.same(*row)
-        elif row:
-            self.rows.append(row)
-
-    def solutions(self, parameters: set[Place]) -> list[Solution]:
-        """The null space, one sparse integral vector after another, as seen by the parameters."""
-        zeros = {self.find(p) for p in self.zeros}
-        rows = []
-        for row in self.rows:
-            merged: Row = {}
-            for place, c in row.items():
-                root = self.find(place)
-                if root not in zeros:
-                    merged[root] = self.field.reduce(merged.get(root, Fraction(0)) + c)
-            rows.append({p: c for p, c in merged.items() if c})
-        owners: dict[Hashable, list[Place]] = {}
-        for place in sorted(parameters):
-            if (root := self.find(place)) not in zeros:
-                owners.setdefault(root, []).append(place)
-        found = []
-        for vector in null_space(rows, list(owners), self.field.reduce):
-            solution = {place: c for root, c in vector.items() for place in owners.get(root, [])}
-            if solution:
-                found.append(solution)
-        return found
-
-
-def null_space(rows: Iterable[Row], wanted: list[Hashable], reduce: Callable[[Fraction], Fraction]) -> list[Row]:
-    """A basis of the solutions of `rows`, as integral vectors; unknowns in `wanted` stay free where they can.
-
-    Every unknown that is in no row is free. Solutions that are zero on `wanted` are dropped.
-    """
-    pivots: dict[Hashable, Row] = {}
-    rank = {place: i for i, place in enumerate(wanted)}
-    for row in rows:
-        row = dict(row)
-        while True:
-            hit = next((p for p in row if p in pivots), None)
-            if hit is None:
-                break
-            factor = row.pop(hit)
-            for p, c in pivots[hit].items():
-                value = reduce(row.get(p, Fraction(0)) + factor * c)
-                if value:
-                    row[p] = value
-                else:
-                    row.pop(p, None)
-        if not row:
-            continue
-        pivot = max(row, key=lambda p: (p not in rank, rank.get(p, 0)))
-        scale = row.pop(pivot)
-        solved = {p: reduce(-c / scale) for p, c in row.items()}
-        for other, expression in pivots.items():
-            if pivot in expression:
-                factor = expression.pop(pivot)
-                for p, c in solved.items():
-                    value = reduce(expression.get(p, Fraction(0)) + factor * c)
-                    if value:
-                        expression[p] = value
-                    else:
-                        expression.pop(p, None)
-                pivots[other] = expression
-        pivots[pivot] = solved
-    free = dict.fromkeys([*(p for p in wanted if p not in pivots), *(q for e in pivots.values() for q in e)])
-    basis = []
-    for unknown in free:
-        vector = {unknown: Fraction(1)} | {p: e[unknown] for p, e in pivots.items() if unknown in e}
-        if any(p in rank for p in vector):
-            basis.append(integral(vector))
-    return basis
-
-
-def integral(vector: Row) -> Row:
-    """The smallest integral multiple, its first entry positive."""
-    scale = lcm(*(c.denominator for c in vector.values()))
-    whole = {p: c * scale for p, c in vector.items()}
-    shrink = gcd(*(int(c) for c in whole.values()))
-    return {p: c / shrink for p, c in whole.items()}

@@ -167,7 +167,7 @@ class _Builder:
             value = self.traced.parameters.get(name)
             reasons = [] if value is None else [leaf.pinned for a in value.axes for leaf in a.leaves() if leaf.pinned]
             unruled = [r for r in reasons if r in self.traced.network.unknown]
-            reason = (unruled or reasons or ["the graph does not read it as a weight"])[0]
+            reason = (unruled or reasons or [self.traced.aside.get(name, "nothing reads it")])[0]
             lost.setdefault(reason, []).append(name)
         for reason in self.traced.network.unknown:
             lost.setdefault(reason, [])

@@ -11,7 +11,8 @@ from math import prod
 from symcheck.weights.axes import Axis
 from symcheck.weights.beside import Beside
 from symcheck.weights.contexts import Over
-from symcheck.weights.degrees import Field, Solution, degrees
+from symcheck.weights.degrees import degrees
+from symcheck.weights.equations import Field, Solution
 from symcheck.weights.occurrences import Place, Places, numbered
 
 Entry = tuple[int, int, tuple[Place, ...]]  # value, kind of its entries, places of the atoms

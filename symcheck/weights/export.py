@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import torch
@@ -13,15 +15,37 @@ from torch import Tensor, nn
 
 from symcheck.errors import ModelError
 
+LOGGERS = ("torch.export", "torch._export", "torch.fx", "torch._subclasses.fake_tensor")
+REMEDIES = (  # what torch says -> what is the matter, and the way out
+    (
+        "data-dependent|unbacked",
+        "its forward depends on the values of a tensor",
+        "make the branch or the size an argument (of a TransformerEncoder: is_causal), use torch.where, or wrap the "
+        "part whose shapes are fixed",
+    ),
+    (
+        "not a known type",
+        "it returns or takes a class of its own",
+        "use tensors, tuples and dicts, or register the class with torch.export.register_dataclass",
+    ),
+    ("ScriptModule", "it has been scripted", "give the module before torch.jit.script"),
+    ("quantized|PackedParams", "it has been quantised", "give the model before quantisation"),
+    ("positional arg", "the inputs do not fit its forward", "give one tuple of positional inputs, others by name"),
+)
+REMEDY = (
+    "try attn_implementation='eager' or inputs of another size, wrap the part that can be traced, or write a spec by hand"
+    " and use it with --spec"
+)
+
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("torch.export", "torch._export", "torch.fx")]
+    loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [item.level for item in loggers]
     try:
         for item in loggers:
-            item.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
+            item.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -38,16 +62,22 @@ def export(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
             program = torch.export.export(model, tuple(args), dict(kwargs), strict=False)
             return program.run_decompositions({})
     except Exception as error:
-        lines = str(error).strip().splitlines()
-        why = lines[0].split(". ")[0][:200] if lines else type(error).__name__
-        raise ModelError(
-            f"torch.export cannot trace a {type(model).__name__}: {why}",
-            where="derivation of the weight symmetries",
-            hint="try attn_implementation='eager' or inputs of another size, wrap the part that can be traced, "
-            "or write a spec by hand and use it with --spec",
-        ) from error
+        raise untraceable(model, error) from error
     finally:
         model.train(training)
+
+
+def untraceable(model: nn.Module, error: Exception) -> ModelError:
+    """What to say when torch cannot trace a model: what is the matter, the line of the forward, the way out."""
+    text = str(error).strip()
+    first = text.splitlines()[0].split(". ")[0][:200] if text else type(error).__name__
+    for words, what, hint in REMEDIES:
+        if re.search(words, text, re.IGNORECASE):
+            lines = re.findall(r'File "([^"]+)", line (\d+), in (\S+)', text)
+            where = "line {1} of {0}, in {2}".format(*lines[-1]) if lines else "derivation of the weight symmetries"
+            return ModelError(f"torch.export cannot trace a {type(model).__name__}: {what} ({first})", where=where, hint=hint)
+    where = "derivation of the weight symmetries"
+    return ModelError(f"torch.export cannot trace a {type(model).__name__}: {first}", where=where, hint=REMEDY)
 
 
 @contextmanager

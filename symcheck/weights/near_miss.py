@@ -17,7 +17,7 @@ from symcheck.weights.spec import Spec
 from symcheck.weights.terms import names_of, parse_equation
 
 _SINGLE, _SIBLINGS = 4, 3
-_STRONG = 3.0  # logarithms of scales and matrices: a miss should be seen where the function depends little on it
+_STRONG = 5.0  # logarithms of scales and matrices: a miss should be seen where the function depends little on it
 _LARGE = 2**22  # entries of a tensor that is tried only after smaller ones
 
 

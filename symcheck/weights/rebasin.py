@@ -38,6 +38,24 @@ def to_axes_to_perm(spec: Spec) -> dict[str, tuple[str | None, ...]]:
     return table | {alias: table[name] for alias, name in spec.ties.items()}
 
 
+def expressible(spec: Spec) -> Spec:
+    """The spec with only the permutations that these tables can express: one for each axis that it moves."""
+    moved = {
+        name: [place for places in spec.places[space.on].values() for place in places]
+        for name, space in spec.spaces.items()
+        if space.kind == "permutation" and not space.over and space.on is not None
+    }
+    kept = [name for name, places in moved.items() if not any(place.path or place.dual for place in places)]
+    atoms = [spec.spaces[name].on for name in kept]
+    kept = [name for name, atom in zip(kept, atoms, strict=True) if atoms.count(atom) == 1]
+    axes = {
+        tensor: tuple(axis if isinstance(axis, Leaf) and axis.name in atoms else Fixed() for axis in each)
+        for tensor, each in spec.axes.items()
+    }
+    spaces = {name: spec.spaces[name] for name in kept}
+    return Spec(spaces=spaces, axes=axes, ties=spec.ties, shapes=spec.shapes)
+
+
 def to_perm_to_axes(spec: Spec) -> dict[str, list[tuple[str, int]]]:
     """The spec as `{permutation: [(tensor, axis), ...]}`; the same errors as `to_axes_to_perm`."""
     table: dict[str, list[tuple[str, int]]] = {name: [] for name in spec.spaces}

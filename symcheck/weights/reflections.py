@@ -15,8 +15,9 @@ from fractions import Fraction
 from itertools import combinations
 
 from symcheck.weights.additive_terms import term_of
-from symcheck.weights.degrees import Field, Solution, degrees
+from symcheck.weights.degrees import degrees
 from symcheck.weights.diagonals import Entries, Span
+from symcheck.weights.equations import Field, Solution
 from symcheck.weights.flows import CONSTANT, Axes, Expression, Factor, Flow, alike
 from symcheck.weights.network import Network
 from symcheck.weights.occurrences import Places

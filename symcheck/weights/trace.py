@@ -10,6 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export._tree_utils import reorder_kwargs
+from torch.export.graph_signature import InputKind
+from torch.utils._pytree import tree_leaves
 
 from symcheck.errors import ModelError
 from symcheck.weights.axes import pin
@@ -17,6 +20,7 @@ from symcheck.weights.export import export
 from symcheck.weights.network import Network
 from symcheck.weights.relations import Monomial, Value
 from symcheck.weights.rules import RULES
+from symcheck.weights.ties import ties
 
 BUFFER_READERS = {"add", "sub", "mul", "div", "view", "unsqueeze", "reshape", "batch_norm"}
 NORMS = {"_native_batch_norm_legit_no_training", "batch_norm", "native_batch_norm", "cudnn_batch_norm"}
@@ -26,7 +30,10 @@ SHAPE_ONLY = {"view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "permut
 
 @dataclass(frozen=True)
 class Traced:
-    """A network with its tensors by state_dict name, the ties between names, its outputs and a hash of its graph."""
+    """A network with its tensors by state_dict name, the ties between names, its outputs and a hash of its graph.
+
+    `aside`: why a tensor is no weight that could be acted on.
+    """
 
     network: Network
     parameters: Mapping[str, Value]
@@ -34,6 +41,7 @@ class Traced:
     ties: Mapping[str, str]
     outputs: tuple[Value, ...]
     graph: str
+    aside: Mapping[str, str]
 
 
 def trace(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Traced:
@@ -47,7 +55,7 @@ def trace(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | Non
         tracer.net.pin(value, "an output has it")
         tracer.net.freeze(value)
     digest = hashlib.sha256("\n".join(f"{n.target} {n.args}" for n in program.graph.nodes).encode()).hexdigest()
-    return Traced(tracer.net, tracer.parameters, tracer.shapes, tracer.ties, outputs, digest)
+    return Traced(tracer.net, tracer.parameters, tracer.shapes, tracer.ties, outputs, digest, tracer.aside)
 
 
 class _Tracer:
@@ -63,12 +71,14 @@ class _Tracer:
         self.program = program
         self.state = dict(model.state_dict(keep_vars=True))
         self.shapes = {name: tuple(t.shape) for name, t in self.state.items()}
-        self.ties = _ties(self.state)
+        self.ties, self.shared = ties(self.state)
+        self.aside: dict[str, str] = {}
         signature = program.graph_signature
         self.weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         self.constants = dict(signature.inputs_to_lifted_tensor_constants)
-        flat = _flat((list(args), dict(kwargs)))
-        self.inputs = dict(zip(signature.user_inputs, flat, strict=False))
+        flat = tree_leaves((tuple(args), reorder_kwargs(dict(kwargs), program.call_spec.in_spec)))
+        given = [spec.arg.name for spec in signature.input_specs if spec.kind is InputKind.USER_INPUT]
+        self.inputs = dict(zip(given, flat, strict=True))
 
     def visit(self, node: torch.fx.Node) -> None:
         """One node of the graph."""
@@ -87,7 +97,8 @@ class _Tracer:
         if node.name in self.weights:
             name = self.weights[node.name]
             tensor = self.state.get(name)
-            if tensor is None or not (self._is_parameter(node, name) and tensor.is_floating_point()):
+            if reason := self._aside(node, name, tensor):
+                self.aside[name] = reason
                 held = tensor if tensor is not None else _buffer(self.program, name)
                 return self.net.given(held.detach(), True, name)
             name = self.ties.get(name, name)
@@ -104,6 +115,18 @@ class _Tracer:
         value = self.net.given(given, False, node.name)
         self.net.pin(value, "an input has it")
         return value
+
+    def _aside(self, node: torch.fx.Node, name: str, tensor: Tensor | None) -> str:
+        """Why a tensor is no weight that could be acted on; empty if it is one."""
+        if tensor is None:
+            return "it is not in the state dict"
+        if not node.users:
+            return "nothing reads it"
+        if name in self.shared:
+            return f"it shares memory with {self.shared[name]}, seen in another way"
+        if not tensor.is_floating_point():
+            return f"it holds {str(tensor.dtype).removeprefix('torch.')}"
+        return "" if self._is_parameter(node, name) else "the graph does not read it as a weight"
 
     def _is_parameter(self, node: torch.fx.Node, name: str) -> bool:
         """Parameters, and the buffers that play one's part: running statistics and vectors added or multiplied."""
@@ -137,14 +160,14 @@ class _Tracer:
         meta = node.meta.get("val")
         first = meta[0] if isinstance(meta, list | tuple) else meta
         net.operator, net.where = name, _where(node)
-        net.shape = tuple(int(n) for n in first.shape) if isinstance(first, Tensor) else ()
+        net.shape = _shape(first) if isinstance(first, Tensor) else ()
         net.reads = _reads(node)
         net.summed = bool(node.users) and all(_name(user) in ("mean", "sum") for user in node.users)
         before = len(net.relations)
         try:
             made = RULES[name](net, *args, **kwargs)
             _check(made, meta)
-        except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        except Exception as error:
             del net.relations[before:]
             made = self._unknown(name, values, meta, error)
         if name in SHAPE_ONLY and isinstance(made, Value) and isinstance(args[0], Value):
@@ -178,12 +201,22 @@ class _Tracer:
                 return [opaque(v) for v in item]
             if not isinstance(item, Tensor):
                 return item
-            value = self.net.value([_axis(int(n)) for n in item.shape])
+            value = self.net.value([_axis(n) for n in _shape(item)])
             self.net.pin(value, why)
             self.net.freeze(value)
             return value
 
         return opaque(meta)
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    if all(isinstance(n, int) for n in tensor.shape):
+        return tuple(tensor.shape)
+    raise ModelError(
+        f"the size of a tensor depends on the data: {tuple(map(str, tensor.shape))}",
+        where="the exported graph",
+        hint="use torch.where or a product with the mask, or wrap the part whose shapes are fixed",
+    )
 
 
 def _axis(size: int) -> Any:
@@ -206,7 +239,7 @@ def _where(node: torch.fx.Node) -> str:
 def _blank(node: torch.fx.Node) -> Tensor:
     """Zeros of the shape and dtype of the first argument, for an operator that reads no more of it."""
     like = node.args[0].meta["val"]  # type: ignore[union-attr]
-    return torch.zeros(tuple(int(n) for n in like.shape), dtype=like.dtype)
+    return torch.zeros(_shape(like), dtype=like.dtype)
 
 
 def _reads(node: torch.fx.Node) -> int:
@@ -217,8 +250,8 @@ def _reads(node: torch.fx.Node) -> int:
 def _check(made: Any, meta: Any) -> None:
     """A rule that gives another shape than the operator is no rule for it."""
     first, want = (made[0], meta[0]) if isinstance(made, list) and isinstance(meta, list | tuple) else (made, meta)
-    if isinstance(first, Value) and isinstance(want, Tensor) and first.shape != tuple(int(n) for n in want.shape):
-        raise ValueError(f"its rule gives {first.shape}, not {tuple(want.shape)}")
+    if isinstance(first, Value) and isinstance(want, Tensor) and first.shape != _shape(want):
+        raise ValueError(f"its rule gives {first.shape}, not {_shape(want)}")
 
 
 def _flat(item: Any) -> list[Any]:
@@ -242,20 +275,6 @@ def _buffer(program: torch.export.ExportedProgram, name: str) -> Tensor:
     if not isinstance(held, Tensor):
         raise ModelError(f"the buffer {name!r} has no value", where="the graph", hint="register it as a buffer")
     return held
-
-
-def _ties(state: Mapping[str, Tensor]) -> dict[str, str]:
-    """Names that share one storage -> the first of them."""
-    first: dict[tuple[int, tuple[int, ...], tuple[int, ...]], str] = {}
-    ties = {}
-    for name, tensor in state.items():
-        if tensor.numel() == 0:
-            continue
-        key = (tensor.data_ptr(), tuple(tensor.shape), tuple(tensor.stride()))
-        if key in first:
-            ties[name] = first[key]
-        first.setdefault(key, name)
-    return ties
 
 
 __all__ = ["Monomial", "Traced", "export", "pin", "trace"]

@@ -24,7 +24,7 @@ from symcheck.weights.examples import Call, as_call, redrawn
 
 Outputs = list[list[Tensor]]  # of every input, the tensors that the model returns
 _FINE, _COARSE = 2.0**-36, 2.0**-24  # relative changes far below and near the precision of float32
-_WAYS = 3
+_WAYS = 5
 _BENT = 1e-3  # how far the two responses may be from proportional
 REPEAT = 1e-6  # two runs that differ by more are not the same function
 _NUDGED = 2**20  # entries; of larger tensors there are enough smaller ones
@@ -195,7 +195,7 @@ class Twin:
         mode: AbstractContextManager[Any] = Doubled() if self.dtype == torch.float64 else nullcontext()
         eps: AbstractContextManager[None] = eps_zero(self.module) if self.flat else nullcontext()
         try:
-            with torch.set_grad_enabled(gradients), eps, mode:
+            with torch.enable_grad() if gradients else torch.no_grad(), eps, mode:
                 result = self.module(*args, **kwargs)
         except Exception as error:  # whatever a model may raise is reported as the model's
             first = (str(error).strip().splitlines() or [""])[0]

@@ -18,13 +18,19 @@ class Misfit(Exception):
 
 
 class Algebra:
-    """Unification with the list of all tensors' axes, which says what always stands beside what."""
+    """Unification with the list of all tensors' axes, which says what always stands beside what.
 
-    def __init__(self) -> None:
+    Without `families` an axis has the same parts at every index of another.
+    """
+
+    def __init__(self, *, families: bool = True) -> None:
         self.tensors: list[list[Axis]] = []
+        self.families = families
 
     def private(self, axis: Axis, over: Axis) -> bool:
         """Whether `axis` occurs only in tensors where `over` occurs too."""
+        if not self.families:
+            return False
         own = {id(leaf) for leaf in axis.leaves()}
         marks = {id(leaf) for leaf in over.leaves()} | {id(over.root())}
         for tensor in self.tensors:
@@ -286,10 +292,3 @@ def _break(axis: Axis, at: int) -> None:
     pin(axis, "a boundary falls inside a product")
     axis.kind, axis.parts, axis.over = "sum", [Axis(at), Axis(axis.size - at)], None
     pin(axis, "a boundary falls inside a product")
-
-
-class Tied(Algebra):
-    """Unification that starts no family."""
-
-    def private(self, axis: Axis, over: Axis) -> bool:
-        return False

@@ -183,7 +183,7 @@ class Prover:
         for changed in tries:
             for inputs in (1, None):
                 distance = self.twin.distance(changed, inputs)
-                control = max(control, math.inf if math.isnan(distance) else distance)
+                control = control if math.isnan(distance) else max(control, distance)
                 if control > self.power:
                     return control
         return control

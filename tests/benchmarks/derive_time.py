@@ -24,8 +24,9 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from symcheck.weights.derive import assemble
+from symcheck.weights.export import export
 from symcheck.weights.session import call_of, proved
-from symcheck.weights.trace import export, trace
+from symcheck.weights.trace import trace
 
 SPREAD = 0.06
 

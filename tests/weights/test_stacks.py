@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from spec_networks import normal, spec_of
 
 from symcheck.errors import ConfigError
+from symcheck.weights.canonical import canonical
 from symcheck.weights.fingerprint import differing, fingerprint
 from symcheck.weights.rebasin import to_axes_to_perm
 from symcheck.weights.spec import Space, Spec
@@ -18,7 +19,7 @@ from symcheck.weights.stream import apply_to_files, open_checkpoint
 
 STATE = {f"e.{i}.w": x for i, x in enumerate(normal(1, **{str(i): (4, 5) for i in range(3)}).values())}
 STATE |= normal(2, router=(3, 5))
-AXES = {"router": "e .", "e.0.w": "h .", "e.1.w": "k .", "e.2.w": ". ."}
+AXES = {"router": "e .", "e.0.w": "h .", "e.1.w": "k .", "e.2.w": "z ."}
 CYCLE = torch.tensor([1, 2, 0])
 
 
@@ -44,13 +45,13 @@ def test_composition() -> None:
 
 
 def test_what_moves_has_been_acted_on_before() -> None:
-    """Scales first, then the permutations in the order of the spec, each on what stands there by then."""
+    """Scales first, then permutations inside, then whole tensors; each on what stands there by then."""
     scale = Space("s", "scale", 4, on="h", exponents={"e.0.w": (1,)})
     inner = Space("k", "permutation", 4)
     whole = spec(scale, inner)
     element = whole.sample(3) | {"e": CYCLE}
     moved, apart = whole.apply(element, STATE), STATE
-    for name in ("s", "e", "k"):
+    for name in ("s", "k", "e"):
         apart = whole.apply({name: element[name]}, apart)
     assert all(torch.equal(moved[name], x) for name, x in apart.items())
     assert torch.equal(moved["e.2.w"], STATE["e.1.w"])
@@ -110,6 +111,13 @@ def test_stacks_that_cannot_be_meant(space: dict[str, object], problem: str) -> 
     axes = AXES if fields["on"] == "e" or fields["size"] == 4 else {**AXES, "e.0.w": ". h"}
     with pytest.raises(ConfigError, match=problem.replace("*", r"\*")):
         spec_of(axes, Space("x", **fields))  # type: ignore[arg-type]
+
+
+def test_the_canonical_form_does_not_tell_the_numbers_of_a_stack() -> None:
+    whole = spec(*(Space(atom, "permutation", 4) for atom in "hkz"))
+    moved = whole.apply(whole.sample(1) | {"e": CYCLE}, STATE)
+    first, second = (canonical(whole, state)[0] for state in (STATE, moved))
+    assert all(torch.equal(first[name], x) for name, x in second.items())
 
 
 def test_tensors_of_a_stack_are_alike() -> None:
