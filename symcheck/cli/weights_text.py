@@ -16,7 +16,7 @@ from symcheck.cli.weights_run import Found
 from symcheck.report.model import Finding, Report, Verdict
 from symcheck.report.numbers import count, duration, number
 from symcheck.report.page import GAP, INDENT, Page, style_of
-from symcheck.weights.folding import Row, copies, rows
+from symcheck.weights.folding import Row, abbreviated, copies, rows
 from symcheck.weights.nullity import Completeness
 from symcheck.weights.session import FAILED
 from symcheck.weights.spec import Spec
@@ -65,7 +65,7 @@ def _table(page: Page, found: Found, table: Sequence[Row], every: bool) -> None:
         return
     findings = {finding.output: finding for finding in found.report.findings} if found.report else {}
     marks = [_proof(page, [findings[s.name] for s in row.spaces if s.name in findings]) for row in table]
-    cells = [(_named(row), _group(found.spec, row)) for row in table]
+    cells = [(row.name if every else _named(row), _group(found.spec, row)) for row in table]
     sizes = [min(max(len(words[i]) for words in (*cells, _HEAD)), _NAME) for i in (0, 1)]
     last = max(len(_HEAD[3]), *(mark.cell_len for mark in marks))
     room = max(page.width - INDENT - sum(sizes) - last - 3 * GAP, 12)
@@ -78,13 +78,17 @@ def _table(page: Page, found: Found, table: Sequence[Row], every: bool) -> None:
 
 
 def _named(row: Row) -> str:
-    return row.name if len(row.spaces) == 1 else f"{row.name} ×{len(row.spaces)}"
+    """The name of a row, its end where it is long, and how many spaces it stands for."""
+    many = f" ×{len(row.spaces)}" if len(row.spaces) > 1 else ""
+    room = _NAME - len(many)
+    return (row.name if len(row.name) <= room else f"…{row.name[1 - room :]}") + many
 
 
 def _group(spec: Spec, row: Row) -> str:
-    space = row.spaces[0]
-    many = copies(spec, space)
-    return f"{space.kind} {space.size}" + (f" × {many}" if many > 1 else "")
+    """`general 16 × 2` for two copies; a range where they differ."""
+    ranges = ([space.size for space in row.spaces], [copies(spec, space) for space in row.spaces])
+    size, many = (str(min(r)) if min(r) == max(r) else f"{min(r)}-{max(r)}" for r in ranges)
+    return f"{row.spaces[0].kind} {size}" + (f" × {many}" if many != "1" else "")
 
 
 def _fitted(where: Sequence[str], room: int) -> str:
@@ -135,13 +139,13 @@ def _pinned(spec: Spec) -> Iterator[tuple[str, str, str]]:
     """What nothing acts on, and why; the most parameters first."""
     for pinned in sorted(spec.pinned, key=lambda p: -p.parameters):
         if pinned.tensors and FAILED not in pinned.reason:
-            yield "pinned", f"{count(pinned.parameters, 'parameter')}: {pinned.reason} ({_few(pinned.tensors)})", ""
+            yield "pinned", f"{count(pinned.parameters, 'parameter')}: {pinned.reason} ({_few(abbreviated(pinned.tensors))})", ""
     for pinned in spec.pinned:
         if FAILED not in pinned.reason and (pinned.where or pinned.reason.startswith("no rule for")):
             yield "unknown", f"{pinned.reason}" + (f", in {pinned.where}" if pinned.where else ""), "yellow"
     for pinned in spec.pinned:
         if FAILED in pinned.reason:
-            lost = f"; nothing acts on {_few(pinned.tensors)} any more" if pinned.tensors else ""
+            lost = f"; nothing acts on {_few(abbreviated(pinned.tensors))} any more" if pinned.tensors else ""
             yield "dropped", pinned.reason + lost, "bold red"
 
 

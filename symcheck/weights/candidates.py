@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from fractions import Fraction
 from typing import Any
 
+import torch
+
 from symcheck.errors import SymcheckError
+from symcheck.groups.draws import Draws
 from symcheck.patterns import Fixed, Leaf
 from symcheck.weights.act import check_fit
 from symcheck.weights.axes import Axis
@@ -23,9 +26,10 @@ from symcheck.weights.sizes import leaves
 from symcheck.weights.spec import Space, Spec
 from symcheck.weights.trace import Traced
 from symcheck.weights.twin import Twin
+from symcheck.weights.verify import EXACT, POWER
 
-EXACT, POWER = 1e-9, 1e-4
 DRAWS = 3
+SHAKEN = 0.3  # relative change of every parameter, so that nothing holds by chance
 Spots = Mapping[str, int]  # tensor -> one of its axes
 
 
@@ -52,11 +56,11 @@ class Proposal:
 
 def extended(spec: Spec, traced: Traced, model: Any, example: Any) -> Spec:
     """The spec with every guess that holds when the model is run on its example."""
-    proposals = [*trees(spec, traced), *experts(spec, traced)]
+    proposals = [p for p in (*trees(spec, traced), *experts(spec, traced)) if p.joined(spec)]
     if not proposals:
         return spec
     try:
-        twin = Twin.of(model, example)
+        twin = _shaken(model, example)
     except SymcheckError:
         return spec
     for proposal in proposals:
@@ -64,6 +68,18 @@ def extended(spec: Spec, traced: Traced, model: Any, example: Any) -> Spec:
         if made is not None and holds(made, proposal.space.name, twin):
             spec = made
     return spec
+
+
+def _shaken(model: Any, example: Any) -> Twin:
+    """A private copy of the model with every parameter changed a little; experts that are copies differ then."""
+    twin = Twin.of(model, example)
+    with torch.no_grad():
+        for name, parameter in twin.module.named_parameters():
+            if parameter.is_floating_point():
+                noise = Draws(0, f"shaken:{name}").uniform(1, *parameter.shape, low=-SHAKEN, high=SHAKEN)[0]
+                parameter.mul_(1 + noise.to(parameter))
+    twin.base = twin.run({})
+    return twin
 
 
 def holds(spec: Spec, name: str, twin: Twin) -> bool:
@@ -75,7 +91,7 @@ def holds(spec: Spec, name: str, twin: Twin) -> bool:
         error = twin.distance(moved(spec, drawn(spec, [name], seed), twin.state, sizes))
         if not error <= EXACT:
             return False
-    return any(not twin.distance(changed) <= POWER for changed in near_misses(spec, name, twin.state, sizes, seed=0))
+    return any(twin.distance(changed) > POWER for changed in near_misses(spec, name, twin.state, sizes, seed=0))
 
 
 def trees(spec: Spec, traced: Traced) -> Iterator[Proposal]:
@@ -103,7 +119,7 @@ def _flips(spec: Spec, nodes: list[tuple[str, int]], ends: list[tuple[str, int]]
     held = [{part.name for axis in spec.axes[t] for part, _ in leaves(axis)} for t in (*on, *off)]
     common = set.intersection(*held)
     for over in (tuple(sorted(common)), ()) if common else ((),):
-        space = Space(name, "tree", size, over=over, exponents=dict.fromkeys(on, (1,)), leaves=leaf)
+        space = Space(name, "tree", size, over=over, exponents=dict.fromkeys(on, (Fraction(1),)), leaves=leaf)
         yield Proposal(space, {name: on, leaf: off})
 
 
@@ -112,13 +128,11 @@ def experts(spec: Spec, traced: Traced) -> Iterator[Proposal]:
     rows = _stacks(spec)
     for axis, spots in _spots(traced).items():
         size, on = axis.size, dict(spots)
-        near = [prefix for prefix, count in rows if count == size]
         apart = axis.kind == "sum" and all(part.size == 1 for part in axis.parts)
-        if apart and len(on) == len(spots) and near:
-            prefix = max(near, key=lambda prefix: max(_shared(prefix, tensor) for tensor in on))
+        near = [prefix for prefix, count in rows if count == size and all(_beside(prefix, tensor) for tensor in on)]
+        for prefix in near if apart and len(on) == len(spots) else ():
             name = _unused(spec, f"{prefix}experts")
-            stacks = tuple(rows[prefix, size])
-            yield Proposal(Space(name, "permutation", size, stacks=stacks), {name: on})
+            yield Proposal(Space(name, "permutation", size, stacks=tuple(rows[prefix, size])), {name: on})
 
 
 def _stacks(spec: Spec) -> dict[tuple[str, int], list[str]]:
@@ -134,10 +148,10 @@ def _stacks(spec: Spec) -> dict[tuple[str, int], list[str]]:
     return rows
 
 
-def _shared(one: str, two: str) -> int:
-    """How many parts two names begin with alike."""
-    pairs = zip(one.split("."), two.split("."), strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+def _beside(prefix: str, tensor: str) -> bool:
+    """Whether a tensor is in the module that holds the modules with this prefix, and in none of them."""
+    parent = prefix.rstrip(".").rpartition(".")[0]
+    return tensor.startswith(f"{parent}." if parent else "") and not tensor.startswith(prefix)
 
 
 def _spots(traced: Traced) -> dict[Axis, list[tuple[str, int]]]:

@@ -66,10 +66,10 @@ def gauged(spec: Spec, state: Mapping[str, Tensor]) -> Balance:
 
 
 def permuting(balance: Balance) -> list[Space]:
-    """The permutation spaces whose order is open still, first those over most other atoms."""
+    """The permutation spaces whose order is open still, as they act: first those over most other atoms."""
     spaces = balance.spec.spaces.values()
     found = [s for s in spaces if s.kind == "permutation" and not s.approximate and not framed_by(balance, s)]
-    return sorted(found, key=lambda space: -len(space.over))
+    return sorted(found, key=lambda space: (-len(space.over), bool(space.stacks)))
 
 
 def framed_by(balance: Balance, space: Space) -> list[Space]:

@@ -31,7 +31,8 @@ class Carrier:
     def _read(self, relation: Relation) -> None:
         """Parameters seen through views, and softmax weights with the axis along which they sum to one."""
         if isinstance(relation, Softmax):
-            self.stochastic[id(relation.out)] = relation.axis
+            if not relation.log:
+                self.stochastic[id(relation.out)] = relation.axis
         elif isinstance(relation, Reshape):
             if id(relation.value) in self.named:
                 self._call(relation.out, relation.value, Fraction(1))
@@ -119,6 +120,9 @@ class Carrier:
         beside = [row for row in relation.operands if row[0] is not value]
         if len(others) > 1 or any(_scalar(row) and row[0].data is None and row[2] for row in beside):
             return self._vague(relation, flow, mine, [row[1] for row in beside], windows)
+        masks = [row[1] for row in beside if row[2] == 0]
+        if relation.factor is None and masks:
+            return self._vague(relation, flow, mine, masks, windows)
         if not others:
             return self._alone(relation, flow, mine, windows)
         other, other_labels, power = others[0]

@@ -26,7 +26,8 @@ REMEDIES = (  # what torch says -> what is the matter, and the way out
     (
         "not a known type",
         "it returns or takes a class of its own",
-        "use tensors, tuples and dicts, or register the class with torch.export.register_dataclass",
+        "use tensors, tuples and dicts, or register the class with torch.export.register_dataclass; "
+        "for a model of transformers set config.use_cache = False",
     ),
     ("ScriptModule", "it has been scripted", "give the module before torch.jit.script"),
     ("quantized|PackedParams", "it has been quantised", "give the model before quantisation"),

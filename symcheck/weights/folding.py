@@ -12,6 +12,7 @@ from symcheck.weights.checks import acted_tensors
 from symcheck.weights.spec import Space, Spec
 
 _NUMBER = re.compile(r"(\d+|\*)")
+_MANY = 40  # rows from which on sizes are folded too
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,17 @@ def rows(spec: Spec, *, folded: bool = True) -> list[Row]:
     """The spaces of a spec, row by row, in their order.
 
     Spaces are alike when they have one kind, size and number of copies and act on tensors whose names differ in
-    numbers only: `h.*.mlp.c_fc.{weight,bias}`. Not `folded`: one row a space.
+    numbers only: `h.*.mlp.c_fc.{weight,bias}`; where there are very many, sizes and copies may differ.
+    Not `folded`: one row a space.
     """
+    if not folded:
+        return [_row(spec, [space]) for space in spec.spaces.values()]
+    kinds = {name: _likeness(spec, space) for name, space in spec.spaces.items()}
+    if len({*kinds.values()}) > _MANY:
+        kinds = {name: (kind, (), *rest) for name, (kind, _, *rest) in kinds.items()}
     groups: dict[tuple[object, ...], list[Space]] = {}
-    for space in spec.spaces.values():
-        groups.setdefault(_likeness(spec, space) if folded else (space.name,), []).append(space)
+    for name, space in spec.spaces.items():
+        groups.setdefault(kinds[name], []).append(space)
     return [_row(spec, spaces) for spaces in groups.values()]
 
 
@@ -56,7 +63,7 @@ def abbreviated(tensors: Sequence[str]) -> tuple[str, ...]:
 
 def _likeness(spec: Spec, space: Space) -> tuple[object, ...]:
     tensors = tuple(map(_template, acted_tensors(spec, space)))
-    return space.kind, space.size, copies(spec, space), space.approximate, tensors
+    return space.kind, (space.size, copies(spec, space)), space.approximate, tensors
 
 
 def _row(spec: Spec, spaces: list[Space]) -> Row:

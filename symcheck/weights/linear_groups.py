@@ -78,6 +78,8 @@ def linear_group(places: Places, gain: Gain, atom: int) -> Linear | None:
             _carry(places, atom, relation, links)
         if links.broken:
             return None
+    if any(places.net.values[place[0]].data is not None for place in links.edges):
+        return None  # data stays as it is
     return _solve(links)
 
 

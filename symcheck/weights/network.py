@@ -250,10 +250,10 @@ class Network:
         self.relations.append(Normalise(out, value, tuple(a % len(value.axes) for a in axes), centred, eps))
         return out
 
-    def softmax(self, value: Value, axis: int) -> Value:
-        """Softmax along an axis."""
+    def softmax(self, value: Value, axis: int, log: bool = False) -> Value:
+        """Softmax along an axis, or its logarithm."""
         out = self.value(value.axes)
-        self.relations.append(Softmax(out, value, axis % len(value.axes)))
+        self.relations.append(Softmax(out, value, axis % len(value.axes), log))
         return out
 
 

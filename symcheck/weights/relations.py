@@ -92,6 +92,7 @@ class Softmax:
     out: Value
     value: Value
     axis: int
+    log: bool = False  # its logarithm, which does not sum to 1
 
 
 Relation = Monomial | Reshape | Part | Normalise | Softmax

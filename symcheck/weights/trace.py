@@ -25,7 +25,15 @@ from symcheck.weights.ties import ties
 BUFFER_READERS = {"add", "sub", "mul", "div", "view", "unsqueeze", "reshape", "batch_norm"}
 NORMS = {"_native_batch_norm_legit_no_training", "batch_norm", "native_batch_norm", "cudnn_batch_norm"}
 CREATORS = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty"}
-SHAPE_ONLY = {"view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "permute", "transpose", "expand", "clone", "flatten"}
+MOVERS = set(
+    "view _unsafe_view reshape unsqueeze squeeze permute transpose expand clone flatten alias detach contiguous "
+    "_to_copy to slice select narrow".split()
+)
+INDEX_READERS = {  # which argument is the index
+    "index": 1, "index_select": 2, "embedding": 1, "gather": 2, "scatter": 2, "scatter_add": 2, "scatter_reduce": 2,
+    "index_add": 2, "index_copy": 2, "one_hot": 0,
+}  # fmt: skip
+
 
 
 @dataclass(frozen=True)
@@ -164,13 +172,17 @@ class _Tracer:
         net.reads = _reads(node)
         net.summed = bool(node.users) and all(_name(user) in ("mean", "sum") for user in node.users)
         before = len(net.relations)
+        read = _flat(args[INDEX_READERS[name]]) if name in INDEX_READERS else []
+        for value in values:
+            if value.indexes is not None and name not in MOVERS and value not in read:
+                pin(value.indexes, "an index of it is used as a number")
         try:
             made = RULES[name](net, *args, **kwargs)
             _check(made, meta)
         except Exception as error:
             del net.relations[before:]
             made = self._unknown(name, values, meta, error)
-        if name in SHAPE_ONLY and isinstance(made, Value) and isinstance(args[0], Value):
+        if name in MOVERS and isinstance(made, Value) and isinstance(args[0], Value):
             made.indexes = args[0].indexes
         self.env[node.name] = made
 

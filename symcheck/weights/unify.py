@@ -90,12 +90,11 @@ class Algebra:
         if at % width:
             _break(axis, at)
             return
-        if not self.explode(first, rest) if width > 1 else True:
+        if width > 1 and self.explode(first, rest):
+            axis._flatten()
+        if axis.kind == "product":
             head, tail = self.split(first, at // width)
-            axis.kind = "sum"
-            axis.parts = [total("product", [head, *rest]), total("product", [tail, *rest])]
-            return
-        axis._flatten()
+            axis.kind, axis.parts = "sum", [total("product", [head, *rest]), total("product", [tail, *rest])]
 
     def _split_turns(self, axis: Axis, at: int) -> None:
         count, over = len(axis.parts), axis.over

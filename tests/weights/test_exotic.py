@@ -260,6 +260,29 @@ def test_experts_of_their_own_modules() -> None:
     assert judge.error({**moved, **rows}) > BROKEN
 
 
+def test_experts_that_are_copies_of_one_another() -> None:
+    """Nothing is concluded from experts that are equal: those of another router stay where they are."""
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = ListedExperts(), ListedExperts()
+            self.a.out, self.b.out = linear(7, 7), linear(7, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(self.a(x))
+
+    net = generic(Two().eval(), "copies")
+    for part in (net.a, net.b):
+        for expert in part.experts[1:]:
+            expert.load_state_dict(part.experts[0].state_dict())
+    spec = derive(net, normal(2, 4, 7)(0))
+    found = {space.name: {stack[0] for stack in space.stacks} for space in spec.spaces.values() if space.stacks}
+    assert found == {"a_experts_experts": {"a"}, "b_experts_experts": {"b"}}
+    for part in "ab":
+        assert spec.places[f"{part}_experts_experts"].keys() == {f"{part}.router.weight", f"{part}.router.bias"}
+
+
 def test_modules_alike_that_do_different_things_stay() -> None:
     """Five layers read five gates one by one, but one after another: they do not change places."""
 

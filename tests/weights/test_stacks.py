@@ -54,7 +54,8 @@ def test_what_moves_has_been_acted_on_before() -> None:
     for name in ("s", "k", "e"):
         apart = whole.apply({name: element[name]}, apart)
     assert all(torch.equal(moved[name], x) for name, x in apart.items())
-    assert torch.equal(moved["e.2.w"], STATE["e.1.w"])
+    assert torch.equal(moved["e.1.w"], element["s"][:, None] * STATE["e.0.w"])
+    assert torch.equal(moved["e.2.w"][element["k"]], STATE["e.1.w"])
     back = whole.apply(element, moved, inverse=True)
     assert all(torch.allclose(back[name], x, rtol=1e-14) for name, x in STATE.items())
 

@@ -172,7 +172,7 @@ def extreme_with_index(net: Network, x: Value, axis: Any = None, keepdim: bool =
         return net.reduce(net.pointwise(x, "linear", "zero"), range(len(x.axes)), False)
     if net.reads > 1:
         net.pin(x, "the index of the largest is used", [axis])
-    index = net.reduce(net.pointwise(x, "linear", "zero"), [axis], keepdim)
+    index = net.reduce(net.pointwise(x, "zero", "zero"), [axis], keepdim) if net.reads > 1 else None
     return [net.reduce(net.pointwise(x, "linear", "zero"), [axis], keepdim), index]
 
 

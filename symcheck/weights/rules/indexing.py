@@ -89,10 +89,13 @@ def gather(net: Network, x: Value, axis: int, index: Value, **_: Any) -> Value:
 
 
 @rule("scatter", "scatter_add", "index_add", "index_copy", "scatter_reduce", "index_put")
-def scatter(net: Network, x: Value, axis: Any, index: Any, source: Any, *_: Any, **__: Any) -> Value:
+def scatter(net: Network, x: Value, axis: Any, index: Any, source: Any, *more: Any, **named: Any) -> Value:
     """Rows of a source added into (or written over) x at the rows of an index."""
     if net.operator == "index_put":
         return _index_put(net, x, axis, index)
+    how = named.get("reduce", more[0] if more else "sum")
+    if how not in ("sum", "add", "mean"):
+        raise ValueError(f"a scatter by {how}")
     axis %= len(x.axes)
     if index.indexes is not None:
         net.algebra.unify(x.axes[axis], index.indexes)
@@ -100,15 +103,24 @@ def scatter(net: Network, x: Value, axis: Any, index: Any, source: Any, *_: Any,
         raise ValueError("an index that depends on the weights")
     else:
         net.pin(x, READ, [axis])
-    if isinstance(source, Value):
-        labels = list(range(len(x.axes)))
-        mine: list[Label] = [("index", i) if i == axis else i for i in labels]
-        moved = net.monomial(labels, [(source, mine, 1)], net.sizes(x), factor=None)
-        net.algebra.unify(moved.axes[axis], x.axes[axis])
-        return net.add([x, moved])
-    out = net.same(x)
-    net.freeze(out)
-    return out
+    labels = list(range(len(x.axes)))
+    mine: list[Label] = [("index", i) if i == axis else i for i in labels]
+    chosen = (index, mine if len(index.axes) == len(mine) else [("index", axis)], 0)
+    adds = net.operator in ("scatter_add", "index_add") and "reduce" not in named
+    kept = x if adds else _overwritten(net, x, axis, chosen)
+    if not isinstance(source, Value):
+        net.freeze(kept)
+        return kept
+    moved = net.monomial(labels, [(source, mine, 1), chosen], net.sizes(x), factor=None)
+    net.algebra.unify(moved.axes[axis], x.axes[axis])
+    return net.add([kept, moved])
+
+
+def _overwritten(net: Network, x: Value, axis: int, *chosen: tuple[Value, Sequence[Label], int]) -> Value:
+    """x where nothing is written over it: not everywhere along the axis."""
+    labels = list(range(len(x.axes)))
+    places = net.value([x.axes[axis]])
+    return net.monomial(labels, [(x, labels, 1), (places, [axis], 0), *chosen], net.sizes(x), factor=None)
 
 
 def _index_put(net: Network, x: Value, indices: Sequence[Value | None], source: Value) -> Value:
@@ -119,7 +131,7 @@ def _index_put(net: Network, x: Value, indices: Sequence[Value | None], source: 
     net.pin(source, READ, [0])
     labels: list[Label] = list(range(len(x.axes)))
     moved = net.monomial(labels, [(source, [("index", 0), *labels[1:]], 1)], net.sizes(x), factor=None)
-    return net.add([net.same(x), moved])
+    return net.add([_overwritten(net, x, 0), moved])
 
 
 @rule("topk", "sort")

@@ -92,7 +92,7 @@ def instance_norm(
 @rule("softmax", "_softmax", "_safe_softmax", "log_softmax", "_log_softmax")
 def softmax(net: Network, x: Value, axis: int, *_: Any, **__: Any) -> Value:
     """Softmax along an axis."""
-    return net.softmax(x, axis)
+    return net.softmax(x, axis, "log" in net.operator)
 
 
 @rule("glu")

@@ -28,10 +28,13 @@ COMPARE = (
     "floor_divide"
 )
 SMALL = 1e-2  # the largest number that counts as an epsilon
+HIDDEN = -1e4  # the largest number that counts as a mask's
 
 
-def _linear(net: Network, x: Value, *_: Any, **__: Any) -> Value:
-    return net.same(x)
+def _linear(net: Network, x: Value, *_: Any, **named: Any) -> Value:
+    dtype = named.get("dtype")
+    rounds = dtype is not None and not dtype.is_floating_point and not dtype.is_complex
+    return net.pointwise(x, "zero", "zero") if rounds else net.same(x)
 
 
 def _homogeneous(net: Network, x: Value, *_: Any, **__: Any) -> Value:
@@ -207,28 +210,35 @@ def power(net: Network, x: Any, exponent: Any) -> Value:
 @rule("where")
 def where(net: Network, condition: Value, x: Any = None, y: Any = None) -> Value:
     """A choice: both branches move alike; the condition not at all."""
-    values = [v for v in (x, y) if isinstance(v, Value)]
-    out = net.add(values, parity="linear")
-    return _masked(net, out, condition)
+    hidden = any(_hides(v) for v in (x, y))
+    values = [v if hidden else _masked(net, v, condition, None) for v in (x, y) if isinstance(v, Value)]
+    return _masked(net, net.add(values), condition, 1.0)
+
+
+def _hides(value: Any) -> bool:
+    """Whether it is so negative that a softmax makes 0 of it, whatever is added to it."""
+    fill = number(value)
+    return fill is not None and fill <= HIDDEN
 
 
 @rule("masked_fill")
-def masked_fill(net: Network, x: Value, mask: Value, number_: Any) -> Value:
+def masked_fill(net: Network, x: Value, mask: Value, fill: Any) -> Value:
     """A choice between x and a number; 0 and ±inf let positive scales pass, other numbers nothing."""
-    fill = number(number_)
-    degree = "linear" if fill and math.isinf(fill) else "zero"
-    out = net.same(x) if fill == 0 else net.pointwise(x, degree, "zero")
-    return _masked(net, out, mask)
+    value = number(fill)
+    degree = "linear" if value and math.isinf(value) else "zero"
+    out = net.same(x) if value == 0 else net.pointwise(x, degree, "zero")
+    return _masked(net, out, mask, 1.0 if _hides(fill) else None)
 
 
-def _masked(net: Network, out: Value, mask: Value) -> Value:
+def _masked(net: Network, out: Value, mask: Value, factor: float | None) -> Value:
+    """Entries chosen by a mask; where it matters which, with no one number in front."""
     if mask.data is None:
         net.freeze(mask)
     rank = max(len(out.axes), len(mask.axes))
     labels = tuple(range(-rank, 0))
     sizes: dict[Label, int] = {i: max(v.shape[i] for v in (out, mask) if -i <= len(v.axes)) for i in labels}
     rows = [(v, labels[rank - len(v.axes) :], p) for v, p in ((out, 1), (mask, 0))]
-    return net.monomial(labels, rows, sizes)
+    return net.monomial(labels, rows, sizes, factor=factor)
 
 
 @rule("maximum", "minimum")

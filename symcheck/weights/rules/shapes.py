@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import torch
+
 from symcheck.weights.network import Network
 from symcheck.weights.relations import Value
 from symcheck.weights.rules.table import rule
@@ -124,6 +126,8 @@ def slices(net: Network, x: Value, axis: int = 0, start: Any = None, stop: Any =
     """x[start:stop:step]; a step that divides the size reads one index of a factor."""
     size = x.shape[axis]
     start, stop, _ = slice(start, stop).indices(size)
+    if stop <= start:
+        return net.given(torch.zeros([*x.shape[:axis], 0, *x.shape[axis:][1:]]), True)
     if step == 1:
         return net.narrow(x, axis, start, max(start, stop))
     axis %= len(x.axes)
@@ -242,8 +246,8 @@ def resized(net: Network, x: Value, axes: Sequence[int], shape: Sequence[int], s
 @rule("roll", "flip")
 def moved(net: Network, x: Value, *arguments: Any) -> Value:
     """Positions along axes in another order: each reads one other."""
-    listed = arguments[-1] if arguments and isinstance(arguments[-1], list | tuple) else []
-    which = [a % len(x.axes) for a in listed] or list(range(len(x.axes)))
+    listed = arguments[1:] if net.operator == "roll" else arguments
+    which = [a % len(x.axes) for a in (listed[0] if listed else ())] or list(range(len(x.axes)))
     net.pin(x, "positions are mixed along it", which)
     labels = [("old", i) if i in which else i for i in range(len(x.axes))]
     kept = [("new", i) if i in which else i for i in range(len(x.axes))]
@@ -252,15 +256,18 @@ def moved(net: Network, x: Value, *arguments: Any) -> Value:
     return out
 
 
-@rule("cumsum", "tril", "triu")
-def along(net: Network, x: Value, axes: Any = (), *more: Any) -> Value:
-    """Linear along axes where position matters: they are pinned."""
-    last = more[0] if more and not isinstance(more[0], int | bool) else axes
-    which = [last] if isinstance(last, int) else list(last) or list(range(len(x.axes)))
-    if not all(-len(x.axes) <= a < len(x.axes) for a in which):
-        which = list(range(len(x.axes)))
-    net.pin(x, "positions are mixed along it", which)
-    return net.same(x, None)
+@rule("cumsum")
+def cumulative(net: Network, x: Value, axis: int, **_: Any) -> Value:
+    """Sums up to every position."""
+    return resized(net, x, [axis % len(x.axes)], x.shape)
+
+
+@rule("tril", "triu")
+def triangle(net: Network, x: Value, diagonal: int = 0) -> Value:
+    """Zero on one side of a diagonal of the last two axes."""
+    ones = torch.ones(x.shape[-2:])
+    kept = ones.tril(diagonal) if net.operator == "tril" else ones.triu(diagonal)
+    return net.multiply([(x, 1), (net.given(kept, True), 1)], factor=None)
 
 
 @rule("getitem")
