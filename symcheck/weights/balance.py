@@ -24,7 +24,8 @@ from symcheck.weights.spec import Space, Spec
 _SWEEPS = 1000
 _SETTLED = 1e-13  # largest change of a logarithm in a sweep that still counts as one
 _INNER = 200
-_SINGULAR = 1e-13
+_SINGULAR = 1e-12  # eigenvalues of Gram matrices, over the largest
+_ASKEW = 1e-6
 
 
 @dataclass
@@ -126,17 +127,20 @@ class Balance:
             surplus += float(place.exponent) * float(loose.double().sum(-1).mean())
             count[place.tensor] += 1
         shape = element_shape(space, self.sizes)
-        if not sides or not all(map(_regular, sides.values())):
-            return eye.expand(shape), 0.0
         up, down = sides.get(True), sides.get(False)
+        spans = [span(gram) for gram in sides.values()]
+        if not spans or float((spans[0] - spans[-1]).abs().max()) > _ASKEW:  # no least value: what is not read can vanish
+            return eye.expand(shape), 0.0
         if up is None:
             half = _power(sides[False] / -surplus, 0.5) if surplus < 0 else eye.expand(shape)
         else:
             root, back = _power(up, 0.5), _power(up, -0.5)
             inner = root @ down @ root if down is not None else torch.zeros_like(up)
-            half = _power(back @ (surplus / 2 * eye + _power(surplus**2 / 4 * eye + inner, 0.5)) @ back, 0.5)
+            both = surplus / 2 * spans[0] + _power(surplus**2 / 4 * spans[0] + inner, 0.5)
+            half = _power(back @ both @ back, 0.5)
         if max(count.values()) > 1:
             half = _power(half, 1 / max(count.values()))
+        half = half + eye - spans[0]
         return half.reshape(shape), float((half - eye).abs().max())
 
     def _places(self, space: Space) -> Iterator[tuple[Place, Tensor]]:
@@ -147,13 +151,15 @@ class Balance:
                 yield place, mark.rows
 
 
-def _regular(gram: Tensor) -> bool:
-    values = torch.linalg.eigvalsh(gram)
-    return bool((values[..., 0] > _SINGULAR * values[..., -1]).all())
+def span(gram: Tensor) -> Tensor:
+    """The projection on the range of a positive semidefinite matrix."""
+    return _power(gram, 0.0)
 
 
 def _power(symmetric: Tensor, power: float) -> Tensor:
-    """A power of a positive definite matrix."""
+    """A power of a positive semidefinite matrix; of what is zero up to rounding, zero."""
     values, vectors = torch.linalg.eigh((symmetric + symmetric.mT) / 2)
-    result: Tensor = (vectors * values.clamp_min(1e-300)[..., None, :] ** power) @ vectors.mT
+    kept = values > _SINGULAR * values[..., -1:]
+    raised = torch.where(kept, values.clamp_min(1e-300) ** power, 0.0)
+    result: Tensor = (vectors * raised[..., None, :]) @ vectors.mT
     return result

@@ -17,6 +17,7 @@ from symcheck.weights.checks import acted_tensors, stacked
 from symcheck.weights.element import element_shape
 from symcheck.weights.frames import TURNS, turn
 from symcheck.weights.moves import moved
+from symcheck.weights.prune import prune
 from symcheck.weights.signs import flip
 from symcheck.weights.slots import places
 from symcheck.weights.spec import Space, Spec
@@ -42,10 +43,11 @@ def canonical(spec: Spec, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor
     return spec.apply(element, state), element
 
 
-def gauged(spec: Spec, state: Mapping[str, Tensor]) -> Balance:
+def gauged(spec: Spec, state: Mapping[str, Tensor], *, pruned: bool = False) -> Balance:
     """A working copy with everything fixed but the order of units, and the element that leads there.
 
-    Where units are turned into a frame, that is their order.
+    Where units are turned into a frame, that is their order. With `pruned`, what is not read has been set to zero
+    first, which no element does.
     """
     sizes = check_fit(spec, {name: tuple(t.shape) for name, t in state.items()}, "the state dict")
     source = {spec.ties.get(name, name): t for name, t in state.items()}
@@ -54,11 +56,15 @@ def gauged(spec: Spec, state: Mapping[str, Tensor]) -> Balance:
     wide = {name: (t.double() if t.is_floating_point() else t).contiguous() for name, t in wide.items()}
     balance = Balance(spec, dict(wide), sizes)
     still(balance)
+    shifts: dict[str, Tensor] = {}
+    if pruned and prune(balance):  # start again from there, with the shifts done
+        wide, shifts, balance.element = dict(balance.state), balance.element, {}
     balance.settle()
     turn(balance)
     flip(balance)
     if balance.element:  # as the element acts, in its own order
         balance.state = wide | moved(spec, balance.element, wide, sizes)
+    balance.element = shifts | balance.element
     for space in spec.spaces.values():
         if space.kind == "permutation" and framed_by(balance, space):
             _reframe(balance, space, sorted_slots(balance, space))

@@ -53,13 +53,14 @@ def same_function(
 ) -> Answer:
     """Is there an element g of the spec with b = g·a, and is the function the same?
 
-    First what no element changes is compared (unequal: different), then both are brought to one gauge and matched.
+    First what no element changes is compared (unequal: different), then both are brought to one gauge and matched,
+    without what is written and never read or read and never written, which `forward` and `back` do not bring together.
     With a model, running it has the last word, also on networks that are equal for a reason the spec does not know.
     Raises LoadError when a state dict does not fit the spec.
     """
     eps = max(precision(a), precision(b))
     odd = differing(fingerprint(spec, a), fingerprint(spec, b), eps)
-    match = Match(gauged(spec, a), gauged(spec, b))
+    match = Match(gauged(spec, a, pruned=True), gauged(spec, b, pruned=True))
     forward, back = dict(match.one.element), dict(match.two.element)
     for side in (match.one, match.two):
         side.state |= {name: _wrapped(side.state[name], period) for name, period in periods(spec).items()}

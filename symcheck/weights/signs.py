@@ -7,7 +7,7 @@ change the same entries, the one with the finer units is chosen by them, and the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from symcheck.weights.element import element_shape
 from symcheck.weights.frames import TURNS, coordinates
 from symcheck.weights.slots import Place, effective, places
 from symcheck.weights.spec import Space
+from symcheck.weights.still import periods
 from symcheck.weights.terms import parse_reference
 
 _MANY = 62  # flips that may change one tensor, a bit each
@@ -80,8 +81,8 @@ def flip(balance: Balance) -> list[str]:
     waiting = [Flips(units_of(space), (space,)) for space in spaces]
     undecided: list[str] = []
     while waiting:
-        masks = _masks(balance, waiting)
-        chosen = _alone(balance, waiting, masks) or _shared(balance, masks) or _crossed(balance, masks)
+        masks, seen = _masks(balance, waiting), _seen(balance)
+        chosen = _alone(seen, waiting, masks) or _shared(seen, masks) or _crossed(seen, masks)
         for flips, signs, _ in chosen:
             flips.act(balance, signs)
         done = {id(flips) for flips, _, _ in chosen}
@@ -165,15 +166,22 @@ def _masks(balance: Balance, waiting: list[Flips]) -> Masks:
                 if odd(space, place):
                     bit = min(len(masks[place.tensor][1]) - 1, _MANY)
                     place.view.bitwise_xor_(torch.tensor(1 << bit))
+    whole = periods(balance.spec)
     for flips in waiting:
         for term in (term for space in flips.spaces for term in space.terms):
             name = parse_reference(term.to).name
-            if name in masks:  # what a flip adds to says nothing about any flip
+            if name in masks and name not in whole:  # what a flip adds to says nothing about any flip
                 masks[name][0].fill_(-1)
     for mask, present in masks.values():
         if len(present) > _MANY:
             mask.fill_(-1)
     return masks
+
+
+def _seen(balance: Balance) -> Balance:
+    """The balance with phases replaced by sin(4π x / period): odd, and the same after half a period."""
+    waves = {n: (4 * torch.pi * balance.state[n] / period).sin() for n, period in periods(balance.spec).items()}
+    return replace(balance, state=balance.state | waves)
 
 
 def _odd_tensors(balance: Balance, space: Space) -> list[str]:

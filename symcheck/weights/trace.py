@@ -128,8 +128,8 @@ class _Tracer:
         """Why a tensor is no weight that could be acted on; empty if it is one."""
         if tensor is None:
             return "it is not in the state dict"
-        if not node.users:
-            return "nothing reads it"
+        if not node.users or not tensor.numel():
+            return "nothing reads it" if tensor.numel() else "it is empty"
         if name in self.shared:
             return f"it shares memory with {self.shared[name]}, seen in another way"
         if not tensor.is_floating_point():

@@ -8,7 +8,6 @@ from typing import Any
 from symcheck.weights.network import Network
 from symcheck.weights.relations import Label, Value
 from symcheck.weights.rules.pointwise import add
-from symcheck.weights.rules.shapes import resized
 from symcheck.weights.rules.table import rule
 
 
@@ -181,17 +180,3 @@ def reduced(x: Value, axes: Any) -> Sequence[int]:
     if axes is None or (isinstance(axes, list | tuple) and not axes):
         return range(len(x.axes))
     return [axes] if isinstance(axes, int) else list(axes)
-
-
-@rule(
-    "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d", "avg_pool2d",
-    "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_adaptive_avg_pool2d",
-    "upsample_nearest1d", "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "upsample_linear1d",
-    "_upsample_bilinear2d_aa", "max_pool2d_with_indices", "interpolate",
-)  # fmt: skip
-def pool(net: Network, x: Value, *_: Any, **__: Any) -> Any:
-    """Sums, maxima or interpolation along spatial axes: positively homogeneous."""
-    axes = [i for i in range(len(x.axes)) if i >= 2] or [len(x.axes) - 1]
-    value = resized(net, x, axes, net.shape)
-    out = net.pointwise(value, "linear", "zero") if "max" in net.operator else value
-    return [out, out] if net.operator.endswith("with_indices") else out

@@ -19,6 +19,22 @@ def embedding(net: Network, weight: Value, index: Value, *_: Any, **__: Any) -> 
     return index_select_by(net, weight, 0, index)
 
 
+@rule("embedding_bag")
+def embedding_bag(net: Network, weight: Value, index: Value, offsets: Value, *more: Any, **named: Any) -> list[Value]:
+    """Rows picked by the input, and summed, averaged or maximised over each bag."""
+    mode = named.get("mode", more[1] if len(more) > 1 else 0)
+    weights = named.get("per_sample_weights", more[3] if len(more) > 3 else None)
+    if weights is not None:
+        raise ValueError("weights of samples")
+    rows = index_select_by(net, weight, 0, index)
+    rows = net.pointwise(rows, "linear", "zero") if mode == 2 else rows
+    sizes: dict[Label, int] = {"bag": net.shape[0], "d": weight.shape[1]}
+    net.pin(rows, "samples of a bag", [0])
+    out = net.monomial(("bag", "d"), [(rows, ("sample", "d"), 1)], sizes, factor=None)
+    net.pin(out, "bags", [0])
+    return [out, out, out, out]
+
+
 def index_select_by(net: Network, x: Value, axis: int, index: Value) -> Value:
     """x with one axis replaced by the axes of an index tensor."""
     axis %= len(x.axes)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from symcheck.weights.axes import pin
 from symcheck.weights.network import Network
-from symcheck.weights.relations import Value
+from symcheck.weights.relations import Label, Value
 from symcheck.weights.rules.contraction import reduced
 from symcheck.weights.rules.table import rule
 
@@ -103,17 +102,6 @@ def glu(net: Network, x: Value, axis: int = -1) -> Value:
     return net.multiply([(a, 1), (net.pointwise(b, "zero", "zero"), 1)])
 
 
-@rule("pixel_shuffle")
-def pixel_shuffle(net: Network, x: Value, factor: int) -> Value:
-    """(c r r) h w -> c (h r) (w r)."""
-    b, c, h, w = x.shape
-    wide = net.view(x, [b, c // factor**2, factor, factor, h, w])
-    for i in (2, 3):
-        pin(wide.axes[i], "positions of a pixel shuffle")
-    moved = net.permute(wide, [0, 1, 4, 2, 5, 3])
-    return net.view(moved, [b, c // factor**2, h * factor, w * factor])
-
-
 @rule("linalg_vector_norm", "norm")
 def vector_norm(net: Network, x: Value, p: Any = 2, axes: Any = None, keepdim: bool = False, **_: Any) -> Value:
     """(Σ |x|^p)^(1/p) over axes; for p = 2 the scalar product with itself."""
@@ -142,3 +130,26 @@ def variance(net: Network, x: Value, axes: Any = None, *flags: Any, keepdim: boo
     centred = net.add([x, net.reduce(x, axes, True, mean=True)], [1.0, -1.0])
     out = net.same(_squares(net, centred, axes, keepdim), None)
     return out if net.operator == "var" else net.pointwise(out, "linear", "zero", HALF)
+
+
+@rule("cosine_similarity")
+def cosine(net: Network, x: Value, y: Value, axis: int = 1, eps: float = 1e-8) -> Value:
+    """⟨x, y⟩ / (|x| |y|) along an axis; eps counts for vectors that are shorter."""
+    rank = max(len(x.axes), len(y.axes))
+    axis %= rank
+    labels = tuple(range(rank))
+    rows = [(v, labels[rank - len(v.axes) :]) for v in (x, y)]
+    sizes: dict[Label, int] = {i: max(v.shape[i - rank] for v, _ in rows if i >= rank - len(v.axes)) for i in labels}
+    kept = [i for i in labels if i != axis]
+    products = net.monomial(kept, [(v, mine, 1) for v, mine in rows], sizes)
+    lengths = [net.pointwise(_squares(net, v, [axis - rank], False), "linear", "zero", HALF) for v in (x, y)]
+    return net.multiply([(products, 1), *((length, -1) for length in lengths)], small=eps > 0)
+
+
+@rule("_weight_norm", "_weight_norm_interface")
+def weight_norm(net: Network, v: Value, g: Value, axis: int = 0) -> Any:
+    """g v / |v|, a length for every index of one axis."""
+    others = [i for i in range(len(v.axes)) if i != axis % len(v.axes)]
+    length = vector_norm(net, v, 2, others, True)
+    out = net.multiply([(v, 1), (g, 1), (length, -1)])
+    return [out, length] if net.operator.endswith("interface") else out

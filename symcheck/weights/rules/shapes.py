@@ -10,6 +10,7 @@ import torch
 
 from symcheck.weights.network import Network
 from symcheck.weights.relations import Value
+from symcheck.weights.rules.pointwise import number
 from symcheck.weights.rules.table import rule
 
 
@@ -124,13 +125,13 @@ def repeat_interleave(net: Network, x: Value, times: Any, axis: int | None = Non
 @rule("slice", "slice_copy")
 def slices(net: Network, x: Value, axis: int = 0, start: Any = None, stop: Any = None, step: int = 1) -> Value:
     """x[start:stop:step]; a step that divides the size reads one index of a factor."""
+    axis %= len(x.axes)
     size = x.shape[axis]
     start, stop, _ = slice(start, stop).indices(size)
     if stop <= start:
-        return net.given(torch.zeros([*x.shape[:axis], 0, *x.shape[axis:][1:]]), True)
+        return net.given(torch.zeros([*x.shape[:axis], 0, *x.shape[axis + 1 :]]), True)
     if step == 1:
-        return net.narrow(x, axis, start, max(start, stop))
-    axis %= len(x.axes)
+        return net.narrow(x, axis, start, stop)
     if size % step or stop < size or start >= step:
         raise ValueError("a slice with a step that does not divide the axis")
     wide = net.view(x, [*x.shape[:axis], size // step, step, *x.shape[axis + 1 :]])
@@ -211,63 +212,13 @@ def copy(net: Network, x: Value, source: Value, *_: Any) -> Value:
     return net.expand(source, x.shape)
 
 
-@rule("constant_pad_nd", "pad")
-def pad(net: Network, x: Value, widths: Sequence[int], *value: Any) -> Value:
-    """Padding: the padded axes are pinned."""
-    rank = len(x.axes)
-    axes = [rank - 1 - i for i in range(len(widths) // 2) if widths[2 * i] or widths[2 * i + 1]]
-    net.pin(x, "padding", axes)
-    shape = list(x.shape)
-    for i in range(len(widths) // 2):
-        shape[rank - 1 - i] += widths[2 * i] + widths[2 * i + 1]
-    fill = next((v for v in value if isinstance(v, int | float)), 0)
-    return resized(net, x, axes, shape, fill == 0)
-
-
-@rule("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d")
-def mirror_pad(net: Network, x: Value, widths: Sequence[int]) -> Value:
-    """Padding by repetition: the padded axes are pinned."""
-    return pad(net, x, widths)
-
-
-def resized(net: Network, x: Value, axes: Sequence[int], shape: Sequence[int], scales: bool = True) -> Value:
-    """An operator that mixes along `axes` linearly and leaves the others: new pinned axes in their place."""
-    labels = [("old", i) if i in axes else i for i in range(len(x.axes))]
-    out = [("new", i) if i in axes else i for i in range(len(x.axes))]
-    net.pin(x, "positions are mixed along it", list(axes))
-    sizes = net.sizes(x) | {("new", i): int(shape[i]) for i in axes}
-    how: dict[str, Any] = {"factor": None}
-    how |= {} if scales else {"degree": "zero", "parity": "zero", "linear": False}
-    value = net.monomial(out, [(x, labels, 1)], sizes, **how)
-    net.pin(value, "positions are mixed along it", list(axes))
-    return value
-
-
-@rule("roll", "flip")
-def moved(net: Network, x: Value, *arguments: Any) -> Value:
-    """Positions along axes in another order: each reads one other."""
-    listed = arguments[1:] if net.operator == "roll" else arguments
-    which = [a % len(x.axes) for a in (listed[0] if listed else ())] or list(range(len(x.axes)))
-    net.pin(x, "positions are mixed along it", which)
-    labels = [("old", i) if i in which else i for i in range(len(x.axes))]
-    kept = [("new", i) if i in which else i for i in range(len(x.axes))]
-    out = net.monomial(kept, [(x, labels, 1)], net.sizes(x) | {("new", i): x.shape[i] for i in which}, picks=True)
-    net.pin(out, "positions are mixed along it", which)
-    return out
-
-
-@rule("cumsum")
-def cumulative(net: Network, x: Value, axis: int, **_: Any) -> Value:
-    """Sums up to every position."""
-    return resized(net, x, [axis % len(x.axes)], x.shape)
-
-
-@rule("tril", "triu")
-def triangle(net: Network, x: Value, diagonal: int = 0) -> Value:
-    """Zero on one side of a diagonal of the last two axes."""
-    ones = torch.ones(x.shape[-2:])
-    kept = ones.tril(diagonal) if net.operator == "tril" else ones.triu(diagonal)
-    return net.multiply([(x, 1), (net.given(kept, True), 1)], factor=None)
+@rule("fill")
+def fill(net: Network, x: Value, value: Any) -> Value:
+    """One number everywhere."""
+    constant = number(value)
+    if constant is None:
+        raise ValueError("filled with what is no constant")
+    return net.given(torch.full(x.shape, constant), True)
 
 
 @rule("getitem")
