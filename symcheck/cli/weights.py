@@ -21,9 +21,13 @@ Checkpoint = Annotated[
     ),
 ]
 Samples = Annotated[
-    int | None, typer.Option(min=1, help="How many samples the example inputs have. [default: 4]")
+    int | None,
+    typer.Option(min=1, help="How many samples the example inputs have. [default: 4]", rich_help_panel="Inputs"),
 ]
-Seed = Annotated[int | None, typer.Option(help="Seed of the elements and of drawn inputs. [default: 0]")]
+Seed = Annotated[
+    int | None,
+    typer.Option(help="Seed of the elements and of drawn inputs. [default: 0]", rich_help_panel="Inputs"),
+]
 SpecFile = Annotated[
     Path | None,
     typer.Option("--spec", help="Prove the spec in this file instead of deriving one.", rich_help_panel=_SPEC),

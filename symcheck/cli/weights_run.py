@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from symcheck.api import first_samples, named_inputs, without_ignored
 from symcheck.cli.run import file_settings, inputs_of, subject_of
 from symcheck.cli.states import is_tensors, read_state
 from symcheck.errors import ConfigError, ModelError
+from symcheck.loading.sniff import Kind, sniff
 from symcheck.report.model import Report
 from symcheck.report.write import check_path, write_report
 from symcheck.weights.act import check_fit
@@ -96,8 +97,7 @@ def run_weights(
     _check_outputs(asked)
     settings = {**DEFAULTS, **file_settings(path, flags), **flags}
     with _steps(console) as tell, redirect_stdout(sys.stderr):
-        bare = asked.spec is not None and path is not None and path.suffix != ".toml" and not settings.get("model")
-        if bare and path is not None and _holds_weights(path):
+        if path is not None and path.suffix != ".toml" and not settings.get("model") and _holds_weights(path):
             study = _bare(path, settings, asked)
         else:
             study = _study(settings, allow_program, asked, tell)
@@ -147,14 +147,18 @@ def _inputs(settings: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _holds_weights(path: Path) -> bool:
-    from symcheck.loading.sniff import Kind, sniff
-
     return is_tensors(path) or sniff(path) in (Kind.TORCH, Kind.LEGACY)
 
 
 def _bare(path: Path, settings: Mapping[str, Any], asked: Asked) -> Study:
     """A state dict without its network: the spec must fit its shapes, and nothing is run."""
-    if asked.spec is None or asked.completeness:
+    if asked.spec is None:
+        raise ConfigError(
+            "the file holds only weights, not the network that they belong to",
+            where=str(path),
+            hint="add --model module:factory and -i inputs to derive a spec, or give one with --spec",
+        )
+    if asked.completeness:
         raise ConfigError(
             "completeness is counted by running the network",
             where="--completeness",
@@ -223,8 +227,6 @@ def _write(study: Study, settings: Mapping[str, Any], asked: Asked, tell: Tell) 
 
 def _document(found: Found, settings: Mapping[str, Any]) -> Report:
     """The report with all that is printed; without a proof it has no findings."""
-    from dataclasses import asdict
-
     report = found.report or Report({"name": found.name}, {}, {}, (), notes=("nothing was proved: no model",))
     told: dict[str, Any] = {
         "coverage": asdict(found.spec.coverage),

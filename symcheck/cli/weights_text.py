@@ -78,10 +78,9 @@ def _table(page: Page, found: Found, table: Sequence[Row], every: bool) -> None:
 
 
 def _named(row: Row) -> str:
-    """The name of a row, its end where it is long, and how many spaces it stands for."""
+    """The name of a row, and how many spaces it stands for."""
     many = f" ×{len(row.spaces)}" if len(row.spaces) > 1 else ""
-    room = _NAME - len(many)
-    return (row.name if len(row.name) <= room else f"…{row.name[1 - room :]}") + many
+    return _shortened(row.name, _NAME - len(many)) + many
 
 
 def _group(spec: Spec, row: Row) -> str:
@@ -99,7 +98,13 @@ def _fitted(where: Sequence[str], room: int) -> str:
         if len(words) <= room:
             return words
     more = f" +{len(where) - 1}" if len(where) > 1 else ""
-    return f"{where[0][: max(room - len(more) - 1, 1)]}…{more}" if where else ""
+    return _shortened(where[0], room - len(more)) + more if where else ""
+
+
+def _shortened(name: str, room: int) -> str:
+    """A long name without its middle."""
+    head = room // 3
+    return name if len(name) <= room else f"{name[:head]}…{name[head + 1 - room :]}"
 
 
 def _proof(page: Page, findings: Sequence[Finding]) -> Text:
@@ -139,7 +144,8 @@ def _pinned(spec: Spec) -> Iterator[tuple[str, str, str]]:
     """What nothing acts on, and why; the most parameters first."""
     for pinned in sorted(spec.pinned, key=lambda p: -p.parameters):
         if pinned.tensors and FAILED not in pinned.reason:
-            yield "pinned", f"{count(pinned.parameters, 'parameter')}: {pinned.reason} ({_few(abbreviated(pinned.tensors))})", ""
+            names = _few(abbreviated(pinned.tensors))
+            yield "pinned", f"{count(pinned.parameters, 'parameter')}: {pinned.reason} ({names})", ""
     for pinned in spec.pinned:
         if FAILED not in pinned.reason and (pinned.where or pinned.reason.startswith("no rule for")):
             yield "unknown", f"{pinned.reason}" + (f", in {pinned.where}" if pinned.where else ""), "yellow"

@@ -129,7 +129,7 @@ class Balance:
         shape = element_shape(space, self.sizes)
         up, down = sides.get(True), sides.get(False)
         spans = [span(gram) for gram in sides.values()]
-        if not spans or float((spans[0] - spans[-1]).abs().max()) > _ASKEW:  # no least value: what is not read can vanish
+        if not spans or float((spans[0] - spans[-1]).abs().max()) > _ASKEW:
             return eye.expand(shape), 0.0
         if up is None:
             half = _power(sides[False] / -surplus, 0.5) if surplus < 0 else eye.expand(shape)

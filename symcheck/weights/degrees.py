@@ -156,7 +156,8 @@ class _Equations:
     def _normalise(self, relation: Normalise) -> None:
         free = self.field.relaxed or relation.eps == 0
         if self.atom is None:
-            self._normal([*_all(self.places, relation.value, None)], [*_all(self.places, relation.out, None)], False, free, relation)
+            left, right = (_all(self.places, value, None) for value in (relation.value, relation.out))
+            self._normal(left, right, False, free, relation)
             return
         for axis, (left, right) in enumerate(self.places.carried(relation, self.atom)):
             self._normal(left, right, axis in relation.axes, free, relation)

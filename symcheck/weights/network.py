@@ -75,7 +75,7 @@ class Network:
         sizes: dict[Label, int] | None = None,
         **how: Any,
     ) -> Value:
-        """out[out_labels] = Σ Π operand ** power: equal labels are one axis; `sizes` of labels that only the output has.
+        """out[out_labels] = Σ Π operand ** power: equal labels are one axis; `sizes` are of labels that are new.
 
         A product with a factor that is 0 is the constant 0.
         """
@@ -154,7 +154,9 @@ class Network:
             self.relations.append(Monomial(out, relation.labels, ((value, labels, power),), **one))
         return out
 
-    def reduce(self, value: Value, axes: Sequence[int], keep: bool, parity: str = "linear", mean: bool = False) -> Value:
+    def reduce(
+        self, value: Value, axes: Sequence[int], keep: bool, parity: str = "linear", mean: bool = False
+    ) -> Value:
         """A symmetric sum (or maximum: parity zero) over axes; of squares, the scalar product with itself."""
         labels = tuple(range(len(value.axes)))
         gone = {a % len(value.axes) for a in axes}

@@ -76,7 +76,7 @@ class Part:
 
 @dataclass(eq=False)
 class Normalise:
-    """Divided by its root mean square over `axes` (`centred`: after its mean is removed); eps makes scales approximate."""
+    """Divided by its root mean square over `axes` (`centred`: after its mean is removed); eps bars exact scales."""
 
     out: Value
     value: Value

@@ -20,6 +20,15 @@ def linear(net: Network, x: Value, weight: Value, bias: Value | None = None) -> 
     return out if bias is None else net.add([out, bias])
 
 
+@rule("bilinear")
+def bilinear(net: Network, x: Value, y: Value, weight: Value, bias: Value | None = None) -> Value:
+    """z[…, o] = Σ_ij x[…, i] W[o, i, j] y[…, j] + b[o]."""
+    batch = tuple(range(len(x.axes) - 1))
+    rows = [(x, (*batch, "i"), 1), (weight, ("o", "i", "j"), 1), (y, (*batch, "j"), 1)]
+    out = net.monomial((*batch, "o"), rows, {**dict(enumerate(x.shape)), "o": weight.shape[0]})
+    return out if bias is None else net.add([out, bias])
+
+
 @rule("matmul", "mm", "bmm", "mv", "dot", "vdot", "inner")
 def matmul(net: Network, x: Value, y: Value) -> Value:
     """The last axis of x against the last but one of y; leading axes broadcast."""

@@ -1,4 +1,4 @@
-"""Embeddings, gathers and scatters; indices chosen by the network (top-k over experts) carry the axis that they index."""
+"""Embeddings, gathers and scatters; indices that the network chooses (top-k over experts) carry their axis."""
 
 from __future__ import annotations
 
