@@ -68,7 +68,8 @@ class Found:
     @property
     def movable(self) -> bool:
         """Whether `symcheck apply` takes this checkpoint."""
-        return self.checkpoint is not None and _holds_weights(self.checkpoint)
+        whole = self.report is not None and self.report.subject.get("format") == "pickled module"
+        return self.checkpoint is not None and not whole and _holds_weights(self.checkpoint)
 
     @property
     def exit_code(self) -> int:
@@ -97,7 +98,7 @@ def run_weights(
     _check_outputs(asked)
     settings = {**DEFAULTS, **file_settings(path, flags), **flags}
     with _steps(console) as tell, redirect_stdout(sys.stderr):
-        if path is not None and path.suffix != ".toml" and not settings.get("model") and _holds_weights(path):
+        if path is not None and not settings.get("model") and _is_bare(path, asked, allow_program):
             study = _bare(path, settings, asked)
         else:
             study = _study(settings, allow_program, asked, tell)
@@ -144,6 +145,13 @@ def _inputs(settings: Mapping[str, Any]) -> dict[str, Tensor]:
     claims = settings.get("claims") or ()
     tensors, texts = without_ignored(named_inputs(inputs_of(settings)), [claims] if isinstance(claims, str) else claims)
     return first_samples(tensors, settings["samples"], texts)
+
+
+def _is_bare(path: Path, asked: Asked, allow_program: bool) -> bool:
+    """Whether a file can only be tensors; what torch.save wrote may hold a module, if programs may run."""
+    if path.suffix == ".toml" or not _holds_weights(path):
+        return False
+    return is_tensors(path) or (asked.spec is not None and not allow_program)
 
 
 def _holds_weights(path: Path) -> bool:

@@ -33,7 +33,9 @@ def space_of(
     if expression is None or any(term is None for term in terms):
         return None
     shape = tuple(n for axis in expression.element for _, n in axis if n > 1)
-    return Space(name, "shift", max(1, prod(shape)), terms=tuple(t for t in terms if t is not None), shape=shape or (1,))
+    return Space(
+        name, "shift", max(1, prod(shape)), terms=tuple(t for t in terms if t is not None), shape=shape or (1,)
+    )
 
 
 def _common(rows: Sequence[tuple[Value, Flow]], carrier: Carrier) -> list[tuple[Value, Flow]] | None:

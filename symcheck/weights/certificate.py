@@ -18,7 +18,8 @@ class Proof:
 
     `error` is max |f(g·θ, x) − f(θ, x)| over the spread of the output, `control` the same for a near miss (the
     element on one tensor only), which must be large. `together` says how many spaces moved at once: 1 is alone.
-    `culprit` is the first tensor at fault (of the joint proof: the first space); `without_eps` the error where the normalisers' eps is 0, None where it
+    `culprit` is the first tensor at fault (of the joint proof: the first space); `without_eps` the error where
+    the normalisers' eps is 0, None where it
     was not asked for.
     """
 

@@ -12,7 +12,7 @@ Seen = frozenset[Hashable]
 
 
 def contexts(places: Places, beside: Beside) -> dict[int, frozenset[int]]:
-    """For every atom the atoms that stand beside it wherever it stands, and that every relation carries along with it."""
+    """For every atom those that stand beside it wherever it stands and that every relation carries along with it."""
     over: dict[int, set[int]] = {}
     for i, axes in enumerate(places.leaves):
         if places.net.values[i].data is not None:

@@ -1,4 +1,4 @@
-"""Derivation: a traced network -> its weight symmetry spec. Axes first, then linear groups, scales, signs and shifts."""
+"""Derivation: a traced network -> its spec. Axes first, then linear groups, scales, signs and shifts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import nn
 from symcheck import patterns
 from symcheck.weights.atoms import Namer, pattern
 from symcheck.weights.beside import Beside
-from symcheck.weights.checks import targets
 from symcheck.weights.candidates import extended
+from symcheck.weights.checks import targets
 from symcheck.weights.contexts import contexts
 from symcheck.weights.diagonals import Diagonal, Entries, diagonals
 from symcheck.weights.linear_groups import Gain, Linear, linear_group
@@ -120,8 +120,9 @@ class _Builder:
     def _diagonal(self, found: Diagonal) -> None:
         atom = found.atom
         if atom is None:
-            exponents = {self.places.net.values[p[0]].name: (c,) for p, c in found.powers.items()}
-            self._add(Space(f"all_{found.kind}", found.kind, 1, on=None, exponents=exponents, approximate=found.approximate))
+            whole = {self.places.net.values[p[0]].name: (c,) for p, c in found.powers.items()}
+            name = f"all_{found.kind}"
+            self._add(Space(name, found.kind, 1, on=None, exponents=whole, approximate=found.approximate))
             return
         exponents = self.names.by_tensor(atom, found.powers)
         name = f"{self.names[atom]}_{found.kind}"

@@ -37,7 +37,7 @@ class Diagonal:
 def diagonals(
     places: Places, entries: Entries, over: Mapping[int, frozenset[int]], known: Mapping[str, Mapping[int, Solution]]
 ) -> Iterator[Diagonal]:
-    """The independent scale and sign symmetries, the finest first: uniform ones that follow from finer ones are left out.
+    """The independent scale and sign symmetries, the finest first, without uniform ones that follow from finer ones.
 
     `over` lists the atoms; `known`: the scales and signs along an atom that a larger group there already contains.
     """
@@ -63,11 +63,13 @@ def diagonals(
 
 
 def _finer(places: Places, beside: Beside, atom: int, over: Mapping[int, frozenset[int]]) -> set[frozenset[int]]:
-    """What an atom may have copies over: what stands beside it everywhere, and more where it shares an axis with others."""
+    """What an atom may have copies over: what stands beside it everywhere, and what shares its axis somewhere."""
     found = {over[atom]}
     for i, value in enumerate(places.net.values):
         for place in places.atom(value, atom) if value.parameter else ():
-            near = [a for a in dict.fromkeys(places.leaves[i][place[1]]) if a in over and a != atom and beside(place, a)]
+            near = [
+                a for a in dict.fromkeys(places.leaves[i][place[1]]) if a in over and a != atom and beside(place, a)
+            ]
             more = [a for a in near if a not in over[atom]]
             for size in range(1, len(more) + 1):
                 found |= {over[atom] | set(some) for some in combinations(more, size)}
@@ -85,7 +87,7 @@ class Entries:
         self.kinds: dict[int, list[frozenset[tuple[int, int]]] | None] = {}
 
     def image(self, solution: Solution, atoms: frozenset[int]) -> Vector | None:
-        """The powers of an element that is uniform but along `atoms` (none: whole tensors); None where that is too long."""
+        """The powers of an element uniform but along `atoms` (none: whole tensors); None where that is too long."""
         image: Vector = {}
         for place, power in solution.items():
             value, axis, leaf = place
@@ -106,9 +108,14 @@ class Entries:
         if value not in self.kinds:
             axes = [list(_alternatives(axis)) for axis in self.places.net.values[value].axes]
             few = prod(map(len, axes)) <= MANY
-            self.kinds[value] = [
-                frozenset((axis, leaf) for axis, leaves in enumerate(chosen) for leaf in leaves) for chosen in product(*axes)
-            ] if few else None
+            self.kinds[value] = (
+                [
+                    frozenset((axis, leaf) for axis, leaves in enumerate(chosen) for leaf in leaves)
+                    for chosen in product(*axes)
+                ]
+                if few
+                else None
+            )
         return self.kinds[value]
 
 

@@ -34,8 +34,8 @@ REMEDIES = (  # what torch says -> what is the matter, and the way out
     ("positional arg", "the inputs do not fit its forward", "give one tuple of positional inputs, others by name"),
 )
 REMEDY = (
-    "try attn_implementation='eager' or inputs of another size, wrap the part that can be traced, or write a spec by hand"
-    " and use it with --spec"
+    "try attn_implementation='eager' or inputs of another size, wrap the part that can be traced, or write a spec "
+    "by hand and use it with --spec"
 )
 
 
@@ -61,7 +61,8 @@ def export(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     try:
         with _quiet(), _gradients(), torch.enable_grad():
             program = torch.export.export(model, tuple(args), dict(kwargs), strict=False)
-            return program.run_decompositions({})
+            whole: torch.export.ExportedProgram = program.run_decompositions({})
+            return whole
     except Exception as error:
         raise untraceable(model, error) from error
     finally:
@@ -76,7 +77,9 @@ def untraceable(model: nn.Module, error: Exception) -> ModelError:
         if re.search(words, text, re.IGNORECASE):
             lines = re.findall(r'File "([^"]+)", line (\d+), in (\S+)', text)
             where = "line {1} of {0}, in {2}".format(*lines[-1]) if lines else "derivation of the weight symmetries"
-            return ModelError(f"torch.export cannot trace a {type(model).__name__}: {what} ({first})", where=where, hint=hint)
+            return ModelError(
+                f"torch.export cannot trace a {type(model).__name__}: {what} ({first})", where=where, hint=hint
+            )
     where = "derivation of the weight symmetries"
     return ModelError(f"torch.export cannot trace a {type(model).__name__}: {first}", where=where, hint=REMEDY)
 

@@ -112,7 +112,11 @@ def _monomial(places: Places, gain: Gain, atom: int, relation: Monomial, links: 
 
 
 def _label(
-    gain: Gain, relation: Monomial, label: Hashable, held: list[tuple[list[Place], Fraction | None, Value]], links: _Links
+    gain: Gain,
+    relation: Monomial,
+    label: Hashable,
+    held: list[tuple[list[Place], Fraction | None, Value]],
+    links: _Links,
 ) -> None:
     gains: Gains = {}
     if len(held) == 3 and held[0][1] is None:

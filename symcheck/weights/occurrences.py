@@ -109,7 +109,9 @@ class Places:
         """Places of the whole that a part cuts through: it has some indices of a rotary plane and not the others."""
         whole, part, axis = relation.whole, relation.part, relation.axis
         stop = relation.start + (part.shape[axis] if relation.keep else 1)
-        kept = relation.keep and (_span(whole.axes[axis], relation.start, stop) is not None or self.on(part, axis, atom))
+        kept = relation.keep and (
+            _span(whole.axes[axis], relation.start, stop) is not None or self.on(part, axis, atom)
+        )
         return [] if kept else self.on(whole, axis, atom)
 
     @staticmethod

@@ -58,7 +58,9 @@ class _Plane:
             elif isinstance(relation, Reshape):
                 self._reshape(relation)
             elif isinstance(relation, Normalise) and not relation.centred:
-                _need(not self._form(relation.value) and all(p[1] in relation.axes for p in self._spots(relation.value)))
+                _need(
+                    not self._form(relation.value) and all(p[1] in relation.axes for p in self._spots(relation.value))
+                )
             else:
                 raise NoPlane
         for halves in self.halves.values():
@@ -85,7 +87,7 @@ class _Plane:
             held = [self._along(value, labels, label) for value, labels in rows]
             held = [spots for spots in held if spots]
             _need(len(held) == 2 and len(held[0]) == len(held[1]))
-        for value, labels, _ in relation.operands:
+        for value, _, _ in relation.operands:
             if value.data is not None:
                 for place in self._spots(value):
                     first, second = _pair(value.axes[place[1]], place[2])
@@ -122,7 +124,7 @@ class _Plane:
     def _part(self, relation: Part) -> None:
         whole, part, axis = relation.whole, relation.part, relation.axis
         size = part.shape[axis] if relation.keep else 1
-        cut = [p for p in self.places.on(whole, axis, self.atom)]
+        cut = list(self.places.on(whole, axis, self.atom))
         if self._form(whole) is not None:
             _need(self._form(part) is None and not self._spots(part))
             cut_to = "part", axis, relation.start, size, relation.keep
@@ -131,7 +133,12 @@ class _Plane:
                 for vector, (a, b) in self.forms[id(whole)].items()
             }
             return
-        inside = [(p, k) for p in cut for k, half in enumerate(_pair(whole.axes[axis], p[2])) if _is(half, relation.start, size)]
+        inside = [
+            (p, k)
+            for p in cut
+            for k, half in enumerate(_pair(whole.axes[axis], p[2]))
+            if _is(half, relation.start, size)
+        ]
         if len(inside) == 1 and not self._spots(part):
             place, k = inside[0]
             self._half(relation, place, k)
@@ -194,7 +201,7 @@ def _real(tensor: Tensor) -> Tensor:
 
 def _same(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors of data are equal up to rounding."""
-    a, b = torch.broadcast_tensors(_real(a), _real(b))
+    a, b = torch.broadcast_tensors(_real(a), _real(b))  # type: ignore[no-untyped-call]
     return bool(torch.allclose(a, b, rtol=NEAR, atol=NEAR, equal_nan=True))
 
 

@@ -18,7 +18,9 @@ def settle(net: Network) -> None:
             for i, axis in enumerate(value.axes):
                 for family in _families(axis):
                     over = family.over.root() if family.over is not None else None
-                    beside = [n for j, other in enumerate(value.axes) if j != i or not value.parameter for n in nodes(other)]
+                    beside = [
+                        n for j, other in enumerate(value.axes) if j != i or not value.parameter for n in nodes(other)
+                    ]
                     if value.parameter or not any(node is over for node in [*beside, *nodes(axis)]):
                         tie(family)
                         changed = True

@@ -4,59 +4,105 @@ repeats over."""
 from __future__ import annotations
 
 import math
+from collections import deque
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from symcheck.groups.draws import Draws
 from symcheck.patterns import Axis
 from symcheck.weights.additive import term_value
 from symcheck.weights.balance import Balance
+from symcheck.weights.moves import moved
 from symcheck.weights.spec import Space, Spec, Term
 from symcheck.weights.terms import names_of, parse_equation, parse_reference
 
-_SWEEPS = 20
-_NONE = 1e6  # the cost of a target that a shift does not have
+_SWEEPS, _MOVES = 6, 50
+_REST = 1e-13  # a shift smaller than this, over the largest entry, is rounding
+_SAME = 1e-9
 
 
 def still(balance: Balance) -> None:
-    """Bring every shift to rest, in sweeps, since one may move what another has brought to rest."""
-    spaces = [s for s in balance.spec.spaces.values() if s.kind == "shift" and not s.approximate]
-    start, leading = dict(balance.state), _leading(balance, spaces)
-    for _ in range(_SWEEPS):
-        largest = 0.0
-        for space in spaces:
-            term = leading.get(space.name)
-            found = _decided(balance, space, term) if term is not None else None
-            part = torch.zeros(space.shape, dtype=torch.float64) if found is None else found
-            balance.element[space.name] = balance.element.get(space.name, torch.zeros(space.shape).double()) + part
-            balance.state = dict(start)
-            balance.state |= balance.moved()
-            largest = max(largest, float(part.abs().max()))
-        if not largest > 1e-14:
+    """Bring every shift to rest, each by a tensor of its own; a shift that others amount to stays out."""
+    rest = _Rest(balance)
+    start = dict(balance.state)
+    for space in balance.spec.spaces.values():
+        if space.kind == "shift" and not space.approximate:
+            rest.take(space)
+    for _ in range(_SWEEPS):  # as the element acts: all shifts in their order, on the tensors as they were
+        balance.state = dict(start)
+        balance.state |= balance.moved()
+        if not rest.settle(rest.leading):
             return
 
 
-def _leading(balance: Balance, spaces: list[Space]) -> dict[str, Term]:
-    """For every shift the term whose tensor it brings to rest: one that it decides alone, another tensor for each."""
-    ways = {s.name: [term for term in s.terms if _decided(balance, s, term) is not None] for s in spaces}
-    targets = list(dict.fromkeys(parse_reference(t.to).name for found in ways.values() for t in found))
-    if not targets:
-        return {}
-    cost = np.full((len(spaces), len(targets) + len(spaces)), _NONE)
-    for i, space in enumerate(spaces):
-        for rank, term in enumerate(ways[space.name]):
-            j = targets.index(parse_reference(term.to).name)
-            cost[i, j] = min(cost[i, j], rank + 10 * len(term.operands))
-    chosen: dict[str, Term] = {}
-    columns = linear_sum_assignment(cost)[1]
-    for space, j in zip(spaces, columns.tolist(), strict=True):
-        found = ways[space.name]
-        mine = [term for term in found if j < len(targets) and parse_reference(term.to).name == targets[j]]
-        if mine or found:  # two shifts of one tensor may still have parts of their own
-            chosen[space.name] = min(mine or found, key=lambda term: len(term.operands))
-    return chosen
+@dataclass
+class _Rest:
+    """The shifts taken so far, each with the term whose tensor it brings to rest."""
+
+    balance: Balance
+    leading: dict[str, Term] = field(default_factory=dict)
+    touched: dict[str, Tensor] = field(default_factory=dict)  # by tensor, the entries that a taken shift changes
+
+    def take(self, space: Space) -> None:
+        """Give the shift a term, one whose tensor no other shift changes if there is one; and bring it to rest."""
+        ways = [term for term in space.terms if _decided(self.balance, space, term) is not None]
+        ways.sort(key=lambda term: len(term.operands))
+        free = [term for term in ways if not self._changed(term)]
+        if not ways or (not free and self._redundant(space)):
+            return
+        targets = {lead.to for lead in self.leading.values()}
+        own = [term for term in ways if term.to not in targets]
+        self.leading[space.name] = (free or own or ways)[0]
+        for term in space.terms:
+            self._mask(term).fill_(True)
+        self.settle([space.name])
+
+    def settle(self, names: list[str] | dict[str, Term]) -> bool:
+        """Bring these to rest, and those that they disturb; whether anything moved."""
+        queue = deque(names)
+        counts: dict[str, int] = {}
+        while queue:
+            name = queue.popleft()
+            space = self.balance.spec.spaces[name]
+            part = _decided(self.balance, space, self.leading[name])
+            counts[name] = counts.get(name, 0) + 1
+            size = max(float(t.abs().max()) for t in self._places(self.leading[name])) or 1.0
+            if part is None or not float(part.abs().max()) > _REST * size or counts[name] > _MOVES:
+                continue
+            self.balance.act(name, part)
+            queue.extend(other for other in self._disturbed(space) if other not in queue)
+        return any(count > 1 for count in counts.values())
+
+    def _places(self, term: Term) -> list[Tensor]:
+        target = parse_reference(term.to)
+        return [self.balance.state[target.name][target.index]]
+
+    def _disturbed(self, space: Space) -> list[str]:
+        """The other shifts whose resting tensor this one changes."""
+        moving = {parse_reference(term.to).name for term in space.terms}
+        leads = ((name, parse_reference(lead.to).name) for name, lead in self.leading.items())
+        return [name for name, tensor in leads if tensor in moving and name != space.name]
+
+    def _mask(self, term: Term) -> Tensor:
+        target = parse_reference(term.to)
+        empty = torch.zeros(self.balance.state[target.name].shape, dtype=torch.bool)
+        return self.touched.setdefault(target.name, empty)[target.index]
+
+    def _changed(self, term: Term) -> bool:
+        return bool(self._mask(term).any())
+
+    def _redundant(self, space: Space) -> bool:
+        """Whether a random shift of this space is taken back, everywhere, by bringing the others to rest again."""
+        balance = self.balance
+        size = max(float(t.abs().max()) for term in space.terms for t in self._places(term)) or 1.0
+        part = size * Draws(0, f"probe:{space.name}").normal(1, *space.shape)[0]
+        trial = _Rest(Balance(balance.spec, dict(balance.state), balance.sizes), self.leading, self.touched)
+        trial.balance.state |= moved(balance.spec, {space.name: part}, balance.state, balance.sizes)
+        trial.settle(self._disturbed(space))
+        pairs = ((trial.balance.state[name], t) for name, t in balance.state.items() if t.is_floating_point())
+        return all(float((x - t).abs().max()) <= _SAME * (float(t.abs().max()) + size) for x, t in pairs if t.numel())
 
 
 def _decided(balance: Balance, space: Space, term: Term) -> Tensor | None:

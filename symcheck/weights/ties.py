@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def ties(state: Mapping[str, Tensor]) -> tuple[dict[str, str], dict[str, str]]:
-    """Names of one tensor -> the first of them; and names that share memory in another way -> one that they share it with."""
+    """Names of one tensor -> the first of them; names that share memory in another way -> one they share it with."""
     first: dict[object, str] = {}
     tied: dict[str, str] = {}
     spans: dict[int, list[tuple[int, int, str]]] = {}
@@ -22,7 +22,9 @@ def ties(state: Mapping[str, Tensor]) -> tuple[dict[str, str], dict[str, str]]:
             tied[name] = first[key]
             continue
         first[key] = name
-        stop = start + tensor.itemsize * (1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)))
+        stop = start + tensor.itemsize * (
+            1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
+        )
         others = spans.setdefault(tensor.untyped_storage().data_ptr(), [])
         for begin, end, other in others:
             if begin < stop and start < end:

@@ -25,15 +25,14 @@ from symcheck.weights.ties import ties
 BUFFER_READERS = {"add", "sub", "mul", "div", "view", "unsqueeze", "reshape", "batch_norm"}
 NORMS = {"_native_batch_norm_legit_no_training", "batch_norm", "native_batch_norm", "cudnn_batch_norm"}
 CREATORS = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty"}
-MOVERS = set(
-    "view _unsafe_view reshape unsqueeze squeeze permute transpose expand clone flatten alias detach contiguous "
-    "_to_copy to slice select narrow".split()
-)
+MOVERS = {
+    "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "permute", "transpose", "expand", "clone",
+    "flatten", "alias", "detach", "contiguous", "_to_copy", "to", "slice", "select", "narrow",
+}  # fmt: skip
 INDEX_READERS = {  # which argument is the index
     "index": 1, "index_select": 2, "embedding": 1, "gather": 2, "scatter": 2, "scatter_add": 2, "scatter_reduce": 2,
     "index_add": 2, "index_copy": 2, "one_hot": 0,
 }  # fmt: skip
-
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class _Tracer:
                 held = tensor if tensor is not None else _buffer(self.program, name)
                 return self.net.given(held.detach(), True, name)
             name = self.ties.get(name, name)
-            if name not in self.parameters:
+            if name not in self.parameters and tensor is not None:
                 self.net.where = name
                 made = self.net.value([_axis(n) for n in tensor.shape], name=name, parameter=True)
                 self.parameters[name] = made

@@ -3,4 +3,15 @@
 from symcheck.weights.rules import attention, contraction, indexing, norms, pointwise, positions, recurrent, shapes
 from symcheck.weights.rules.table import RULES, rule
 
-__all__ = ["RULES", "attention", "contraction", "indexing", "norms", "pointwise", "positions", "recurrent", "rule", "shapes"]
+__all__ = [
+    "RULES",
+    "attention",
+    "contraction",
+    "indexing",
+    "norms",
+    "pointwise",
+    "positions",
+    "recurrent",
+    "rule",
+    "shapes",
+]

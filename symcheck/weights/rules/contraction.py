@@ -78,7 +78,7 @@ def tensordot(net: Network, x: Value, y: Value, over: Sequence[int], with_: Sequ
 
 
 @rule("einsum")
-def einsum(net: Network, equation: str, operands: Sequence[Value], **_: Any) -> Value:
+def einsum(net: Network, equation: str, operands: Sequence[Value], **__: Any) -> Value:
     """The einsum of torch, ellipsis included."""
     left, _, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")

@@ -44,7 +44,13 @@ def rms_norm(net: Network, x: Value, shape: Sequence[int], weight: Value | None 
 
 @rule("group_norm")
 def group_norm(
-    net: Network, x: Value, groups: int, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-5, *_: Any
+    net: Network,
+    x: Value,
+    groups: int,
+    weight: Value | None = None,
+    bias: Value | None = None,
+    eps: float = 1e-5,
+    *_: Any,
 ) -> Value:
     """Normalised over each group of channels (axis 1) with all positions; the gain has an axis for the channels."""
     wide = net.view(x, [x.shape[0], groups, x.shape[1] // groups, *x.shape[2:]])

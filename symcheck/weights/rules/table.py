@@ -1,4 +1,4 @@
-"""The table of operators: the name of an ATen operator -> the rule that writes it down in the primitives of a Network."""
+"""The table of operators: the name of an ATen operator -> the rule that says it in the primitives of a Network."""
 
 from __future__ import annotations
 
