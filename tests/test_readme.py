@@ -66,3 +66,59 @@ def test_the_python_example_runs():
     scope = {"model": torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1)), "inputs": torch.randn(70, 4, 3)}
     exec(compile(code, "README.md", "exec"), scope)
     assert scope["report"].findings[0].counts.samples == 64
+
+
+@pytest.fixture
+def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to try commands in, with the fixtures."""
+    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    return tmp_path
+
+
+def without_numbers(line: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"\b\d[\d.,e-]*", "#", line)).strip()
+
+
+def test_the_commands_on_weights_print_what_is_shown(tried: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = [line.partition("#")[0].split() for line in block("symcheck weights fixtures/causal.toml").splitlines()]
+    assert len(commands) >= 4
+    printed = ""
+    for command in commands:
+        assert command[0] == "symcheck" and main(command[1:]) == 0, command
+        printed += capsys.readouterr().out
+    lines = {without_numbers(line) for line in printed.splitlines()}
+    shown = [line for line in block("where it acts").splitlines() if line.strip() not in ("", "…")]
+    assert len(shown) >= 5
+    assert [line for line in shown if without_numbers(line) not in lines] == []
+    written = {"causal.spec.toml", "moved.safetensors", "canonical.safetensors"}
+    assert {path.name for path in tried.glob("*.*")} == written
+
+
+def test_the_spec_that_is_shown_acts(tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(block("symcheck.spec/1"))
+    spec = symcheck.Spec.load(tmp_path / "spec.toml")
+    shapes = {"fc1.weight": (64, 5), "fc1.bias": (64,), "fc2.weight": (3, 64 * 49), "v.weight": (32, 7)}
+    state = {name: torch.randn(shape) for name, shape in {**shapes, "o.weight": (7, 96)}.items()}
+    moved = spec.apply(spec.sample(0), state)
+    assert all(moved[name].shape == x.shape and not torch.equal(moved[name], x) for name, x in state.items())
+    values = state["v.weight"].reshape(2, 1, 16, 7).expand(2, 3, 16, 7).reshape(96, 7)
+    after = moved["v.weight"].reshape(2, 1, 16, 7).expand(2, 3, 16, 7).reshape(96, 7)
+    torch.testing.assert_close(moved["o.weight"] @ after, state["o.weight"] @ values, rtol=1e-3, atol=1e-4)
+
+
+def test_the_python_example_on_weights_runs() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2))
+    inputs = torch.randn(5, 4)
+    before = model(inputs)
+    scope = {"model": model, "inputs": inputs}
+    exec(compile("import symcheck\n" + block("spec = symcheck.derive_spec"), "README.md", "exec"), scope)
+    assert scope["report"].holds
+    torch.testing.assert_close(model(inputs), before)
+
+
+def test_the_metanetwork_that_is_named_is_audited(tried: Path) -> None:
+    command = re.search(r"`symcheck (audit fixtures/metanet.toml)`", README)
+    assert command is not None and main(command[1].split()) == 0

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+MISFIT = "two uses cut it differently"
+
 
 class Axis:
     """A node of the union-find: free (an atom), or bound to a sum, a product, turns or a family of other axes."""
@@ -79,9 +81,9 @@ def total(kind: str, parts: Sequence[Axis]) -> Axis:
 
 
 def pin(axis: Axis, reason: str) -> None:
-    """Nothing may act on any atom of this axis; the first reason stands."""
+    """Nothing may act on any atom of this axis; the first reason stands, unless its places cannot be told at all."""
     axis = axis.root()
-    if not axis.kind and not axis.pinned:
+    if not axis.kind and (not axis.pinned or reason == MISFIT):
         axis.pinned = reason
     for part in axis.parts:
         pin(part, reason)

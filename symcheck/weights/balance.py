@@ -8,9 +8,11 @@ normalisation of ReLU nets (Neyshabur et al. 2015, arXiv:1506.02617).
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -37,6 +39,13 @@ class Balance:
     sizes: Mapping[str, int]
     element: dict[str, Tensor] = field(default_factory=dict)
     loose: dict[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def noise(self) -> float:
+        """A size below which entries are what rounding has left of zeros."""
+        floats = [t for t in self.state.values() if t.is_floating_point() and t.numel()]
+        squares, count = sum(float(t.square().sum()) for t in floats), sum(t.numel() for t in floats)
+        return 1e-10 * math.sqrt(squares / count) if squares > 0 else 1e-300
 
     def act(self, name: str, part: Tensor) -> None:
         """Let one space act on the working copy, after what it has done before."""

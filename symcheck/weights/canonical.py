@@ -131,7 +131,7 @@ def unit_keys(balance: Balance, space: Space, skipped: Collection[str] = (), dep
     total = torch.zeros(1, space.size, dtype=torch.float64)
     for place in places(balance.spec, space, {n: t for n, t in state.items() if n not in skipped}, balance.sizes):
         rows = place.rows.double()
-        size = rows.square().mean().sqrt().clamp_min(1e-300)
+        size = rows.square().mean().sqrt().clamp_min(balance.noise)
         a, b = _constants(stacks.get(place.tensor, place.tensor), place.j)
         total = total + (a * (rows / size) + b).sin().sum(-1) / rows.shape[-1] ** 0.5
     return total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -25,8 +26,10 @@ class Carrier:
         self.powers: dict[int, Fraction] = {}  # of which power of it they are, where not the first
         self.stochastic: dict[int, int] = {}
         self.letters = Letters()
+        terms = Counter(id(relation.out) for relation in net.relations if isinstance(relation, Monomial))
         for relation in net.relations:
-            self._read(relation)
+            if not isinstance(relation, Monomial) or terms[id(relation.out)] == 1:  # no sum of several
+                self._read(relation)
 
     def _read(self, relation: Relation) -> None:
         """Parameters seen through views, and softmax weights with the axis along which they sum to one."""

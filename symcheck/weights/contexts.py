@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
+from symcheck.weights.axes import MISFIT
 from symcheck.weights.beside import Beside
 from symcheck.weights.occurrences import Place, Places
 from symcheck.weights.relations import Monomial, Normalise, Part, Relation, Reshape, Softmax
@@ -17,7 +18,7 @@ def contexts(places: Places, beside: Beside) -> dict[int, frozenset[int]]:
     for i, axes in enumerate(places.leaves):
         if places.net.values[i].data is not None:
             continue
-        present = {atom for axis in axes for atom in axis}
+        present = {atom for axis in axes for atom in axis if places.atoms[atom].pinned != MISFIT}
         for a, axis in enumerate(axes):
             for j, atom in enumerate(axis):
                 candidates = over.get(atom, present - {atom}) & present
@@ -95,7 +96,7 @@ def _carried(places: Places, relation: Reshape | Part, atom: int) -> dict[Place,
     """Where a relation carries the places of an atom; None where that is not known."""
     found: dict[Place, Place] = {}
     for left, right in places.carried(relation, atom):
-        if len(left) != len(right) and (right or isinstance(relation, Reshape)):
+        if len(left) != len(right):
             return None
-        found.update(zip(left, right, strict=False))
+        found.update(zip(left, right, strict=True))
     return found

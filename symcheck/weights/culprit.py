@@ -214,7 +214,8 @@ def _extended(full: Spec, spec: Spec, tensor: str, trial: _Trial) -> Iterator[Sp
     plain = space.kind in ("permutation", "orthogonal", "general", "sign") and space.exponents is None
     powers = (Fraction(1), Fraction(-1)) if space.kind in MATRICES else _POWERS
     places = full.places.get(space.on or "", {}).get(tensor, ())
-    for power in powers if places and not plain else ():
+    beside = all(tensor in full.places.get(atom, {}) for atom in space.over)  # or its copies cannot be told apart
+    for power in powers if places and beside and not plain else ():
         exponents = {**_listed(spec, space), tensor: (power,) * len(places)}
         yield replace(
             spec,

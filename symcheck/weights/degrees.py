@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from fractions import Fraction
 from typing import Protocol
 
+from symcheck.weights.axes import MISFIT
 from symcheck.weights.equations import Field, Row, Solution, System
 from symcheck.weights.occurrences import Place, Places, values
 from symcheck.weights.relations import Monomial, Normalise, Part, Relation, Reshape, Softmax, Value
@@ -31,6 +32,8 @@ def degrees(places: Places, atom: int | None, field: Field, inside: Inside | Non
     Each solution has the exponent of every place of a parameter that is not zero; with `offset`, of every place.
     `inside` says which places may have one, and which relations keep them apart as they should: others leave them zero.
     """
+    if atom is not None and places.atoms[atom].pinned == MISFIT:
+        return []
     system = System(field)
     for relation in places.relations.get(atom, []):
         _Equations(places, atom, field, system).add(relation)
@@ -132,16 +135,16 @@ class _Equations:
         if self.atom is None:
             pair = (relation.value, relation.out) if isinstance(relation, Reshape) else (relation.whole, relation.part)
             left, right = (_all(self.places, v, None) for v in pair)
-            self._equal(left, right, isinstance(relation, Part))
+            self._equal(left, right)
             return
         for left, right in self.places.carried(relation, self.atom):
-            self._equal(left, right, isinstance(relation, Part))
+            self._equal(left, right)
         if isinstance(relation, Part) and self.atom not in self.places.turned:
             for place in self.places.lost(relation, self.atom):
                 self.system.zero(place)
 
-    def _equal(self, left: list[Place], right: list[Place], partial: bool = False) -> None:
-        """Place by place; as one where the numbers differ; an atom that one side lacks is at rest, but in a part."""
+    def _equal(self, left: list[Place], right: list[Place]) -> None:
+        """Place by place; as one where the numbers differ; an atom that one side lacks is at rest."""
         if len(left) == len(right):
             for a, b in zip(left, right, strict=True):
                 self.system.same(a, b)
@@ -149,7 +152,7 @@ class _Equations:
             every = [*left, *right]
             for place in every[1:]:
                 self.system.same(every[0], place)
-        elif not partial:
+        else:
             for place in [*left, *right]:
                 self.system.zero(place)
 

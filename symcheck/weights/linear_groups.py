@@ -85,7 +85,7 @@ def linear_group(places: Places, gain: Gain, atom: int) -> Linear | None:
 
 def _carry(places: Places, atom: int, relation: Reshape | Part, links: _Links) -> None:
     for left, right in places.carried(relation, atom):
-        if len(left) != len(right) and (right or not isinstance(relation, Part)):
+        if len(left) != len(right):
             links.broken = True
             return
         for a, b in zip(left, right, strict=False):

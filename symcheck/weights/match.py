@@ -112,7 +112,7 @@ class Match:
             x, y = a.rows.double(), b.rows.double()
             if signatures:
                 x, y = _signature(x), _signature(y)
-            size = y.square().mean().sqrt().clamp_min(1e-300)
+            size = y.square().mean().sqrt().clamp_min(self.two.noise)
             both = (x / size) @ (y / size).mT - (x / size).square().sum(-1)[..., None] / 2
             gain = both if gain is None else gain + both
         if gain is None:

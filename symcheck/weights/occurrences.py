@@ -69,7 +69,7 @@ class Places:
         return list(found)
 
     def carried(self, relation: Reshape | Part | Normalise, atom: int) -> Iterator[tuple[list[Place], list[Place]]]:
-        """Groups of places that a relation carries one to one, in order, where their numbers agree."""
+        """Groups of places that a relation carries one to one, in order; where their numbers differ it carries none."""
         if isinstance(relation, Reshape):
             left, right = self.atom(relation.value, atom), self.atom(relation.out, atom)
             told = self._ordered(relation.value, left) and self._ordered(relation.out, right)
@@ -85,10 +85,10 @@ class Places:
         for axis in range(len(whole.axes)):
             if axis == relation.axis:
                 if relation.keep:
-                    size = part.shape[axis]
-                    span = _span(whole.axes[axis], relation.start, relation.start + size)
-                    begin, end = span if span is not None else (0, None)
-                    yield self.on(whole, axis, atom, begin, end), self.on(part, axis, atom)
+                    span = _span(whole.axes[axis], relation.start, relation.start + part.shape[axis])
+                    right = self.on(part, axis, atom)
+                    if span is not None or right:
+                        yield self.on(whole, axis, atom, *(span or (0, None))), right
                 continue
             other = axis if relation.keep or axis < relation.axis else axis - 1
             left, right = self.on(whole, axis, atom), self.on(part, other, atom)

@@ -145,7 +145,7 @@ class _Plane:
             return
         _need(self._form(part) is None)
         for left, right in self.places.carried(relation, self.atom):
-            _need(len(left) == len(right) or not right)
+            _need(len(left) == len(right))
         lost = [p for p in cut if any(_meets(half, relation.start, size) for half in _pair(whole.axes[axis], p[2]))]
         _need(len(lost) == len(self.places.on(part, axis, self.atom) if relation.keep else []))
 

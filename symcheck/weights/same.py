@@ -65,7 +65,7 @@ def same_function(
     for side in (match.one, match.two):
         side.state |= {name: _wrapped(side.state[name], period) for name, period in periods(spec).items()}
     match.run()
-    tensor, largest = _largest(spec, match)
+    tensor, largest = _largest(spec, match, b)
     raw = _raw(spec, a, b)
     distance = match.distance()
     limit = max(_MARGIN * eps, 1e-8)
@@ -86,8 +86,11 @@ def same_function(
     return Answer(same, reason, tensor, distance, close, outputs, (forward, *match.steps), back)
 
 
-def _largest(spec: Spec, match: Match) -> tuple[str, float]:
-    """The tensor that differs most, relative to its size, up to whole turns of phases; and by how much."""
+def _largest(spec: Spec, match: Match, given: Mapping[str, Tensor]) -> tuple[str, float]:
+    """The tensor that differs most, relative to its size, up to whole turns of phases; and by how much.
+
+    The size is that of b, as given or with its gauge fixed: a gauge may leave nothing but rounding.
+    """
     wrap = periods(spec)
     worst, name = 0.0, ""
     for key, y in match.two.state.items():
@@ -95,11 +98,15 @@ def _largest(spec: Spec, match: Match) -> tuple[str, float]:
         delta = (x - y).abs() if x.is_floating_point() else (x != y).double()
         if key in wrap:
             delta = _wrapped(delta, wrap[key]).abs()
-        size = float(y.double().square().mean().sqrt()) if y.numel() else 0.0
+        size = max((_rms(t) for t in (y, given.get(key)) if t is not None), default=0.0)
         here = float(delta.abs().max()) / (size or 1.0) if y.numel() else 0.0
         if not here <= worst:
             worst, name = here, key
     return name, worst
+
+
+def _rms(x: Tensor) -> float:
+    return float(x.double().square().mean().sqrt()) if x.numel() else 0.0
 
 
 def _wrapped(x: Tensor, period: float) -> Tensor:

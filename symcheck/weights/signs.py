@@ -233,7 +233,7 @@ def _sums(balance: Balance, flips: Flips, both: list[Flips], masks: Masks) -> tu
     for place, mask, space in _places(balance, flips, {name: masks[name][0] for name in wanted}):
         rows = _entries(balance.state, place, space)
         here = _entries(mask, place, space) == wanted[place.tensor]
-        size = rows.square().mean().sqrt().clamp_min(1e-300)
+        size = rows.square().mean().sqrt().clamp_min(balance.noise)
         shape = sign_shape(balance, space)
         total = total + flips.fold(space, ((rows / size) ** 3 * here).sum(-1), shape)
         number = number + flips.fold(space, here.sum(-1), shape)

@@ -27,9 +27,9 @@ def still(balance: Balance) -> None:
     """Bring every shift to rest, each by a tensor of its own; a shift that others amount to stays out."""
     rest = _Rest(balance)
     start = dict(balance.state)
-    for space in balance.spec.spaces.values():
-        if space.kind == "shift" and not space.approximate:
-            rest.take(space)
+    spaces = [s for s in balance.spec.spaces.values() if s.kind == "shift" and not s.approximate]
+    for space in sorted(spaces, key=lambda space: len(rest.ways(space))):  # those with one way only go first
+        rest.take(space)
     for _ in range(_SWEEPS):  # as the element acts: all shifts in their order, on the tensors as they were
         balance.state = dict(start)
         balance.state |= balance.moved()
@@ -47,8 +47,7 @@ class _Rest:
 
     def take(self, space: Space) -> None:
         """Give the shift a term, one whose tensor no other shift changes if there is one; and bring it to rest."""
-        ways = [term for term in space.terms if _decided(self.balance, space, term) is not None]
-        ways.sort(key=lambda term: len(term.operands))
+        ways = self.ways(space)
         free = [term for term in ways if not self._changed(term)]
         if not ways or (not free and self._redundant(space)):
             return
@@ -58,6 +57,11 @@ class _Rest:
         for term in space.terms:
             self._mask(term).fill_(True)
         self.settle([space.name])
+
+    def ways(self, space: Space) -> list[Term]:
+        """The terms that can decide the shift alone, the simplest first."""
+        found = [term for term in space.terms if _decided(self.balance, space, term) is not None]
+        return sorted(found, key=lambda term: len(term.operands))
 
     def settle(self, names: list[str] | dict[str, Term]) -> bool:
         """Bring these to rest, and those that they disturb; whether anything moved."""

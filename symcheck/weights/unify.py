@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import prod
 
-from symcheck.weights.axes import Axis, nodes, pin, tie, total
+from symcheck.weights.axes import MISFIT, Axis, nodes, pin, tie, total
 
 EXPLODE = 64  # the largest axis that is taken apart index by index
 
@@ -112,8 +112,8 @@ class Algebra:
         try:
             self._unify(a, b)
         except Misfit:
-            pin(a, "two uses cut it differently")
-            pin(b, "two uses cut it differently")
+            pin(a, MISFIT)
+            pin(b, MISFIT)
 
     def _unify(self, a: Axis, b: Axis) -> None:
         a, b = a.root(), b.root()
