@@ -56,6 +56,9 @@ Completeness = Annotated[
     bool,
     typer.Option("--completeness", help="Count whether continuous symmetries are missed.", rich_help_panel=_MORE),
 ]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace a checkpoint that exists.", rich_help_panel=_MORE)
+]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.", rich_help_panel=_MORE)]
 
 
@@ -76,6 +79,7 @@ def weights(
     same_function: Other = None,
     completeness: Completeness = False,
     json: Json = None,
+    force: Force = False,
     quiet: options.Quiet = False,
 ) -> None:
     """f(g·θ, x) = f(θ, x): which changes of the weights leave the function alone? Derived, then proved by running it.
@@ -99,7 +103,7 @@ def weights(
     from symcheck.cli.weights_text import show
 
     given = {name: value for name, value in flags.items() if value not in (None, {}, [])}
-    asked = Asked(spec, same_function, canonical, completeness, tuple(output or ()), axes_to_perm, json)
+    asked = Asked(spec, same_function, canonical, completeness, tuple(output or ()), axes_to_perm, json, force)
     found = run_weights(checkpoint, given, allow_program, asked, None if quiet else error_console())
     show(found, output_console(), every=all_)
     if found.exit_code:

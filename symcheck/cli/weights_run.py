@@ -17,7 +17,7 @@ from symcheck.cli.run import file_settings, inputs_of, subject_of
 from symcheck.cli.states import is_tensors, read_state
 from symcheck.errors import ConfigError, ModelError
 from symcheck.loading.sniff import Kind, sniff
-from symcheck.report.model import Report
+from symcheck.report.model import Report, Verdict
 from symcheck.report.write import check_path, write_report
 from symcheck.weights.act import check_fit
 from symcheck.weights.canonical import canonical
@@ -45,6 +45,7 @@ class Asked:
     outputs: tuple[Path, ...] = ()
     table: Path | None = None
     report: Path | None = None
+    force: bool = False
 
     def output(self, *suffixes: str) -> Path | None:
         """The output that ends in one of these."""
@@ -90,6 +91,13 @@ class Study:
     call: Call | None
     name: str
 
+    @property
+    def usable(self) -> Spec:
+        """The spec without what failed its proof."""
+        findings = self.report.findings if self.report is not None else ()
+        failed = [f.output for f in findings if f.verdict in (Verdict.BROKEN, Verdict.INVALID)]
+        return self.spec.without([name for name in failed if name in self.spec.spaces])
+
 
 def run_weights(
     path: Path | None, flags: Mapping[str, Any], allow_program: bool, asked: Asked, console: Console | None
@@ -133,7 +141,8 @@ def _study(settings: Mapping[str, Any], allow_program: bool, asked: Asked, tell:
             raise ConfigError("the spec has no space", where=str(asked.spec), hint="there is nothing to prove")
         tell(f"proving {len(spec.spaces)} spaces")
         report = verify_spec(spec, subject, call, seed=seed)
-        spec = _shaped(spec, {n: tuple(t.shape) for n, t in module.state_dict().items() if isinstance(t, Tensor)})
+        known = {name: tuple(t.shape) for name, t in module.state_dict().items() if isinstance(t, Tensor)}
+        spec = replace(_shaped(spec, known), certificate=report.settings["certificate"])
     if report is not None:
         about = {"name": subject.name, "parameters": subject.parameters, **vars(subject.source)}
         report = replace(report, subject=about, notes=(*subject.notes, *report.notes))
@@ -205,7 +214,8 @@ def _same(study: Study, settings: Mapping[str, Any], asked: Asked, tell: Tell) -
         return None
     tell(f"matching {asked.other}")
     other = read_state(asked.other, None)
-    return same_function(study.spec, _state(study, settings), other, study.module, study.call, seed=settings["seed"])
+    state, seed = _state(study, settings), settings["seed"]
+    return same_function(study.usable, state, other, study.module, study.call, seed=seed)
 
 
 def _state(study: Study, settings: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -218,7 +228,7 @@ def _write(study: Study, settings: Mapping[str, Any], asked: Asked, tell: Tell) 
     """Write what was asked for; the files by what they hold."""
     written: dict[str, Path] = {}
     if asked.table is not None:
-        kept = expressible(study.spec)
+        kept = expressible(study.usable)
         left = [s.name for s in study.spec.spaces.values() if s.kind == "permutation" and s.name not in kept.spaces]
         save_axes_to_perm(kept, asked.table)
         written["axes_to_perm" + (f" (without {', '.join(left)})" if left else "")] = asked.table
@@ -227,7 +237,7 @@ def _write(study: Study, settings: Mapping[str, Any], asked: Asked, tell: Tell) 
         written["spec"] = path
     if path := asked.output(".safetensors"):
         tell("finding the canonical representative")
-        state, _ = canonical(study.spec, _state(study, settings))
+        state, _ = canonical(study.usable, _state(study, settings))
         write_tensors(state, path)
         written["canonical"] = path
     return written
@@ -261,6 +271,9 @@ def _check_outputs(asked: Asked) -> None:
             where="--canonical",
             hint="write --canonical -o canonical.safetensors",
         )
+    target = asked.output(".safetensors")
+    if target is not None and target.exists() and not asked.force:
+        raise ConfigError("the output exists", where=str(target), hint="choose another name, or add --force")
     for path in filter(None, (*asked.outputs, asked.table, asked.report)):
         if not path.parent.is_dir():
             hint = f"mkdir -p {path.parent}"

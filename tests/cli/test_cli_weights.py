@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -118,6 +119,11 @@ def test_a_given_spec_is_proved(derived: Path, capsys: pytest.CaptureFixture[str
     assert run(FIXTURES / "digits-cnn.toml", "--spec", derived) == 0
     out = capsys.readouterr().out
     assert "4 of 4 spaces" in out and f"spec {derived}" in out and f"--spec {derived}" in out
+    bare = Spec.load(derived).only(kinds=["permutation"])
+    dataclasses.replace(bare, certificate=None).save("bare.toml")
+    assert run(FIXTURES / "digits-cnn.toml", "--spec", "bare.toml", "-o", "proved.toml") == 0
+    certificate = Spec.load("proved.toml").certificate
+    assert certificate is not None and [proof["space"] for proof in certificate["proofs"]] == ["h0", "h3"]
 
 
 def test_a_wrong_spec_exits_with_1_and_names_space_and_tensor(
@@ -131,6 +137,9 @@ def test_a_wrong_spec_exits_with_1_and_names_space_and_tensor(
     assert re.search(r"^ +h3 .*✗", out, flags=re.M) and re.search(r"^ +h0 .*✓", out, flags=re.M)
     assert re.search(r"^✗ h3, h3_scale: '7\.weight' has the pattern", out, flags=re.M)
     assert "next:" not in out
+    assert run(FIXTURES / "digits-cnn.toml", "--spec", "wrong.toml", "--canonical", "-o", "c.safetensors") == 1
+    a, b = load_file(CNN), load_file("c.safetensors")  # by what holds only
+    assert torch.equal(a["7.weight"], b["7.weight"]) and not torch.equal(a["0.weight"], b["0.weight"])
 
 
 def test_what_cannot_be_traced_is_told_in_three_lines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,6 +198,9 @@ def test_canonical_checkpoints_of_one_function_are_equal(derived: Path) -> None:
     for name, x in a.items():
         torch.testing.assert_close(b[name], x, rtol=1e-4, atol=1e-6)
     assert not torch.allclose(a["0.weight"], first["0.weight"])
+    again = (CNN, "--spec", derived, "--canonical", "-o", "a.safetensors")
+    assert run(*again) == 2
+    assert run(*again, "--force") == 0
 
 
 def test_completeness_is_a_number_where_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
