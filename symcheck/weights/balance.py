@@ -65,8 +65,11 @@ class Balance:
         """The tensors of the working copy that the element so far would change."""
         return moved(self.spec, self.element, self.state, self.sizes)
 
-    def settle(self) -> None:
-        """Fold the gains that matrices depend on, then sweep over all scale and general spaces until nothing moves."""
+    def settle(self, settled: float = _SETTLED) -> None:
+        """Fold the gains that matrices depend on, then sweep over all scale and general spaces until nothing moves.
+
+        `settled` is the largest change of a logarithm in a sweep that counts as none.
+        """
         folded = self._fold()
         names = [
             name
@@ -75,7 +78,7 @@ class Balance:
         ]
         self.loose = loose_entries(self.spec, names, self.state, self.sizes)
         for _ in range(_SWEEPS):
-            if max((self._step(self.spec.spaces[name]) for name in names), default=0.0) <= _SETTLED:
+            if max((self._step(self.spec.spaces[name], settled) for name in names), default=0.0) <= settled:
                 return
 
     def _fold(self) -> set[str]:
@@ -93,14 +96,14 @@ class Balance:
                     break
         return used
 
-    def _step(self, space: Space) -> float:
+    def _step(self, space: Space, settled: float) -> float:
         """Bring one space to its own least value, given all others; how far it moved (logarithms)."""
-        part, size = self._scaled(space) if space.kind == "scale" else self._whitened(space)
+        part, size = self._scaled(space, settled / 100) if space.kind == "scale" else self._whitened(space)
         if size > 0:
             self.act(space.name, part)
         return size
 
-    def _scaled(self, space: Space) -> tuple[Tensor, float]:
+    def _scaled(self, space: Space, settled: float) -> tuple[Tensor, float]:
         """The scales e with Σ p m e^2p = Σ p c: sums of squares m, and numbers c of entries that would vanish."""
         powers: list[tuple[float, Tensor]] = []
         constant: Tensor | float = 0.0
@@ -119,7 +122,7 @@ class Balance:
             alive = (rising > 0) & (falling > 0)
             change = torch.where(alive, (falling / rising).log() / (2 * steep), 0.0)
             log = log + change
-            if not float(change.abs().max()) > 1e-15:
+            if not float(change.abs().max()) > settled:
                 break
         log = log / max(count.values())
         return log.exp().reshape(element_shape(space, self.sizes)), float(log.abs().max())

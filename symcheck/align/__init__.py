@@ -1,0 +1,1 @@
+"""Bringing checkpoints onto one another by the symmetries of their weights."""

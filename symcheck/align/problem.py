@@ -1,0 +1,189 @@
+"""Two checkpoints on one spec, cut into blocks, and the element that is being looked for.
+
+A permutation is kept as its sources: slot i of A is met by unit `source[i]` of B, in B's own numbering, so that
+finding the units of one space never moves the tensors of another. Turns and signs act on the working copy of B, in
+the numbering of B: first they, then the permutations, as an element acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from symcheck.align.blocks import Block, blocks_of
+from symcheck.weights.checks import acted_tensors
+from symcheck.weights.element import element_shape
+from symcheck.weights.moves import identity, moved
+from symcheck.weights.spec import Space, Spec
+
+Sources = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Use:
+    """One dimension of one block along which a space acts."""
+
+    block: Block
+    dim: int
+
+
+@dataclass
+class Problem:
+    """A and the working copy of B, by canonical names. `source` holds (*over, n) for every permutation space.
+
+    `voting` names the tensors whose entries are compared; `matched` the permutation spaces that are looked for,
+    `turning` the spaces of matrices, rotations and signs that are found between them.
+    """
+
+    spec: Spec
+    a: Mapping[str, Tensor]
+    b: MutableMapping[str, Tensor]
+    sizes: Mapping[str, int]
+    voting: frozenset[str]
+    matched: tuple[str, ...]
+    turning: tuple[str, ...] = ()
+    source: Sources = field(default_factory=dict)
+    element: dict[str, Tensor] = field(default_factory=dict)  # turns and signs that B has undergone
+    version: dict[str, int] = field(default_factory=dict)  # by tensor, how often B was turned
+
+    def __post_init__(self) -> None:
+        for name in self.matched:
+            space = self.spec.spaces[name]
+            rest = torch.arange(space.size, device=self.device)
+            self.source.setdefault(name, rest.expand(element_shape(space, self.sizes)).clone())
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return next((t.device for t in self.a.values()), torch.device("cpu"))
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of all voting tensors along which something is matched or turned, and the others."""
+        names = [name for name in self.spec.axes if name in self.voting]
+        return tuple(b for n in names for b in blocks_of(self.spec, n, tuple(self.a[n].shape), self.sizes))
+
+    @cached_property
+    def by_atom(self) -> Mapping[str, Space]:
+        """The permutation space that is looked for along an atom."""
+        return {space.on: space for name in self.matched if (space := self.spec.spaces[name]).on is not None}
+
+    @cached_property
+    def _uses(self) -> Mapping[str, tuple[Use, ...]]:
+        found: dict[str, list[Use]] = {}
+        for block in self.blocks:
+            for dim, atom in enumerate(block.atoms):
+                if atom:
+                    found.setdefault(atom, []).append(Use(block, dim))
+        return {atom: tuple(uses) for atom, uses in found.items()}
+
+    def uses(self, space: Space) -> tuple[Use, ...]:
+        """Where the atom of a space stands, with all atoms that the space is over."""
+        found = self._uses.get(space.on or "", ())
+        return tuple(use for use in found if set(space.over) <= set(use.block.atoms))
+
+    @cached_property
+    def neighbours(self) -> Mapping[str, frozenset[str]]:
+        """The spaces that share a block with each, itself too where it stands in a block twice."""
+        found: dict[str, set[str]] = {name: set() for name in (*self.matched, *self.turning)}
+        acting: dict[str, list[str]] = {}  # by atom
+        for name in found:
+            acting.setdefault(self.spec.spaces[name].on or "", []).append(name)
+        for block in self.blocks:
+            here = [(i, name) for i, atom in enumerate(block.atoms) for name in acting.get(atom, ()) if atom]
+            here += [(-1, name) for name in acting.get("", ()) if block.tensor in self.acted[name]]
+            for i, name in here:
+                found[name] |= {other for j, other in here if j != i}
+        return {name: frozenset(names) for name, names in found.items()}
+
+    @cached_property
+    def acted(self) -> Mapping[str, frozenset[str]]:
+        """The tensors on which each space acts."""
+        return {name: frozenset(acted_tensors(self.spec, space)) for name, space in self.spec.spaces.items()}
+
+    def inner(self, space: Space) -> tuple[tuple[Space, ...], tuple[Space, ...]]:
+        """The permutations, and the turns, that have one copy for every slot of this space."""
+        found = [[self.spec.spaces[name] for name in names] for names in (self.matched, self.turning)]
+        permuted, turned = (tuple(other for other in each if space.on in other.over) for each in found)
+        return permuted, tuple(other for other in turned if other.kind != "sign")
+
+    def view_a(self, block: Block) -> Tensor:
+        """The block of A."""
+        return block.view(self.a[block.tensor])
+
+    def view_b(self, block: Block, sources: Mapping[str, Tensor] | None = None, but: Iterable[int] = ()) -> Tensor:
+        """The block of B with every dimension except `but` in the order of A's slots, for these sources."""
+        sources = self.source if sources is None else sources
+        view = block.view(self.b[block.tensor])
+        for dim, space in self._outer_first(block):
+            if dim in but:
+                continue
+            source = sources[space.name]
+            if not space.over:
+                view = view.index_select(dim, source)
+                continue
+            lead = [block.atoms.index(atom) for atom in space.over]
+            shape = [1] * view.dim()
+            for d in (*lead, dim):
+                shape[d] = view.shape[d]
+            order = sorted(range(len(lead) + 1), key=lambda k: (*lead, dim)[k])
+            view = view.gather(dim, source.permute(order).reshape(shape).expand(view.shape))
+        return view
+
+    def _outer_first(self, block: Block) -> list[tuple[int, Space]]:
+        found = [(dim, self.by_atom[atom]) for dim, atom in enumerate(block.atoms) if atom in self.by_atom]
+        return sorted(found, key=lambda item: len(item[1].over))
+
+    def objective(self, blocks: Iterable[Block] | None = None) -> float:
+        """⟨A, g·B⟩ over the blocks, all of them by default, in float64."""
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for block in self.blocks if blocks is None else blocks:
+            total += _dot(self.view_a(block), self.view_b(block))
+        return float(total)
+
+    def squares(self) -> tuple[float, float]:
+        """‖A‖² and ‖B‖² over the voting tensors."""
+        sums = [sum((float(_dot(side[n], side[n])) for n in sorted(self.voting)), 0.0) for side in (self.a, self.b)]
+        return sums[0], sums[1]
+
+    def to_units(self, space: Space, part: Tensor) -> Tensor:
+        """A part of an element by A's slots of the atoms that the space is over, brought into B's numbering."""
+        for dim, atom in enumerate(space.over):
+            outer = self.by_atom.get(atom)
+            if outer is not None and not outer.over:
+                part = part.index_select(dim, self.source[outer.name].argsort())
+        return part
+
+    def turn(self, space: Space, part: Tensor) -> None:
+        """Let a turn or a sign act on the working copy of B, in B's numbering."""
+        changed = moved(self.spec, {space.name: part}, self.b, self.sizes)
+        self.b.update(changed)
+        for name in changed:
+            self.version[name] = self.version.get(name, 0) + 1
+        before = self.element.get(space.name, identity(space, part))
+        if space.kind in ("orthogonal", "general"):
+            self.element[space.name] = part @ before
+        elif space.kind in ("sign", "scale"):
+            self.element[space.name] = part * before
+        else:
+            self.element[space.name] = part + before
+
+    def found(self) -> dict[str, Tensor]:
+        """The element so far: turns and signs, and the permutations that send unit source[i] to slot i."""
+        parts = {name: part.clone() for name, part in self.element.items()}
+        return parts | {name: self.targets(name).cpu() for name in self.matched}
+
+    def targets(self, name: str) -> Tensor:
+        """The permutation of a space as an element: (*over, n) in the numbering of B."""
+        return self.to_units(self.spec.spaces[name], self.source[name].argsort(-1))
+
+
+def _dot(x: Tensor, y: Tensor) -> Tensor:
+    """⟨x, y⟩ in float64, without a copy of either in float64."""
+    if x.dtype == torch.float64:
+        return (x * y).sum()
+    return (x * y).sum(dtype=torch.float64)

@@ -1,0 +1,143 @@
+"""Where an ascent starts from: the order as it is, at random, or found step by step from what does not move.
+
+The last one takes the spaces in the order in which most of their entries meet what is settled: inputs, outputs and
+spaces that came before. Where hardly any do, units are compared by their signatures, the sorted entries along what is
+not settled, which depend on no other order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from symcheck.align.assign import assign
+from symcheck.align.heads import improve_heads
+from symcheck.align.problem import Problem, Use
+from symcheck.align.turns import improve_turn, rows, turns
+from symcheck.groups.draws import Draws
+from symcheck.weights.spec import Space
+
+_ENOUGH = 0.1  # share of settled entries from which they decide alone
+_QUANTILES = 512
+
+
+def random_start(problem: Problem, seed: int) -> None:
+    """Every space in an order drawn from (seed, name)."""
+    for name in problem.matched:
+        shape = problem.source[name].shape
+        drawn = Draws(seed, f"start:{name}").permutations(math.prod(shape[:-1]), shape[-1])
+        problem.source[name] = drawn.reshape(shape).to(problem.device)
+
+
+def signature_start(problem: Problem, tell: Callable[[str], None] | None = None) -> list[str]:
+    """Settle every space once, in the order described above, which is returned."""
+    spaces = {name: problem.spec.spaces[name] for name in (*problem.matched, *problem.turning)}
+    waiting = [name for name, space in spaces.items() if space.kind != "sign"]
+    open_atoms = {spaces[name].on or "" for name in waiting}
+    order: list[str] = []
+    while waiting:
+        shares = {name: _share(problem, spaces[name], open_atoms) for name in waiting}
+        ready = [name for name in waiting if not set(spaces[name].over) & open_atoms]
+        name = max(ready, key=lambda n: (min(shares[n], _ENOUGH), shares[n], _size(problem, spaces[n])))
+        plain = [n for n in ready if spaces[n].kind == "permutation" and not any(problem.inner(spaces[n]))]
+        if shares[name] < _ENOUGH and plain:
+            name = max(plain, key=lambda n: _size(problem, spaces[n]))
+        if tell is not None:
+            tell(name)
+        _settle(problem, spaces[name], open_atoms, shares[name])
+        inside = [other.name for both in problem.inner(spaces[name]) for other in both]
+        for done in (name, *inside) if spaces[name].kind == "permutation" else (name,):
+            if done in waiting:
+                waiting.remove(done)
+                order.append(done)
+            open_atoms.discard(spaces[done].on or "")
+    for space in spaces.values():
+        if space.kind == "sign":
+            improve_turn(problem, space)
+    return [name for name in order if spaces[name].kind == "permutation"]
+
+
+def _settle(problem: Problem, space: Space, open_atoms: set[str], share: float) -> None:
+    """Set one space from what is settled, and from signatures where that is little."""
+    if space.kind != "permutation":
+        improve_turn(problem, space)
+        return
+    if any(problem.inner(space)):
+        improve_heads(problem, space)
+        return
+    gains: Tensor | None = None
+    for use in problem.uses(space):
+        settled = not _open(use, space, open_atoms)
+        if not settled and share >= _ENOUGH:
+            continue
+        x, y = problem.view_a(use.block), problem.view_b(use.block, but=[use.dim])
+        if settled:
+            x, y = rows(space, use, x), rows(space, use, y)
+        else:
+            x, y = (_signature(problem, space, use, view, open_atoms) for view in (x, y))
+            x, y = x - x.mean(-2, keepdim=True), y - y.mean(-2, keepdim=True)
+        here = x @ y.mT
+        here = here.abs() if settled and _flipped(problem, space, use) else here
+        gains = here if gains is None else gains + here
+    if gains is not None:
+        problem.source[space.name] = assign(gains)
+
+
+def _signature(problem: Problem, space: Space, use: Use, view: Tensor, open_atoms: set[str]) -> Tensor:
+    """The entries of every unit, sorted along what is not settled, (*over, n, entries)."""
+    atoms = use.block.atoms
+    lead = [atoms.index(atom) for atom in space.over]
+    kinds = {problem.spec.spaces[name].on: problem.spec.spaces[name].kind for name in problem.turning}
+    unsettled = [d for d, atom in enumerate(atoms) if atom in open_atoms and d not in (*lead, use.dim)]
+    turning = [d for d in unsettled if kinds.get(atoms[d], "sign") != "sign"]
+    if _flipped(problem, space, use):
+        view = view.abs()
+    if turning:
+        view = view.square().sum(turning, keepdim=True).sqrt()
+    settled = [d for d in range(len(atoms)) if d not in (*lead, use.dim, *unsettled)]
+    moved = view.permute([*lead, use.dim, *settled, *unsettled])
+    moved = moved.reshape(*moved.shape[: len(lead) + 1 + len(settled)], -1).sort(-1).values
+    if moved.shape[-1] > _QUANTILES:
+        at = torch.linspace(0, moved.shape[-1] - 1, _QUANTILES, device=moved.device).round().long()
+        moved = moved.index_select(-1, at) * math.sqrt(moved.shape[-1] / _QUANTILES)
+    return moved.reshape(*moved.shape[: len(lead) + 1], -1)
+
+
+def _flipped(problem: Problem, space: Space, use: Use) -> bool:
+    """Whether signs that are looked for change the block in any way."""
+    signs = [problem.spec.spaces[n] for n in problem.turning if problem.spec.spaces[n].kind == "sign"]
+    for sign in signs:
+        if sign.on is None:
+            if (sign.exponents or {}).get(use.block.tensor, (0,))[0] % 2:
+                return True
+            continue
+        uses = [Use(use.block, d) for d, atom in enumerate(use.block.atoms) if atom == sign.on]
+        if any(turns(problem, sign, other) % 2 for other in uses):
+            return True
+    return False
+
+
+def _share(problem: Problem, space: Space, open_atoms: set[str]) -> float:
+    """The share of the space's entries that meet only what is settled."""
+    total = settled = 0
+    for use in problem.uses(space):
+        size = math.prod(use.block.shape)
+        total += size
+        settled += 0 if _open(use, space, open_atoms - _within(problem, space)) else size
+    return settled / total if total else 0.0
+
+
+def _within(problem: Problem, space: Space) -> set[str]:
+    return {other.on or "" for both in problem.inner(space) for other in both}
+
+
+def _open(use: Use, space: Space, open_atoms: set[str]) -> bool:
+    """Whether another axis of the block is not settled."""
+    return any(atom in open_atoms for d, atom in enumerate(use.block.atoms) if d != use.dim)
+
+
+def _size(problem: Problem, space: Space) -> int:
+    return sum(math.prod(use.block.shape) for use in problem.uses(space))

@@ -1,0 +1,92 @@
+"""The turn of B's axes that brings them nearest to A's: orthogonal Procrustes, phases of planes, signs.
+
+All of them leave ‖B‖ as it is; a general matrix is sought among the rotations, after both sides have been balanced.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from symcheck.align.problem import Problem, Use
+from symcheck.weights.act import exponent_of
+from symcheck.weights.element import element_shape
+from symcheck.weights.frames import coordinates
+from symcheck.weights.spec import Space
+
+_GAIN = 1e-9  # of the objective's parts: less is rounding
+
+
+def improve_turn(problem: Problem, space: Space) -> bool:
+    """Set one space of turns or signs to its best element, all else as it is; whether that was a gain."""
+    if space.kind == "sign":
+        return _improve_sign(problem, space)
+    cross = _cross(problem, space)
+    if cross is None:
+        return False
+    size = torch.linalg.svdvals(cross).sum()
+    if space.kind == "rotation":
+        best = torch.atan2(cross[..., 1, 0] - cross[..., 0, 1], cross[..., 0, 0] + cross[..., 1, 1])
+        after = (cross[..., 0, 0] + cross[..., 1, 1]).hypot(cross[..., 1, 0] - cross[..., 0, 1]).sum()
+    else:
+        inner = coordinates(space)
+        u, s, v = torch.linalg.svd(cross if inner is None else inner.mT @ cross @ inner)
+        best, after = u @ v, s.sum()
+        if inner is not None:
+            eye = torch.eye(space.size, dtype=torch.float64)
+            best = inner @ best @ inner.mT + eye - inner @ inner.mT
+            after = (best * cross).sum()
+    before = cross.diagonal(dim1=-2, dim2=-1).sum()
+    if not float(after - before) > _GAIN * float(size):
+        return False
+    problem.turn(space, problem.to_units(space, best.reshape(element_shape(space, problem.sizes))))
+    return True
+
+
+def _cross(problem: Problem, space: Space) -> Tensor | None:
+    """Σ x yᵀ over all that turns, x of A and y of B, (*over, n, n) by A's slots."""
+    total: Tensor | None = None
+    for use in problem.uses(space):
+        if turns(problem, space, use):
+            x, y = (rows(space, use, view) for view in _pair(problem, use))
+            both = x.double() @ y.double().mT
+            total = both if total is None else total + both
+    return total
+
+
+def turns(problem: Problem, space: Space, use: Use) -> float:
+    """The exponent with which a space acts at an occurrence, 0 where it does not."""
+    name, j = use.block.tensor, use.block.marks[use.dim]
+    return float(exponent_of(space, name, j, problem.spec.places[use.block.atoms[use.dim]][name][j]))
+
+
+def rows(space: Space, use: Use, view: Tensor) -> Tensor:
+    """The rows along the space, (*over, n, rest)."""
+    lead = [use.block.atoms.index(atom) for atom in space.over]
+    moved = view.movedim((*lead, use.dim), tuple(range(len(lead) + 1)))
+    return moved.reshape(*moved.shape[: len(lead) + 1], -1)
+
+
+def _pair(problem: Problem, use: Use) -> tuple[Tensor, Tensor]:
+    return problem.view_a(use.block), problem.view_b(use.block)
+
+
+def _improve_sign(problem: Problem, space: Space) -> bool:
+    """Flip the units, or the whole tensors, whose products with A's are negative in sum."""
+    total = torch.zeros(element_shape(space, problem.sizes), dtype=torch.float64)
+    if space.on is None:
+        for block in problem.blocks:
+            if (space.exponents or {}).get(block.tensor, (0,))[0] % 2:
+                total += (problem.view_a(block) * problem.view_b(block)).sum(dtype=torch.float64).cpu()
+    for use in problem.uses(space) if space.on is not None else ():
+        if turns(problem, space, use) % 2:
+            x, y = (rows(space, use, view) for view in _pair(problem, use))
+            total += (x * y).sum(-1, dtype=torch.float64).cpu().reshape(total.shape)
+    if not bool((total < -_GAIN * total.abs().max()).any()):
+        return False
+    signs = torch.where(total < 0, -1.0, 1.0).double()
+    own = problem.by_atom.get(space.on or "")
+    if own is not None and not own.over:
+        signs = signs.index_select(-1, problem.source[own.name].argsort())
+    problem.turn(space, problem.to_units(space, signs))
+    return True

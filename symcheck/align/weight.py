@@ -1,0 +1,112 @@
+"""Weight matching: coordinate ascent of ⟨A, g·B⟩ over the spaces, one linear assignment at a time.
+
+After Git Re-Basin (Ainsworth et al. 2022, arXiv:2209.04836). A space is looked at again only when a neighbour has
+moved since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from symcheck.align.assign import assign
+from symcheck.align.heads import improve_heads
+from symcheck.align.problem import Problem
+from symcheck.align.products import Products
+from symcheck.align.turns import improve_turn
+from symcheck.weights.spec import Space
+
+_VISITS = 100  # of every space at most
+
+
+@dataclass
+class Ascent:
+    """What one ascent did: ⟨A, g·B⟩ after every sweep, assignments solved, and whether it came to rest."""
+
+    objective: list[float] = field(default_factory=list)
+    solved: int = 0
+    settled: bool = True
+
+
+def ascend(
+    problem: Problem, products: Products, order: Sequence[str] | None = None, *,
+    tell: Callable[[float], None] | None = None,
+) -> Ascent:
+    """Solve space after space until none moves, the one that has waited longest first; `tell` hears the objective."""
+    waiting = [*(problem.matched if order is None else order), *problem.turning]
+    done = Ascent([problem.objective()])
+    visits = 0
+    while waiting:
+        space = problem.spec.spaces[waiting.pop(0)]
+        visits += 1
+        if visits > _VISITS * len(problem.matched):
+            done.settled = False
+            break
+        done.solved += 1
+        if improve(problem, products, space):
+            near = [n for n in problem.matched if n in problem.neighbours[space.name]]
+            waiting += [n for n in near if n not in waiting]
+        if visits % len(problem.matched) == 0 or not waiting:
+            done.objective.append(problem.objective())
+            if tell is not None:
+                tell(done.objective[-1])
+    return done
+
+
+def improve(problem: Problem, products: Products, space: Space) -> bool:
+    """Set one space to its best element, all else as it is; whether that was a gain."""
+    if space.name in problem.turning:
+        return improve_turn(problem, space)
+    if any(problem.inner(space)):
+        return improve_heads(problem, space)
+    source = products.certain(space)
+    if source is not None:
+        if torch.equal(source, problem.source[space.name]):
+            return False
+        problem.source[space.name] = source
+        return True
+    return _reassigned(problem, products, space)
+
+
+def _reassigned(problem: Problem, products: Products, space: Space) -> bool:
+    """Solve the assignment of one space, with the signs of its units."""
+    classes = products.gains(space)
+    alone = {key: next(iter(key)) for key in classes if len(key) == 1}
+    gains = sum((g.abs() if key in alone else g for key, g in classes.items()), torch.zeros(()))
+    source, before = assign(gains), problem.source[space.name]
+    now = sum(float(_picked(g, before).sum(dtype=torch.float64)) for g in classes.values())
+    best = float(_picked(gains, source).sum(dtype=torch.float64))
+    if not best - now > _tolerance(gains) * (abs(best) + abs(now)):
+        return False
+    if space.name in problem.neighbours[space.name] and not _really(problem, space, source):
+        return False
+    problem.source[space.name] = source
+    for key, name in alone.items():
+        picked = _picked(classes[key], source)
+        if bool((picked < 0).any()):
+            signs = torch.ones_like(picked, dtype=torch.float64)
+            signs.scatter_(-1, source, torch.where(picked < 0, -1.0, 1.0).double())
+            sign = problem.spec.spaces[name]
+            problem.turn(sign, problem.to_units(sign, signs))
+    return True
+
+
+def _picked(gains: Tensor, source: Tensor) -> Tensor:
+    return gains.gather(-1, source[..., None])[..., 0]
+
+
+def _really(problem: Problem, space: Space, source: Tensor) -> bool:
+    """Whether the sources are better where the space stands in a block twice, which one assignment cannot tell."""
+    blocks = {use.block for use in problem.uses(space)}
+    before, kept = problem.objective(blocks), problem.source[space.name]
+    problem.source[space.name] = source
+    better = problem.objective(blocks) > before
+    problem.source[space.name] = kept
+    return better
+
+
+def _tolerance(gains: Tensor) -> float:
+    return 8 * torch.finfo(gains.dtype).eps
