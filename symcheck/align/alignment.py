@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
+import torch
 from torch import Tensor
 
+from symcheck.align.controls import Matched, Planted, fresh, matched, null, planted
 from symcheck.align.gauge import GAUGES, gauged, undone
 from symcheck.align.problem import Problem
-from symcheck.align.products import Products
 from symcheck.align.setup import check_same, left_alone, problem_of
 from symcheck.align.starts import random_start, signature_start
-from symcheck.align.weight import Ascent, ascend
-from symcheck.weights.spec import Space, Spec
+from symcheck.align.weight import match
+from symcheck.weights.spec import Spec
 
 Steps = tuple[dict[str, Tensor], ...]
 Tell = Callable[[str], None]
-_KEPT = 3  # matrices of gains that are kept, of the largest space
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,43 @@ class Alignment:
     problem: Problem = field(repr=False)
     runs: tuple[Run, ...] = ()
     left: Mapping[str, str] = field(default_factory=dict)
+    matched: tuple[Matched, ...] = ()
+    planted: Planted | None = None
+    null: float | None = None
 
     @property
     def best(self) -> Run:
         """The run whose element was taken."""
         return max(self.runs, key=lambda run: run.cosine[-1])
+
+    @property
+    def cosine(self) -> tuple[float, float]:
+        """⟨A, B⟩ / (‖A‖ ‖B‖) in the gauge, before and after."""
+        first = next((run for run in self.runs if run.start == "identity"), self.best)
+        return first.cosine[0], self.best.cosine[-1]
+
+    @property
+    def agreement(self) -> float:
+        """The share of units for which all starts found the same place."""
+        places = [torch.cat([run.source[name].flatten() for name in sorted(run.source)] or [torch.ones(1)])
+                  for run in self.runs]
+        same = torch.stack([torch.eq(places[0], other) for other in places]).all(0)
+        return float(same.double().mean())
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All that was found as plain data."""
+        runs = [{k: v for k, v in vars(run).items() if k not in ("source", "element")} for run in self.runs]
+        return {
+            "cosine": {"before": self.cosine[0], "after": self.cosine[1], "null": self.null},
+            "planted": None if self.planted is None else asdict(self.planted),
+            "agreement": self.agreement if len(self.runs) > 1 else None,
+            "start": self.best.start,
+            "runs": runs,
+            "spaces": [asdict(one) for one in self.matched],
+            "left_alone": dict(self.left),
+            "steps": [{name: tuple(part.shape) for name, part in step.items()} for step in self.steps],
+        }
 
 
 def align(
@@ -62,12 +95,14 @@ def align(
     starts: Collection[str] = ("signature", "identity"),
     restarts: int = 0,
     seed: int = 0,
+    controls: bool = True,
     tell: Tell | None = None,
 ) -> Alignment:
     """The element g of the spec's spaces that maximises ⟨A, g·B⟩, by weight matching, and g·B.
 
     `gauges` are the kinds of spaces fixed beforehand, `kinds` those that are looked for. Each start is followed to the
-    end and the best is taken; `restarts` adds random ones. Raises LoadError when the checkpoints or the spec differ.
+    end and the best is taken; `restarts` adds random ones. With `controls` the same search is made where the answer is
+    known and where there is none. Raises LoadError when the checkpoints or the spec differ.
     """
     check_same(a, b)
     one, two = gauged(spec, (a, b), gauges)
@@ -80,9 +115,23 @@ def align(
         runs.append(_run(problem, start, seed + k, tell))
     best = max(runs, key=lambda run: run.cosine[-1])
     problem.b, problem.source = dict(given), dict(best.source)
-    element = dict(best.element)
-    steps = (*two.steps, _element(spec, problem, element), *undone(spec, one.steps))
-    return Alignment(applied(spec, steps, b), steps, problem, tuple(runs), left_alone(spec, problem))
+    for name, part in best.element.items():
+        problem.turn(spec.spaces[name], part)
+    steps = (*two.steps, _element(spec, problem, best.element), *undone(spec, one.steps))
+    found = Alignment(applied(spec, steps, b), steps, problem, tuple(runs), left_alone(spec, problem))
+    if not controls:
+        return found
+    told = tell or _silent
+    told("controls: every space")
+    found = replace(found, matched=matched(problem, given))
+    told("controls: A against A re-labelled")
+    found = replace(found, planted=planted(problem, seed))
+    told("controls: A against B shuffled")
+    return replace(found, null=null(fresh(problem, given), seed))
+
+
+def _silent(_: str) -> None:
+    return None
 
 
 def _run(problem: Problem, start: str, seed: int, tell: Tell | None) -> Run:
@@ -95,18 +144,6 @@ def _run(problem: Problem, start: str, seed: int, tell: Tell | None) -> Run:
     done = match(problem, order, None if tell is None else lambda value: tell(f"{start}: {value / norm:.4f}"))
     cosines = tuple(value / norm for value in done.objective)
     return Run(start, cosines, done.solved, done.settled, dict(problem.source), dict(problem.element))
-
-
-def match(problem: Problem, order: list[str] | None = None, tell: Callable[[float], None] | None = None) -> Ascent:
-    """Weight matching from where the problem stands; the sources and turns are left in the problem."""
-    signs: dict[str, tuple[Space, ...]] = {}
-    for name in problem.turning:
-        space = problem.spec.spaces[name]
-        own = problem.by_atom.get(space.on or "")
-        if space.kind == "sign" and own is not None and own.over == space.over:
-            signs[own.name] = (*signs.get(own.name, ()), space)
-    sizes = [problem.source[name].numel() * problem.spec.spaces[name].size for name in problem.matched]
-    return ascend(problem, Products(problem, _KEPT * max(sizes, default=0), signs), order, tell=tell)
 
 
 def _element(spec: Spec, problem: Problem, turned: Mapping[str, Tensor]) -> dict[str, Tensor]:

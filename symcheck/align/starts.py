@@ -20,7 +20,7 @@ from symcheck.align.turns import improve_turn, rows, turns
 from symcheck.groups.draws import Draws
 from symcheck.weights.spec import Space
 
-_ENOUGH = 0.1  # share of settled entries from which they decide alone
+_ENOUGH, _COLUMNS = 0.1, 64  # the share, or the number for each unit, of settled entries from which they decide alone
 _QUANTILES = 512
 
 
@@ -39,15 +39,15 @@ def signature_start(problem: Problem, tell: Callable[[str], None] | None = None)
     open_atoms = {spaces[name].on or "" for name in waiting}
     order: list[str] = []
     while waiting:
-        shares = {name: _share(problem, spaces[name], open_atoms) for name in waiting}
+        known = {name: _known(problem, spaces[name], open_atoms) for name in waiting}
         ready = [name for name in waiting if not set(spaces[name].over) & open_atoms]
-        name = max(ready, key=lambda n: (min(shares[n], _ENOUGH), shares[n], _size(problem, spaces[n])))
+        name = max(ready, key=lambda n: (min(known[n], 1.0), known[n]))
         plain = [n for n in ready if spaces[n].kind == "permutation" and not any(problem.inner(spaces[n]))]
-        if shares[name] < _ENOUGH and plain:
+        if known[name] < 1 and plain:
             name = max(plain, key=lambda n: _size(problem, spaces[n]))
         if tell is not None:
             tell(name)
-        _settle(problem, spaces[name], open_atoms, shares[name])
+        _settle(problem, spaces[name], open_atoms, known[name] >= 1)
         inside = [other.name for both in problem.inner(spaces[name]) for other in both]
         for done in (name, *inside) if spaces[name].kind == "permutation" else (name,):
             if done in waiting:
@@ -60,10 +60,11 @@ def signature_start(problem: Problem, tell: Callable[[str], None] | None = None)
     return [name for name in order if spaces[name].kind == "permutation"]
 
 
-def _settle(problem: Problem, space: Space, open_atoms: set[str], share: float) -> None:
+def _settle(problem: Problem, space: Space, open_atoms: set[str], enough: bool) -> None:
     """Set one space from what is settled, and from signatures where that is little."""
     if space.kind != "permutation":
-        improve_turn(problem, space)
+        known = tuple(use for use in problem.uses(space) if not _open(use, space, open_atoms))
+        improve_turn(problem, space, known if enough else None)
         return
     if any(problem.inner(space)):
         improve_heads(problem, space)
@@ -71,7 +72,7 @@ def _settle(problem: Problem, space: Space, open_atoms: set[str], share: float) 
     gains: Tensor | None = None
     for use in problem.uses(space):
         settled = not _open(use, space, open_atoms)
-        if not settled and share >= _ENOUGH:
+        if not settled and enough:
             continue
         x, y = problem.view_a(use.block), problem.view_b(use.block, but=[use.dim])
         if settled:
@@ -120,14 +121,17 @@ def _flipped(problem: Problem, space: Space, use: Use) -> bool:
     return False
 
 
-def _share(problem: Problem, space: Space, open_atoms: set[str]) -> float:
-    """The share of the space's entries that meet only what is settled."""
-    total = settled = 0
+def _known(problem: Problem, space: Space, open_atoms: set[str]) -> float:
+    """How much of a space meets only what is settled; from 1 on that is enough."""
+    total = settled = columns = 0
     for use in problem.uses(space):
         size = math.prod(use.block.shape)
         total += size
-        settled += 0 if _open(use, space, open_atoms - _within(problem, space)) else size
-    return settled / total if total else 0.0
+        if not _open(use, space, open_atoms - _within(problem, space)):
+            settled += size
+            columns += size // (use.block.shape[use.dim] * math.prod(problem.sizes[atom] for atom in space.over))
+    enough = _COLUMNS if space.kind == "permutation" else 2 * space.size
+    return max(settled / total / _ENOUGH, columns / enough) if total else 0.0
 
 
 def _within(problem: Problem, space: Space) -> set[str]:

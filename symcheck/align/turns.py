@@ -17,11 +17,14 @@ from symcheck.weights.spec import Space
 _GAIN = 1e-9  # of the objective's parts: less is rounding
 
 
-def improve_turn(problem: Problem, space: Space) -> bool:
-    """Set one space of turns or signs to its best element, all else as it is; whether that was a gain."""
+def improve_turn(problem: Problem, space: Space, uses: tuple[Use, ...] | None = None) -> bool:
+    """Set one space of turns or signs to its best element, all else as it is; whether that was a gain.
+
+    `uses` are where it is looked at, everywhere by default.
+    """
     if space.kind == "sign":
         return _improve_sign(problem, space)
-    cross = _cross(problem, space)
+    cross = _cross(problem, space, problem.uses(space) if uses is None else uses)
     if cross is None:
         return False
     size = torch.linalg.svdvals(cross).sum()
@@ -43,10 +46,10 @@ def improve_turn(problem: Problem, space: Space) -> bool:
     return True
 
 
-def _cross(problem: Problem, space: Space) -> Tensor | None:
+def _cross(problem: Problem, space: Space, uses: tuple[Use, ...]) -> Tensor | None:
     """Σ x yᵀ over all that turns, x of A and y of B, (*over, n, n) by A's slots."""
     total: Tensor | None = None
-    for use in problem.uses(space):
+    for use in uses:
         if turns(problem, space, use):
             x, y = (rows(space, use, view) for view in _pair(problem, use))
             both = x.double() @ y.double().mT

@@ -20,6 +20,7 @@ from symcheck.align.turns import improve_turn
 from symcheck.weights.spec import Space
 
 _VISITS = 100  # of every space at most
+_KEPT = 3  # matrices of gains that are kept, of the largest space
 
 
 @dataclass
@@ -29,6 +30,18 @@ class Ascent:
     objective: list[float] = field(default_factory=list)
     solved: int = 0
     settled: bool = True
+
+
+def match(problem: Problem, order: list[str] | None = None, tell: Callable[[float], None] | None = None) -> Ascent:
+    """Weight matching from where the problem stands; the sources and turns are left in the problem."""
+    signs: dict[str, tuple[Space, ...]] = {}
+    for name in problem.turning:
+        space = problem.spec.spaces[name]
+        own = problem.by_atom.get(space.on or "")
+        if space.kind == "sign" and own is not None and own.over == space.over:
+            signs[own.name] = (*signs.get(own.name, ()), space)
+    sizes = [problem.source[name].numel() * problem.spec.spaces[name].size for name in problem.matched]
+    return ascend(problem, Products(problem, _KEPT * max(sizes, default=0), signs), order, tell=tell)
 
 
 def ascend(
