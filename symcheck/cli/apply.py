@@ -89,39 +89,40 @@ def apply(
     from symcheck.weights.spec import Spec
 
     read = Spec.load(spec)
-    parts = _element(read, element, seed or 0, _words(kinds), _words(spaces))
-    done = _apply(read, parts, checkpoint, output, inverse, key, quiet)
+    steps = _element(read, element, seed or 0, _words(kinds), _words(spaces))
+    done = _apply(read, steps, checkpoint, output, inverse, key, quiet)
     if save_element is not None:
         drawn = {"seed": str(seed or 0)} if element == "random" else {}
-        write_element(parts, save_element, {"spec": str(spec), **drawn})
+        write_element(steps, save_element, {"spec": str(spec), **drawn})
     _show(done, checkpoint, output)
 
 
 def _element(
     spec: Spec, source: str, seed: int, kinds: list[str] | None, spaces: list[str] | None
-) -> dict[str, Tensor]:
-    """The parts of the element that act."""
+) -> list[dict[str, Tensor]]:
+    """The parts that act, of one element or of several that act one after another."""
     from symcheck.weights.checks import chosen
-    from symcheck.weights.element import load_element, sample
+    from symcheck.weights.element import load_steps, sample
 
     if source == "random":
-        parts = sample(spec, seed, kinds, spaces)
+        steps = [sample(spec, seed, kinds, spaces)]
     else:
-        loaded = load_element(Path(source))
         wanted = chosen(spec, kinds, spaces, approximate=True)
-        parts = {name: part for name, part in loaded.items() if name in wanted or name not in spec.spaces}
-    if not parts:
+        loaded = load_steps(Path(source))
+        steps = [{n: part for n, part in step.items() if n in wanted or n not in spec.spaces} for step in loaded]
+    steps = [step for step in steps if step]
+    if not steps:
         raise ConfigError(
             "no space is left to act",
             where="--kinds, --spaces",
             hint=f"the spec has {', '.join(spec.spaces) or 'none'}; approximate ones must be named in --spaces",
         )
-    return parts
+    return steps
 
 
 def _apply(
     spec: Spec,
-    parts: dict[str, Tensor],
+    steps: list[dict[str, Tensor]],
     checkpoint: Path,
     output: Path,
     inverse: bool,
@@ -138,7 +139,7 @@ def _apply(
             raise ConfigError("a key belongs to a .pt file", where=f"--key {key}", hint="drop --key")
         with _progress(quiet) as tell:
             source = open_checkpoint(checkpoint)
-            return apply_to_files(spec, parts, source, output, inverse=inverse, progress=tell)
+            return apply_to_files(spec, steps, source, output, inverse=inverse, progress=tell)
     if output.suffix != ".safetensors":
         raise ConfigError(
             f"weights are not written as '{output.suffix or output.name}'",
@@ -146,7 +147,11 @@ def _apply(
             hint="end the name in .safetensors",
         )
     state = pickled_state(checkpoint, key)
-    write_tensors(spec.apply(parts, state, inverse=inverse), output)
+    moved = state
+    for step in steps[::-1] if inverse else steps:
+        moved = spec.apply(step, moved, inverse=inverse)
+    write_tensors(moved, output)
+    parts = {name: part for step in steps for name, part in step.items()}
     return summary(spec, parts, {name: tuple(x.shape) for name, x in state.items()})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,16 +160,25 @@ def _is_identity(matrices: Tensor) -> bool:
     return bool((matrices - torch.eye(matrices.shape[-1], dtype=matrices.dtype)).abs().max() <= _CLOSE)
 
 
-def save_element(element: Mapping[str, Tensor], path: str | Path, about: Mapping[str, str] | None = None) -> None:
-    """Write an element as safetensors, `about` into its metadata; whole or not at all."""
+def save_element(
+    element: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]],
+    path: str | Path,
+    about: Mapping[str, str] | None = None,
+) -> None:
+    """Write an element, or several that act one after another, as safetensors; `about` goes into the metadata.
+
+    Whole or not at all.
+    """
     from symcheck.weights.tensor_file import write_tensors
 
-    metadata = {"schema": SCHEMA, **(about or {}), "spaces": json.dumps([*element])}
-    write_tensors({name: part.contiguous() for name, part in element.items()}, Path(path), metadata)
+    steps = [element] if isinstance(element, Mapping) else [*element]
+    parts = {_stored(k, name): part.contiguous() for k, step in enumerate(steps) for name, part in step.items()}
+    metadata = {"schema": SCHEMA, **(about or {}), "spaces": json.dumps([[*step] for step in steps])}
+    write_tensors(parts, Path(path), metadata)
 
 
-def load_element(path: str | Path) -> dict[str, Tensor]:
-    """Read an element that `save_element` wrote; LoadError says what else the file is."""
+def load_steps(path: str | Path) -> list[dict[str, Tensor]]:
+    """Read the elements that `save_element` wrote, in the order in which they act; LoadError says what else it is."""
     from symcheck.weights.tensor_file import TensorFile
 
     file = TensorFile.open(Path(path))
@@ -179,8 +188,26 @@ def load_element(path: str | Path) -> dict[str, Tensor]:
             where=str(path),
             hint="give a file written with symcheck apply --save-element, or --element random",
         )
-    order = json.loads(file.metadata.get("spaces", "[]"))
-    for name in order:
-        if name not in file.entries:
-            raise LoadError(f"the element lacks '{name}'", where=str(path), hint="write the element again")
-    return {name: file.read(name) for name in order}
+    steps: list[list[str]] = json.loads(file.metadata.get("spaces", "[]"))
+    for k, names in enumerate(steps):
+        for name in names:
+            if _stored(k, name) not in file.entries:
+                raise LoadError(f"the element lacks '{name}'", where=str(path), hint="write the element again")
+    return [{name: file.read(_stored(k, name)) for name in names} for k, names in enumerate(steps)]
+
+
+def load_element(path: str | Path) -> dict[str, Tensor]:
+    """Read one element that `save_element` wrote; LoadError where there are several."""
+    steps = load_steps(path)
+    if len(steps) > 1:
+        raise LoadError(
+            f"the file holds {len(steps)} elements that act one after another",
+            where=str(path),
+            hint="read them with load_steps",
+        )
+    return steps[0] if steps else {}
+
+
+def _stored(step: int, name: str) -> str:
+    """The name under which a part is stored: those of later steps bear their number."""
+    return name if not step else f"{step}: {name}"

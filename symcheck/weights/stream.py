@@ -10,10 +10,11 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from symcheck.errors import ConfigError, LoadError
@@ -117,7 +118,7 @@ def _checkpoint(path: Path, paths: list[Path], index: Path | None, *, folder: bo
 
 def apply_to_files(
     spec: Spec,
-    element: Mapping[str, Tensor],
+    element: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]],
     source: Checkpoint,
     target: Path,
     *,
@@ -126,6 +127,7 @@ def apply_to_files(
 ) -> Applied:
     """Write the checkpoint g·θ to `target`, a file for a file and a folder for shards.
 
+    Several elements act one after another, and are rounded once.
     Existing files of the same names are replaced at the end; other files of a folder are left alone. `progress`
     is called with (tensors done, tensors in all). Raises LoadError when the spec does not fit the checkpoint,
     ConfigError when `target` is the checkpoint itself or cannot be written.
@@ -138,20 +140,49 @@ def apply_to_files(
     def read(key: str) -> Tensor:
         return source.tensors[holders[key]].read(holders[key])
 
-    actor = Actor(spec, element, sizes, read, inverse=inverse, owned=True)
+    steps = [element] if isinstance(element, Mapping) else [*element]
+    actors = _chained(spec, steps[::-1] if inverse else steps, sizes, read, inverse)
     done = 0
 
     def changed(name: str) -> Tensor | None:
         nonlocal done
         key = spec.ties.get(name, name)
-        moved = actor.result(key, source.tensors[name].read(name)) if actor.changes(key) else None
+        acting = [actor for actor in actors if actor.changes(key)]
+        moved = source.tensors[name].read(name) if acting else None
+        if moved is not None:
+            dtype, moved = moved.dtype, moved if len(acting) == 1 else _wide(moved)
+            for actor in acting:
+                moved = actor.result(key, moved)
+            moved = moved.to(dtype)
         done += 1
         if progress is not None:
             progress(done, len(source.tensors))
         return moved
 
     _write_all(source, target, changed)
-    return summary(spec, element, source.shapes)
+    return summary(spec, {name: part for step in steps for name, part in step.items()}, source.shapes)
+
+
+def _chained(
+    spec: Spec,
+    steps: Sequence[Mapping[str, Tensor]],
+    sizes: Mapping[str, int],
+    read: Callable[[str], Tensor],
+    inverse: bool,
+) -> list[Actor]:
+    """An actor for every element, each reading what the one before it gives."""
+    actors: list[Actor] = []
+    for step in steps:
+        before = actors[-1].result if actors else read
+        actors.append(Actor(spec, step, sizes, before, inverse=inverse, owned=True))
+    return actors
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """The tensor in the precision in which several elements act on it one after another."""
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.to(torch.float64 if tensor.dtype.itemsize >= 4 else torch.float32)
 
 
 def summary(spec: Spec, element: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> Applied:
