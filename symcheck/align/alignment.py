@@ -47,6 +47,7 @@ class Alignment:
     runs: tuple[Run, ...] = ()
     left: Mapping[str, str] = field(default_factory=dict)
     matched: tuple[Matched, ...] = ()
+    central: int = 0  # which of the steps holds what was looked for; the others change the gauge
     planted: Planted | None = None
     null: float | None = None
 
@@ -118,7 +119,8 @@ def align(
     for name, part in best.element.items():
         problem.turn(spec.spaces[name], part)
     steps = (*two.steps, _element(spec, problem, best.element), *undone(spec, one.steps))
-    found = Alignment(applied(spec, steps, b), steps, problem, tuple(runs), left_alone(spec, problem))
+    left = left_alone(spec, problem)
+    found = Alignment(applied(spec, steps, b), steps, problem, tuple(runs), left, central=len(two.steps))
     if not controls:
         return found
     told = tell or _silent

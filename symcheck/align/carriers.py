@@ -28,7 +28,7 @@ from symcheck.weights.sizes import children, extent, leaves
 from symcheck.weights.spec import Space, Spec
 
 _EXACT = 1e-9  # of the largest entry: rounding in double precision
-_ALIKE = 1e-7  # of the largest moment: what may be a permutation and is tried
+_ALIKE = 1e-7  # of a moment's size: what may be a permutation and is tried
 _TRIED = 64  # patterns for one output
 Element = Mapping[str, Tensor]
 
@@ -173,7 +173,7 @@ class Search:
     def _options(self, y: Tensor, z: Tensor, axis: int, element: Element) -> list[Axis]:
         """What may act along an axis: the moments of the slices of y, moved, are those of z."""
         one, two = _moments(y, axis), _moments(z, axis)
-        limit = _ALIKE * two.abs().amax(0).clamp_min(1e-300)
+        limit = _ALIKE * two[:, 1].mean().sqrt() ** torch.arange(1, 4)
         found: list[Axis] = [Fixed()] if bool(((one - two).abs() <= limit).all()) else []
         for node in self._layouts(y.shape[axis]):
             moved = self._moved(one, (node, Fixed()), element)

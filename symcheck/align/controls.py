@@ -112,8 +112,8 @@ def matched(problem: Problem, given: Mapping[str, Tensor]) -> tuple[Matched, ...
         blocks = {use.block for use in problem.uses(space)}
         rest = torch.arange(space.size, device=problem.device)
         moved = int((problem.source[name] != rest).sum())
-        cosines = [_cosine(p, blocks) for p in (before, problem)]
-        one = Matched(name, space.kind, problem.source[name].numel(), moved, *cosines)
+        then, now = (_cosine(p, blocks) for p in (before, problem))
+        one = Matched(name, space.kind, problem.source[name].numel(), moved, then, now)
         plain = not space.over and not any(problem.inner(space)) and space.size <= _LARGEST
         found.append(_with_margin(one, problem, products, space) if plain and space.size > 1 else one)
     return tuple(found)

@@ -16,8 +16,11 @@ from typing import Annotated
 
 import typer
 
+from symcheck.cli.align import align
 from symcheck.cli.apply import apply
 from symcheck.cli.audit import audit
+from symcheck.cli.connect import connect
+from symcheck.cli.merge import merge
 from symcheck.cli.streams import wants_colour
 from symcheck.cli.weights import weights
 from symcheck.errors import ConfigError, SymcheckError
@@ -40,6 +43,9 @@ app = typer.Typer(
 app.command()(audit)
 app.command()(weights)
 app.command()(apply)
+app.command()(align)
+app.command()(connect)
+app.command()(merge)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,0 +1,137 @@
+"""The connection of two checkpoints for the terminal: a table of paths for each data set, layers, mechanisms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from symcheck.cli.connect_run import Found
+from symcheck.connect.barrier import Barrier
+from symcheck.connect.result import Connection, Curve, Variant
+from symcheck.report.numbers import count, duration, number, ratio
+from symcheck.report.page import GAP, INDENT, Page
+
+_HEAD = ("", "loss A", "½", "B", "barrier", "at", "ratio", "error A, ½, B", "barrier")
+_LAYERS, _LABEL = 5, 12  # how many layers are shown; the labels of the lines below the tables
+
+
+def show(found: Found, console: Console) -> None:
+    """Print what was found."""
+    page, connection = Page(console), found.connection
+    names = [Path(source["path"]).name or "?" for source in found.checkpoints.sources]
+    page.line(f"{names[0]} and {names[1]}", "bold")
+    page.line(" · ".join(_facts(connection)), "dim", INDENT)
+    for data in connection.variants["naive"].curves:
+        _curves(page, connection, data)
+    _layers(page, connection)
+    _mechanisms(page, connection)
+    page.line()
+    for label, words, style in _lines(connection):
+        page.labelled(Text(label, "dim"), page.text(words, style), _LABEL)
+    for path in found.written:
+        page.whole(Text.assemble(("wrote ", "bold"), page.text(str(path))))
+
+
+def _facts(connection: Connection) -> Iterator[str]:
+    """What was measured."""
+    settings = connection.settings
+    yield connection.loss
+    yield f"{settings['path']} path of {len(connection.t)} points"
+    yield f"{connection.environment['dtype']} on {connection.environment['device']}"
+
+
+def _curves(page: Page, connection: Connection, data: str) -> None:
+    """One row for each path: loss at the ends and halfway, barrier, error rate."""
+    page.line()
+    curves = {name: variant.curves[data] for name, variant in connection.variants.items()}
+    first = next(iter(curves.values()))
+    page.line(f"{data}, {count(first.samples, 'sample')}", "bold")
+    rows = [_row(connection, name, data, curve) for name, curve in curves.items()]
+    head = _HEAD if first.error is not None else _HEAD[:-2]
+    _table(page, head, rows)
+
+
+def _row(connection: Connection, name: str, data: str, curve: Curve) -> list[str]:
+    middle, top = connection.t.index(0.5), curve.barrier
+    share = None if name == "naive" else connection.ratio(name, data)
+    ends = [number(curve.loss[i]) for i in (0, middle, -1)]
+    cells = [name, *ends, _signed(top), f"{top.at:.2f}", "" if share is None else f"{100 * share:.0f} %"]
+    if curve.error is None or curve.error_barrier is None:
+        return cells
+    wrong = [f"{100 * curve.error[i]:.1f}" for i in (0, middle, -1)]
+    return [*cells, " → ".join(wrong) + " %", _signed(curve.error_barrier, percent=True)]
+
+
+def _signed(top: Barrier, *, percent: bool = False) -> str:
+    """`0.548 ± 0.036`, with as many decimals as the error has."""
+    if percent:
+        return f"{100 * top.value:.1f} ± {100 * top.error:.1f} %"
+    digits = 2 - len(str(int(abs(top.error)))) if top.error >= 1 else 1
+    error = number(top.error, max(digits, 2))
+    decimals = len(error.partition(".")[2]) if "e" not in error else 0
+    return f"{top.value:.{decimals}f} ± {error}" if "e" not in error and top.error else f"{number(top.value)} ± {error}"
+
+
+def _layers(page: Page, connection: Connection) -> None:
+    """The layers whose outputs vary least at the midpoint of the last plain path, under every treatment."""
+    variants = connection.variants
+    plain = [variant for variant in variants.values() if variant.treatment == "plain"][-1]
+    shrunk = sorted((value, name) for name, value in plain.deviation.items() if value == value)[:_LAYERS]
+    if not shrunk:
+        return
+    page.line()
+    page.line("Deviation of a layer's outputs at the midpoint, relative to the ends", "bold")
+    rows = [[layer, *(number(v.deviation.get(layer)) for v in variants.values())] for _, layer in shrunk]
+    _table(page, ("", *variants), rows)
+
+
+def _mechanisms(page: Page, connection: Connection) -> None:
+    """Equivariance error along every path, one table for each claim, output and part."""
+    variants = connection.variants
+    for i, first in enumerate(variants["naive"].mechanisms):
+        page.line()
+        slot = ", ".join(filter(None, (first.output, first.part)))
+        page.line(f"{first.claim} ({slot})", "bold")
+        what = "share" if first.measure == "share" else "error"
+        head = ("", f"{what} A", f"{what} B", "midpoint", "barrier", "at", "loss barrier on moved data")
+        _table(page, head, [_mechanism(name, variant, i) for name, variant in variants.items()])
+
+
+def _mechanism(name: str, variant: Variant, i: int) -> list[str]:
+    one = variant.mechanisms[i]
+    ends = [ratio(one.error[k]) for k in (0, -1, one.t.index(0.5))]
+    curve = variant.curves.get(one.claim)
+    loss = "" if curve is None else f"{_signed(curve.barrier)} at {curve.barrier.at:.2f}"
+    return [name, *ends, ratio(one.barrier), f"{one.at:.2f}", loss]
+
+
+def _lines(connection: Connection) -> Iterator[tuple[str, str, str]]:
+    """Labelled lines below the tables."""
+    how = connection.alignment["how"]
+    if "outputs" in connection.alignment:
+        how += f"; its outputs are those of B to {number(connection.alignment['outputs'])} of their spread"
+    yield "alignment", how, ""
+    last = [*connection.variants.values()][-1]
+    for data, curve in last.curves.items():
+        if last.name.startswith("aligned") and curve.barrier.value > 2 * curve.barrier.error:
+            words = f"this alignment leaves {_signed(curve.barrier)} on the {data} data"
+            yield "note", f"{words}: not removed by the matcher used, which does not show that there is no path", ""
+            break
+    for note in connection.notes:
+        yield "note", note, ""
+    yield "cost", f"{count(connection.forwards, 'forward')} in {duration(connection.seconds)}", "dim"
+
+
+def _table(page: Page, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their cells: names to the left, numbers to the right."""
+    table = [[page.text(word, "dim") for word in head], *([page.text(cell) for cell in row] for row in rows)]
+    sizes = [max(row[i].cell_len for row in table) for i in range(len(head))]
+    wide = sum(sizes) + GAP * (len(sizes) - 1) + INDENT - page.width
+    sizes[0] -= max(0, min(wide, sizes[0] - 12))
+    for row in table:
+        for cell, size in zip(row[1:], sizes[1:], strict=True):
+            cell.align("right", size)
+        page.row(list(zip(row, sizes, strict=True)), INDENT)

@@ -1,0 +1,1 @@
+"""Paths between two checkpoints: the loss along them, its barrier, and what the barrier says about symmetry."""

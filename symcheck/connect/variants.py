@@ -1,0 +1,188 @@
+"""The variants of a path, naive, aligned and with its layers renormalised: what two of them share is walked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from symcheck.connect.barrier import barrier
+from symcheck.connect.bezier import bezier
+from symcheck.connect.mechanisms import TIMES, along, moved
+from symcheck.connect.path import Path, State, grid, linear, quadratic
+from symcheck.connect.result import Curve, Mechanism, Variant
+from symcheck.connect.walk import Statistics, Treatment, Walked, Walker
+from symcheck.errors import ConfigError, DataError
+from symcheck.measure.loss import Scores
+from symcheck.registry import suggest
+
+PATHS = ("linear", "quadratic", "bezier")
+POINTS, STEPS = 25, 300
+_WATCHED = (0.0, 0.5, 1.0)
+_TRAINED_ON = 128  # samples in a step of training
+
+@dataclass(frozen=True)
+class Options:
+    """How a connection is measured."""
+
+    points: int = POINTS
+    path: str = "linear"
+    path_steps: int = STEPS
+    mechanisms: tuple[str, ...] = ()
+    batch_size: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.path not in PATHS:
+            raise ConfigError(f"unknown path '{self.path}'", where="--path", hint=suggest(self.path, [*PATHS]))
+        grid(self.points)
+
+
+
+@dataclass
+class Variants:
+    """The walks of one connection; `tell` hears what is done next."""
+
+    walker: Walker
+    options: Options
+    tell: Callable[[str], None]
+
+    def move_data(self) -> list[str]:
+        """Add the data sets that are moved by the claims; a note where one cannot be."""
+        notes, walker = [], self.walker
+        claims = self.options.mechanisms
+        source = [*walker.sets.values()][-1]
+        added = {}
+        for claim in claims:
+            try:
+                added[claim] = moved(walker.network, source, claim, self.options.seed)
+            except DataError as error:
+                notes.append(f"no loss on moved data: {error.message} ({error.where})")
+        walker.sets = {**walker.sets, **added}
+        return notes
+
+    def path(self, a: State, b: State) -> Path:
+        """The path of the kind that was asked for."""
+        if self.options.path == "linear":
+            return linear(a, b)
+        module, walker = self.walker.network.module, self.walker
+        if self.options.path == "quadratic":
+            return quadratic(a, b, {name for name, _ in module.named_parameters()})
+        self.tell("training the curve")
+        return bezier(
+            a, b, walker.network, walker.train, walker.loss,
+            steps=self.options.path_steps, batch_size=min(128, walker.batch_size), seed=self.options.seed,
+        )  # fmt: skip
+
+    def walked(self, a: State, ends: Mapping[str, State]) -> dict[str, Variant]:
+        """Every path plain, and the last one with its layers renormalised; what two of them share is walked once."""
+        t = grid(self.options.points)
+        found: dict[str, Variant] = {}
+        walked: Walked | None = None
+        for name, end in ends.items():
+            path = self.path(a, end)
+            self.tell(f"walking the {name} path")
+            known = {} if walked is None else {0.0: walked}
+            walked = self._walk(path, t, Treatment.PLAIN, name, known, watched=_WATCHED)
+            statistics = walked.layers[0.0], walked.layers[1.0]
+            found[name] = self._variant(name, path, Treatment.PLAIN, walked, statistics)
+        if walked is None:
+            raise ConfigError("there is no path", where="connect", hint="give a second state")
+        for treatment in self._treatments():
+            title = f"{name} + {'reset' if treatment is Treatment.RESET else 'REPAIR'}"
+            self.tell(f"walking the path, {title}")
+            route, known = path, {0.0: walked, 1.0: walked}
+            if treatment is Treatment.RESET:
+                route, known = self._calibrated(path, statistics, known)
+            one = self._walk(route, t, treatment, title, known, ends=statistics, watched=(0.5,))
+            found[title] = self._variant(title, route, treatment, one, statistics)
+        return found
+
+    def _calibrated(
+        self, path: Path, ends: tuple[Statistics, Statistics], known: dict[float, Walked]
+    ) -> tuple[Path, dict[float, Walked]]:
+        """The path between ends whose gains and biases are what their batch normalisations really give, for a reset.
+
+        γ = σ_y sign γ and β = μ_y, with the statistics of the outputs y. A network that is scaled against its running
+        statistics, (c γ, c² var), is the same function, but not with new statistics. With this the reset changes
+        neither end; a curve that was trained is left as it is.
+        """
+        if path.kind == "bezier":
+            return path, {}
+        names = {name: m for name, m in self.walker.network.module.named_modules() if isinstance(m, _BatchNorm)}
+        points = []
+        for point, statistics in zip((path.points[0], path.points[-1]), ends, strict=True):
+            state = dict(point)
+            for (name, _), moments in statistics.items():
+                if name in names and (name, 1) not in statistics and f"{name}.weight" in state:
+                    state[f"{name}.weight"] = moments.deviation * state[f"{name}.weight"].sign()
+                    state[f"{name}.bias"] = moments.mean
+            points.append(state)
+        return self.path(points[0], points[1]), known
+
+    def _walk(
+        self,
+        path: Path,
+        t: Sequence[float],
+        treatment: Treatment,
+        name: str,
+        known: Mapping[float, Walked],
+        **more: Any,
+    ) -> Walked:
+        """Walk the points that are not known from another walk."""
+        new = self.walker.walk(path, [x for x in t if x not in known], treatment, name=name, **more)
+
+        def at(which: str, x: float) -> Scores:
+            source = known.get(x, new)
+            return source.scores[which][source.t.index(x)]
+
+        layers = {x: source.layers[x] for x, source in known.items() if x in source.layers}
+        scores = {which: tuple(at(which, x) for x in t) for which in self.walker.sets}
+        return Walked(tuple(t), scores, {**layers, **new.layers})
+
+    def _treatments(self) -> list[Treatment]:
+        network = self.walker.network
+        wanted = {Treatment.RESET: network.batch_norms, Treatment.REPAIR: network.corrected}
+        return [treatment for treatment, layers in wanted.items() if layers]
+
+    def _variant(
+        self, name: str, path: Path, treatment: Treatment, walked: Walked, ends: tuple[Statistics, Statistics]
+    ) -> Variant:
+        curves = {which: _curve(walked.t, scores) for which, scores in walked.scores.items()}
+        mechanisms: tuple[Mechanism, ...] = ()
+        if claims := self.options.mechanisms:
+            self.tell(f"auditing along the path, {name}")
+            with self.walker.standing(path, treatment, ends) as at:
+                source = [data for which, data in self.walker.sets.items() if which not in claims][-1]
+                mechanisms = along(at, TIMES, source, claims, self.options.seed)
+        return Variant(name, path.kind, str(treatment), curves, self._deviation(ends, walked.layers[0.5]), mechanisms)
+
+    def _deviation(self, ends: tuple[Statistics, Statistics], middle: Statistics) -> dict[str, float]:
+        """For each layer Σ_c σ_c(½) / Σ_c (σ_c(0) + σ_c(1))/2."""
+        found = {}
+        for key, layer in self.walker.network.layers.items():
+            sizes = [float(one[key].deviation.sum()) for one in (*ends, middle)]
+            found[layer.name] = 2 * sizes[2] / (sizes[0] + sizes[1]) if sizes[0] + sizes[1] else float("nan")
+        return found
+
+    def notes(self) -> list[str]:
+        """What was left out."""
+        network, found = self.walker.network, []
+        if not network.batch_norms:
+            found.append("no batch normalisation keeps statistics: there is nothing to reset")
+        if not network.corrected:
+            found.append("no linear or convolution layer runs as a module before the last one: REPAIR has no place")
+        return found
+
+
+def _curve(t: Sequence[float], scores: Sequence[Scores]) -> Curve:
+    losses = torch.stack([one.loss for one in scores])
+    right = [one.correct for one in scores if one.correct is not None]
+    curve = Curve(losses.shape[1], tuple(losses.mean(1).tolist()), barrier(t, losses))
+    if not right:
+        return curve
+    wrong = 1 - torch.stack(right)
+    return replace(curve, error=tuple(wrong.mean(1).tolist()), error_barrier=barrier(t, wrong))

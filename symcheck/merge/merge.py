@@ -1,0 +1,191 @@
+"""One checkpoint out of several: aligned first, checked, merged by a method, and measured beside the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symcheck.errors import ConfigError, LoadError
+from symcheck.merge.evaluate import Score, Trial, reset_statistics, scores
+from symcheck.merge.layers import Kept, kept
+from symcheck.merge.methods import average, methods
+from symcheck.merge.related import Relation, refuse_mixed, relation
+from symcheck.merge.sources import Sources, State
+from symcheck.weights.spec import Spec
+
+Tell = Callable[[str], None]
+LARGE = 1.0  # ‖θ_t − θ_0‖ / ‖θ_0‖ beyond which θ_t is no fine-tuned θ_0
+DRIFT = 0.05  # share of the units that matching may move: dead units and copies of one another stand anywhere
+NAIVE, MERGED, UNRESET = "average as given", "merged", "merged, statistics averaged"
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What was made: the state, how, what each layer kept, how the sources are related, and the scores.
+
+    `relations` are of the sources as they were merged: to the base, or to the first without one. `alignments` holds
+    what aligning each of the others recorded.
+    """
+
+    state: dict[str, Tensor] = field(repr=False)
+    method: str
+    settings: Mapping[str, Any]
+    layers: tuple[Kept, ...]
+    relations: Mapping[str, Relation]
+    alignments: Mapping[str, Any] = field(default_factory=dict)
+    scores: tuple[Score, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the tensors, as plain data."""
+        told = {
+            name: {**asdict(found), "mixed": [order.name for order in found.mixed]}
+            for name, found in self.relations.items()
+        }
+        return {
+            "method": self.method, "settings": dict(self.settings), "notes": list(self.notes), "relations": told,
+            "alignments": dict(self.alignments), "scores": [asdict(score) for score in self.scores],
+            "layers": [asdict(layer) for layer in self.layers],
+        }  # fmt: skip
+
+
+def merge(
+    states: Sequence[State],
+    method: str = "average",
+    *,
+    base: State | None = None,
+    spec: Spec | None = None,
+    align: bool | None = None,
+    names: Sequence[str] = (),
+    trial: Trial | None = None,
+    reset: bool = False,
+    force: bool = False,
+    seed: int = 0,
+    tell: Tell | None = None,
+    **settings: Any,
+) -> Merge:
+    """One state out of several by a method of `symcheck.merge.methods`, with its `settings`.
+
+    With a spec and no base the others are aligned to the first; `align` says otherwise. States whose units are in no
+    common order are refused, with LoadError, unless `force`. With a `trial` the merged model is measured beside the
+    single ones, the average of the states as given and the mean of their outputs; `reset` re-estimates running
+    statistics on the first data set of it.
+    """
+    chosen, step = methods.get(method, where="method"), tell or _silent
+    given = Sources(tuple(states), base)
+    called = tuple(names) or tuple(f"model {i}" for i in range(1, len(given.states) + 1))
+    notes: list[str] = []
+    sources, alignments = given, dict[str, Any]()
+    wanted = (spec is not None and base is None) if align is None else align
+    if wanted:
+        sources, alignments = _aligned(given, called, spec, seed, step)
+    relations = _relations(sources, called)
+    if not wanted or base is not None:
+        step("checking that they belong together")
+        drift = {} if spec is None or wanted else _drift(sources, called, spec, seed)
+        notes += _checked(sources, relations, drift, force)
+    step(f"merging by {method}")
+    used = {**chosen.settings, **({"seed": seed} if "seed" in chosen.settings else {}), **settings}
+    state = chosen(sources, **used)
+    models = {**dict(zip(called, given.states, strict=True)), NAIVE: average(given)}
+    if reset:
+        step("re-estimating running statistics")
+        models[UNRESET], state = state, _reset(trial, state)
+    elif given.statistics:
+        notes.append("running statistics were averaged, which is not what the merged network has: re-estimate them")
+    step("comparing the layers")
+    layers = kept(sources, state)
+    step("measuring the models")
+    found = () if trial is None else scores(trial, {**models, MERGED: state}, len(called))
+    return Merge(state, method, used, layers, relations, alignments, found, tuple(notes))
+
+
+def _aligned(
+    given: Sources, names: Sequence[str], spec: Spec | None, seed: int, tell: Tell
+) -> tuple[Sources, dict[str, Any]]:
+    """Every state brought onto the base, or onto the first; what is there already stays as it is."""
+    from symcheck.align.alignment import align
+
+    if spec is None:
+        raise ConfigError(
+            "aligning needs the weight symmetries of the network", where="--align", hint="add --model, or --spec FILE"
+        )
+    first = given.states[0] if given.base is None else given.base
+    states, records = list[State](), {}
+    for name, state in zip(names, given.states, strict=True):
+        if state is first:
+            states.append(state)
+            continue
+        tell(f"aligning {name}")
+        found = align(first, state, spec, seed=seed)
+        states.append(found.aligned)
+        records[name] = found.record
+    return Sources(tuple(states), given.base), records
+
+
+def _drift(sources: Sources, names: Sequence[str], spec: Spec, seed: int) -> dict[str, float]:
+    """Of every model the share of units that matching it to the base, or to the first, would move."""
+    from symcheck.align.alignment import align
+
+    first = sources.states[0] if sources.base is None else sources.base
+    units = spec.only(kinds=["permutation"])
+    found = {}
+    for name, state in zip(names, sources.states, strict=True):
+        steps = [] if state is first else align(first, state, units, seed=seed).steps
+        parts = [part for step in steps for part in step.values()]
+        moved = sum(int((part != torch.arange(part.shape[-1])).sum()) for part in parts)
+        found[name] = moved / max(sum(part.numel() for part in parts), 1)
+    return found
+
+
+def _relations(sources: Sources, names: Sequence[str]) -> dict[str, Relation]:
+    """Of every model to the base, or of the others to the first."""
+    if sources.base is not None:
+        pairs = zip(names, sources.states, strict=True)
+        return {f"the base and {name}": relation(sources.base, state) for name, state in pairs}
+    others = zip(names[1:], sources.states[1:], strict=True)
+    return {f"{names[0]} and {name}": relation(sources.states[0], state) for name, state in others}
+
+
+def _checked(
+    sources: Sources, relations: Mapping[str, Relation], drift: Mapping[str, float], force: bool
+) -> list[str]:
+    """Refuse what must not be mixed; what is only odd, or forced, is a note."""
+    try:
+        hint = "give --model (or --spec) and they are aligned first, or --force to merge them as they are"
+        if sources.base is not None:
+            hint = "was it trained from this base? --model with --align brings it there, --force merges it as it is"
+        refuse_mixed(relations, hint)
+        for name, share in drift.items():
+            if not share <= DRIFT:
+                raise LoadError(
+                    f"matching would move {100 * share:.0f} % of the units of {name}", where="--spec", hint=hint
+                )
+        for name, found in relations.items() if sources.base is not None else ():
+            if not found.distance <= LARGE:
+                raise LoadError(
+                    f"the update is {found.distance:.2g} times as large as the base",
+                    where=name,
+                    hint="give the checkpoint that it was trained from, or --force",
+                )
+    except LoadError as error:
+        if not force:
+            raise
+        return [f"forced: {error.message} ({error.where})"]
+    tested = sum(len(found.orders) for found in relations.values())
+    return [] if tested else ["no tensor was large enough to tell whether the units are in a common order"]
+
+
+def _reset(trial: Trial | None, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    if trial is None:
+        raise ConfigError("statistics are re-estimated from data", where="--reset", hint="give data with --inputs")
+    measured = reset_statistics(trial, state, next(iter(trial.data.values())))
+    return {name: measured[name].to(torch.device("cpu")) for name in state}
+
+
+def _silent(_: str) -> None:
+    return None
