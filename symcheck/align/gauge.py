@@ -14,11 +14,12 @@ from itertools import zip_longest
 import torch
 from torch import Tensor
 
-from symcheck.patterns import Leaf
+from symcheck.patterns import Leaf, Product
 from symcheck.weights.act import check_fit, in_order
 from symcheck.weights.balance import Balance
 from symcheck.weights.element import element_shape, inverse
 from symcheck.weights.moves import moved
+from symcheck.weights.slots import places
 from symcheck.weights.spec import KINDS, Space, Spec
 from symcheck.weights.still import still
 
@@ -49,7 +50,7 @@ def gauged(spec: Spec, states: Collection[Mapping[str, Tensor]], kinds: Collecti
     """Every network in the gauge of these kinds of spaces; signs are fixed where the gains of all of them allow it."""
     spec = spec.only(kinds=[kind for kind in KINDS if kind not in GAUGES or kind in kinds], approximate=False)
     found = [_balanced(spec, state) for state in states]
-    signs = {name: lead for name, space in spec.spaces.items() if (lead := _decided(space, found))}
+    signs = {name: lead for name, space in spec.spaces.items() if (lead := _decided(spec, space, found))}
     return [_positive(spec, each, signs) for each in found]
 
 
@@ -74,10 +75,24 @@ def _pivots(spec: Spec) -> dict[str, str]:
     found: dict[str, str] = {}
     for tensor in spec.offsets:
         acting = [s for s in spec.spaces.values() if s.kind == "scale" and tensor in (s.exponents or {})]
-        acting = [s for s in acting if s.name not in found and spec.axes[tensor] == (Leaf(s.on or ""),)]
+        acting = [s for s in acting if s.name not in found and _alone(spec, s, tensor)]
         if acting:
             found[min(acting, key=lambda space: len(space.exponents or {})).name] = tensor
     return found
+
+
+def _alone(spec: Spec, space: Space, tensor: str) -> bool:
+    """Whether every entry of the tensor is one slot of the space, and of no other."""
+    axes = spec.axes[tensor]
+    parts = axes[0].factors if axes and isinstance(axes[0], Product) else axes
+    atoms = [part.name for part in parts if isinstance(part, Leaf)]
+    return len(axes) == 1 and len(atoms) == len(parts) and {*atoms} == {space.on or "", *space.over}
+
+
+def _slots(spec: Spec, space: Space, tensor: str, values: Tensor, sizes: Mapping[str, int]) -> Tensor:
+    """The entries of such a tensor in the shape of the space's elements."""
+    (place,) = places(spec, space, {tensor: values}, sizes)
+    return place.view.reshape(element_shape(space, sizes))
 
 
 def _beside_variances(spec: Spec) -> tuple[Spec, dict[str, dict[str, Fraction]]]:
@@ -120,19 +135,18 @@ def _combined(one: Powers, two: Powers, ratio: Fraction) -> Powers:
 def _unit(spec: Spec, name: str, tensor: str, state: Mapping[str, Tensor], sizes: Mapping[str, int]) -> Tensor:
     """The scales that bring a variance with its eps to 1."""
     space = spec.spaces[name]
-    variance = (state[tensor] + spec.offsets[tensor]).clamp_min(1e-300)
+    variance = (state[tensor] + spec.offsets[tensor]).abs().clamp_min(1e-300)
     power = float((space.exponents or {})[tensor][0])
-    return (variance ** (-1 / power)).reshape(element_shape(space, sizes))
+    return _slots(spec, space, tensor, variance, sizes) ** (-1 / power)
 
 
-def _decided(space: Space, found: list[Gauged]) -> str:
+def _decided(spec: Spec, space: Space, found: list[Gauged]) -> str:
     """The tensor of gains that decides the signs of a space in every network."""
-    if space.kind != "sign" or space.terms or space.over or space.on is None:
+    if space.kind != "sign" or space.terms or space.on is None:
         return ""
     for name, powers in (space.exponents or {}).items():
-        gains = [each.state[name] for each in found]
-        odd = len(powers) == 1 and powers[0] % 2 == 1 and gains[0].shape == (space.size,)
-        if odd and all(_is_gain(g) for g in gains):
+        odd = len(powers) == 1 and powers[0] % 2 == 1 and _alone(spec, space, name)
+        if odd and all(_is_gain(each.state[name]) for each in found):
             return name
     return ""
 
@@ -147,8 +161,9 @@ def _is_gain(values: Tensor) -> bool:
 def _positive(spec: Spec, one: Gauged, signs: Mapping[str, str]) -> Gauged:
     """The network with these gains positive, one space after another."""
     state, steps = dict(one.state), [*one.steps]
+    sizes = check_fit(spec, {name: tuple(t.shape) for name, t in state.items()}, "the state dict")
     for name, lead in signs.items():
-        part = torch.where(state[lead] < 0, -1.0, 1.0).double()
+        part = _slots(spec, spec.spaces[name], lead, torch.where(state[lead] < 0, -1.0, 1.0).double(), sizes)
         if bool((part < 0).any()):
             steps.append({name: part})
             state |= spec.apply({name: part}, state)

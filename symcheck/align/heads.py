@@ -15,6 +15,7 @@ from torch import Tensor
 
 from symcheck.align.assign import assign
 from symcheck.align.problem import Problem, Use
+from symcheck.align.products import flips
 from symcheck.align.turns import improve_turn, turns
 from symcheck.weights.spec import Space
 
@@ -33,10 +34,12 @@ class _Part:
 
 @dataclass
 class _Group:
-    """Blocks that are compared together: as they are, or by products of their two sides."""
+    """Blocks that are compared together: by products of their sides, or as they are; up to a sign where odd."""
 
     sides: list[list[_Part]] = field(default_factory=list)
-    complex: bool = False
+    planar: bool = False
+    odd: bool = False
+    plain: bool = False
 
 
 def improve_heads(problem: Problem, space: Space) -> bool:
@@ -50,8 +53,9 @@ def improve_heads(problem: Problem, space: Space) -> bool:
     for other in permuted:
         found = within[other.name]
         problem.source[other.name] = found[torch.arange(space.size), outer]
+    signs = tuple(sign for other in (space, *permuted) for sign in problem.signs(other))
     for _ in range(_TURNS):
-        moved = [improve_turn(problem, other) for other in turned]
+        moved = [improve_turn(problem, other) for other in (*turned, *signs)]
         if not any(moved):
             break
     after = problem.objective(blocks)
@@ -105,9 +109,22 @@ def _groups(
                 taken.add((use.block.tensor, use.block.marks))
         if sides:
             yield _Group([*sides.values()], turn.kind == "rotation")
+    plain: dict[tuple[str, frozenset[str]], list[_Part]] = {}
     for use in problem.uses(space):
         if (use.block.tensor, use.block.marks) not in taken:
-            yield _Group([[_part(problem, space, permuted, None, use)]])
+            part = _part(problem, space, permuted, None, use)
+            plain.setdefault((part.inner, _odd(problem, (space, *permuted), use)), []).append(part)
+    for (_, odd), parts in plain.items():
+        yield _Group([parts], odd=bool(odd), plain=True)
+
+
+def _odd(problem: Problem, spaces: tuple[Space, ...], use: Use) -> frozenset[str]:
+    """The signs that are looked for which flip this block."""
+    found = set()
+    for own in spaces:
+        here = [Use(use.block, d) for d, atom in enumerate(use.block.atoms) if atom == own.on]
+        found |= {sign.name for sign in problem.signs(own) if any(flips(problem, sign, other) for other in here)}
+    return frozenset(found)
 
 
 def _part(problem: Problem, space: Space, permuted: tuple[Space, ...], turned: object, use: Use) -> _Part:
@@ -141,13 +158,13 @@ def _over(problem: Problem, atom: str) -> frozenset[str]:
 
 def _compared(group: _Group, i: int) -> tuple[str, Tensor]:
     """How slot i of A fits every unit of B: the space within, and (units, inner slots of A, of B)."""
-    sides = [(_crossed(side, i, group.complex), next((p.inner for p in side if p.inner), "")) for side in group.sides]
+    sides = [(_crossed(side, i, group.planar), next((p.inner for p in side if p.inner), "")) for side in group.sides]
     inner = next((name for _, name in sides if name), "")
+    if group.plain:
+        values = sides[0][0].sum((-1, -2, -3))
+        return inner, values.abs() if group.odd else values
     if len(sides) == 1:
-        values = sides[0][0]
-        single = group.sides[0][0]
-        plain = single.a.shape[3] == 1 and single.a.shape[2] == 1
-        return inner, values.sum((-1, -2, -3)) if plain else values.square().sum((-1, -2, -3))
+        return inner, sides[0][0].square().sum((-1, -2, -3))
     total: Tensor | float = 0.0
     for k, (x, _) in enumerate(sides):
         for y, _ in sides[k + 1 :]:
@@ -172,9 +189,8 @@ def _scale(group: _Group, n: int) -> float:
     """The geometric mean of how well A fits A and B fits B: groups then count alike."""
     sizes = []
     for pick in ("a", "b"):
-        own = _Group(
-            [[_Part(getattr(p, pick), getattr(p, pick), p.inner) for p in side] for side in group.sides], group.complex
-        )
+        sides = [[_Part(getattr(p, pick), getattr(p, pick), p.inner) for p in side] for side in group.sides]
+        own = _Group(sides, group.planar, group.odd, group.plain)
         values = [_compared(own, i)[1][i].diagonal(dim1=-2, dim2=-1).sum() for i in range(n)]
         sizes.append(float(sum(values)) / n)
     product = sizes[0] * sizes[1]

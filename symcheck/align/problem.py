@@ -111,6 +111,11 @@ class Problem:
         permuted, turned = (tuple(other for other in each if space.on in other.over) for each in found)
         return permuted, tuple(other for other in turned if other.kind != "sign")
 
+    def signs(self, space: Space) -> tuple[Space, ...]:
+        """The signs that are looked for of the same units."""
+        found = (self.spec.spaces[name] for name in self.turning)
+        return tuple(s for s in found if s.kind == "sign" and (s.on, s.over) == (space.on, space.over))
+
     def view_a(self, block: Block) -> Tensor:
         """The block of A."""
         return block.view(self.a[block.tensor])

@@ -8,7 +8,6 @@ what they can add is bounded by Cauchy and Schwarz.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -30,7 +29,6 @@ class Products:
 
     problem: Problem
     keep: int
-    signs: Mapping[str, tuple[Space, ...]] = field(default_factory=dict)  # by permutation space, its sign spaces
     _kept: dict[str, tuple[Classes, Sources, dict[str, int]]] = field(default_factory=dict)
     multiplied: float = 0.0  # multiplications so far
 
@@ -46,7 +44,7 @@ class Products:
 
     def certain(self, space: Space) -> Tensor | None:
         """The sources that are best beyond doubt, from as few columns as that takes; None where G must decide."""
-        if space.over or self.signs.get(space.name) or space.name in self._kept or self._twice(space):
+        if space.over or self.problem.signs(space) or space.name in self._kept or self._twice(space):
             return None
         pieces = [self._matrices(space, use) for use in self.problem.uses(space)]
         pieces.sort(key=lambda piece: -float(piece[0].square().sum()) / piece[0].shape[-1])
@@ -133,8 +131,7 @@ class Products:
 
     def odd(self, space: Space, use: Use) -> frozenset[str]:
         """The sign spaces of the same units that flip this occurrence."""
-        signs = self.signs.get(space.name, ())
-        return frozenset(sign.name for sign in signs if flips(self.problem, sign, use))
+        return frozenset(sign.name for sign in self.problem.signs(space) if flips(self.problem, sign, use))
 
     def _keep(self, space: Space, classes: Classes) -> None:
         """Keep these gains, and those used last as far as there is room."""

@@ -56,7 +56,7 @@ def problem_of(spec: Spec, one: Gauged, two: Gauged, kinds: Collection[str] | No
     matched = [
         name
         for name, space in wanted.items()
-        if space.kind == "permutation" and space.on is not None and (space.on, space.over) not in turned
+        if space.kind == "permutation" and space.on and not space.stacks and (space.on, space.over) not in turned
     ]
     outer_first = sorted(matched, key=lambda name: len(wanted[name].over))
     return Problem(spec, states[0], states[1], sizes, frozenset(floats), tuple(outer_first), tuple(turning))

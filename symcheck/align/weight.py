@@ -34,14 +34,8 @@ class Ascent:
 
 def match(problem: Problem, order: list[str] | None = None, tell: Callable[[float], None] | None = None) -> Ascent:
     """Weight matching from where the problem stands; the sources and turns are left in the problem."""
-    signs: dict[str, tuple[Space, ...]] = {}
-    for name in problem.turning:
-        space = problem.spec.spaces[name]
-        own = problem.by_atom.get(space.on or "")
-        if space.kind == "sign" and own is not None and own.over == space.over:
-            signs[own.name] = (*signs.get(own.name, ()), space)
     sizes = [problem.source[name].numel() * problem.spec.spaces[name].size for name in problem.matched]
-    return ascend(problem, Products(problem, _KEPT * max(sizes, default=0), signs), order, tell=tell)
+    return ascend(problem, Products(problem, _KEPT * max(sizes, default=0)), order, tell=tell)
 
 
 def ascend(
