@@ -62,11 +62,7 @@ def improve_heads(problem: Problem, space: Space) -> bool:
     if after > before + _GAIN * abs(before):
         return True
     problem.source.update(kept[0])
-    problem.b.update(kept[1])
-    problem.element.clear()
-    problem.element.update(kept[2])
-    for name in {block.tensor for block in blocks}:
-        problem.version[name] = problem.version.get(name, 0) + 1
+    problem.restore(*kept[1:])
     return False
 
 

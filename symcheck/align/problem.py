@@ -177,6 +177,15 @@ class Problem:
         else:
             self.element[space.name] = part + before
 
+    def restore(self, b: Mapping[str, Tensor], element: Mapping[str, Tensor]) -> None:
+        """Take back turns: B's working copy and the element as they were."""
+        for name, tensor in b.items():
+            if self.b[name] is not tensor:
+                self.b[name] = tensor
+                self.version[name] = self.version.get(name, 0) + 1
+        self.element.clear()
+        self.element.update(element)
+
     def found(self) -> dict[str, Tensor]:
         """The element so far: turns and signs, and the permutations that send unit source[i] to slot i."""
         parts = {name: part.clone() for name, part in self.element.items()}

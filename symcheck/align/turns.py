@@ -86,10 +86,26 @@ def _improve_sign(problem: Problem, space: Space) -> bool:
             x, y = (rows(space, use, view) for view in _pair(problem, use))
             total += (x * y).sum(-1, dtype=torch.float64).cpu().reshape(total.shape)
     if not bool((total < -_GAIN * total.abs().max()).any()):
-        return False
+        return space.on is None and _improve_with_turns(problem, space)
     signs = torch.where(total < 0, -1.0, 1.0).double()
     own = problem.by_atom.get(space.on or "")
     if own is not None and not own.over:
         signs = signs.index_select(-1, problem.source[own.name].argsort())
     problem.turn(space, problem.to_units(space, signs))
     return True
+
+
+def _improve_with_turns(problem: Problem, space: Space) -> bool:
+    """Flip whole tensors and turn again what turns them within a hyperplane: neither alone may be a gain."""
+    near = [problem.spec.spaces[name] for name in problem.neighbours[space.name] if name in problem.turning]
+    near = [other for other in near if other.kind == "orthogonal" and other.fixes]
+    if not near:
+        return False
+    before, kept = problem.objective(), (dict(problem.b), dict(problem.element))
+    problem.turn(space, torch.full(element_shape(space, problem.sizes), -1.0, dtype=torch.float64))
+    for other in near:
+        improve_turn(problem, other)
+    if problem.objective() > before * (1 + _GAIN):
+        return True
+    problem.restore(*kept)
+    return False
