@@ -127,7 +127,7 @@ def _add(
             kept[name] = y.clone()
 
     def add(name: str, y: Tensor) -> None:
-        if name in kept:
+        if name in kept and kept[name].shape == y.shape:  # others are of different samples
             _compare(spec, name, kept.pop(name), y, sums)
 
     with watching(module, keep):
@@ -181,18 +181,19 @@ def _result(sums: Mapping[tuple[str, str, int], Sums], found: Carriers, spec: Sp
         elif any(still):
             dead = max(int((~matrices[name].any(dim)).sum()) for dim in (1, 2))
             notes.append(f"'{name}': {dead} of {matrices[name][..., 0].numel()} units do not vary over the data")
-        notes += _turned(name, found, spec)
+        notes += _apart(name, found, spec)
     without = [name for name, s in spec.spaces.items() if s.kind == "permutation" and name not in matrices]
     if without:
-        notes.append(f"no output of a module carries {', '.join(without)}")
+        notes.append(f"no output of a module carries {', '.join(without)} alone")
     return Correlations(matrices, samples, found, tuple(notes))
 
 
-def _turned(name: str, found: Carriers, spec: Spec) -> list[str]:
-    """A note where the samples of a space are components of a basis that the two networks may not share."""
-    beside = {atom for output in found.of(name) for atom in occurrences(found.spec.axes[output])}
-    turned = sorted({space.name for space in spec.spaces.values() if space.kind in MATRICES and space.on in beside})
-    own = {space.name for space in spec.spaces.values() if space.on == spec.spaces[name].on}
-    if others := [each for each in turned if each not in own]:
-        return [f"'{name}': bring both networks into one gauge of {', '.join(others)} first"]
-    return []
+def _apart(name: str, found: Carriers, spec: Spec) -> list[str]:
+    """Notes where what stands at one place in both networks may not be the same yet: a basis, copies of a space."""
+    own = spec.spaces[name]
+    beside = {atom for output in found.of(name) for atom in occurrences(found.spec.axes[output])} - {own.on}
+    others = [space for space in spec.spaces.values() if space.on in beside]
+    turned = ", ".join(sorted(space.name for space in others if space.kind in MATRICES))
+    copies = ", ".join(sorted(s.name for s in others if s.kind == "permutation" and s.on in own.over))
+    notes = [f"'{name}': bring both networks into one gauge of {turned} first"] if turned else []
+    return notes + ([f"'{name}': its copies are units of {copies}: match those first"] if copies else [])

@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from symcheck.align.controls import Matched, Planted, fresh, matched, null, planted
+from symcheck.align.controls import Matched, Planted, cosine, fresh, matched, null, planted
+from symcheck.align.evidence import Evidence
 from symcheck.align.gauge import GAUGES, gauged, undone
+from symcheck.align.matchers import matched_by
 from symcheck.align.problem import Problem
 from symcheck.align.setup import check_same, left_alone, problem_of
 from symcheck.align.starts import random_start, signature_start
-from symcheck.align.weight import match
 from symcheck.weights.spec import Spec
 
 Steps = tuple[dict[str, Tensor], ...]
@@ -35,6 +36,7 @@ class Run:
     settled: bool
     source: Mapping[str, Tensor] = field(repr=False)
     element: Mapping[str, Tensor] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Alignment:
     aligned: dict[str, Tensor] = field(repr=False)
     steps: Steps = field(repr=False)
     problem: Problem = field(repr=False)
+    before: float = 0.0
     runs: tuple[Run, ...] = ()
     left: Mapping[str, str] = field(default_factory=dict)
     matched: tuple[Matched, ...] = ()
@@ -59,8 +62,7 @@ class Alignment:
     @property
     def cosine(self) -> tuple[float, float]:
         """⟨A, B⟩ / (‖A‖ ‖B‖) in the gauge, before and after."""
-        first = next((run for run in self.runs if run.start == "identity"), self.best)
-        return first.cosine[0], self.best.cosine[-1]
+        return self.before, self.best.cosine[-1]
 
     @property
     def agreement(self) -> float:
@@ -97,30 +99,35 @@ def align(
     restarts: int = 0,
     seed: int = 0,
     controls: bool = True,
+    matcher: str = "weights",
+    evidence: Evidence | None = None,
     tell: Tell | None = None,
 ) -> Alignment:
-    """The element g of the spec's spaces that maximises ⟨A, g·B⟩, by weight matching, and g·B.
+    """The element g of the spec's spaces that maximises ⟨A, g·B⟩, or what another matcher finds, and g·B.
 
     `gauges` are the kinds of spaces fixed beforehand, `kinds` those that are looked for. Each start is followed to the
     end and the best is taken; `restarts` adds random ones. With `controls` the same search is made where the answer is
-    known and where there is none. Raises LoadError when the checkpoints or the spec differ.
+    known and where there is none. The matchers that look at data need `evidence`; see `matchers`.
+    Raises LoadError when the checkpoints or the spec differ, ConfigError when there is no such matcher.
     """
     check_same(a, b)
     one, two = gauged(spec, (a, b), gauges)
     problem = problem_of(spec, one, two, kinds)
-    given = dict(problem.b)
+    given, before = dict(problem.b), cosine(problem, problem.objective())
     runs = []
+    if matcher == "activations":  # one assignment, wherever it starts from
+        starts, restarts = ("identity",), 0
     for k, start in enumerate((*starts, *(f"random {i + 1}" for i in range(restarts)))):
         problem.b, problem.source, problem.element, problem.version = dict(given), {}, {}, {}
         problem.__post_init__()
-        runs.append(_run(problem, start, seed + k, tell))
+        runs.append(_run(problem, start, seed + k, tell, matcher, evidence))
     best = max(runs, key=lambda run: run.cosine[-1])
     problem.b, problem.source = dict(given), dict(best.source)
     for name, part in best.element.items():
         problem.turn(spec.spaces[name], part)
     steps = (*two.steps, _element(spec, problem, best.element), *undone(spec, one.steps))
     left = left_alone(spec, problem)
-    found = Alignment(applied(spec, steps, b), steps, problem, tuple(runs), left, central=len(two.steps))
+    found = Alignment(applied(spec, steps, b), steps, problem, before, tuple(runs), left, central=len(two.steps))
     if not controls:
         return found
     told = tell or _silent
@@ -136,16 +143,19 @@ def _silent(_: str) -> None:
     return None
 
 
-def _run(problem: Problem, start: str, seed: int, tell: Tell | None) -> Run:
+def _run(
+    problem: Problem, start: str, seed: int, tell: Tell | None, matcher: str, evidence: Evidence | None
+) -> Run:
     norm = math.sqrt(math.prod(problem.squares())) or 1.0
     order = None
     if start == "signature":
         order = signature_start(problem)
     elif start != "identity":
         random_start(problem, seed)
-    done = match(problem, order, None if tell is None else lambda value: tell(f"{start}: {value / norm:.4f}"))
+    said = None if tell is None else lambda value: tell(f"{start}: {value / norm:.4f}")
+    done, notes = matched_by(matcher, problem, order, evidence, said)
     cosines = tuple(value / norm for value in done.objective)
-    return Run(start, cosines, done.solved, done.settled, dict(problem.source), dict(problem.element))
+    return Run(start, cosines, done.solved, done.settled, dict(problem.source), dict(problem.element), notes)
 
 
 def _element(spec: Spec, problem: Problem, turned: Mapping[str, Tensor]) -> dict[str, Tensor]:

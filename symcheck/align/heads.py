@@ -47,7 +47,7 @@ def improve_heads(problem: Problem, space: Space) -> bool:
     permuted, turned = problem.inner(space)
     blocks = [block for block in problem.blocks if space.on in block.atoms]
     before = problem.objective(blocks)
-    kept = (dict(problem.source), dict(problem.b), dict(problem.element))
+    kept = (dict(problem.source), problem.b, dict(problem.element))
     outer, within = _matched(problem, space, permuted, turned)
     problem.source[space.name] = outer
     for other in permuted:

@@ -7,7 +7,7 @@ the numbering of B: first they, then the permutations, as an element acts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,6 +21,7 @@ from symcheck.weights.moves import identity, moved
 from symcheck.weights.spec import Space, Spec
 
 Sources = dict[str, Tensor]
+_AT_ONCE = 2**22  # entries that are multiplied at once
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,14 @@ class Use:
 class Problem:
     """A and the working copy of B, by canonical names. `source` holds (*over, n) for every permutation space.
 
+    Where tensors are read when they are needed, `shapes` holds their shapes, and B is given as the element left it.
     `voting` names the tensors whose entries are compared; `matched` the permutation spaces that are looked for,
     `turning` the spaces of matrices, rotations and signs that are found between them.
     """
 
     spec: Spec
     a: Mapping[str, Tensor]
-    b: MutableMapping[str, Tensor]
+    b: Mapping[str, Tensor]
     sizes: Mapping[str, int]
     voting: frozenset[str]
     matched: tuple[str, ...]
@@ -49,6 +51,8 @@ class Problem:
     source: Sources = field(default_factory=dict)
     element: dict[str, Tensor] = field(default_factory=dict)  # turns and signs that B has undergone
     version: dict[str, int] = field(default_factory=dict)  # by tensor, how often B was turned
+    soft: dict[str, Tensor] = field(default_factory=dict)  # doubly stochastic (n, n) in the place of sources
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in self.matched:
@@ -58,14 +62,15 @@ class Problem:
 
     @cached_property
     def device(self) -> torch.device:
-        """Where the tensors are."""
-        return next((t.device for t in self.a.values()), torch.device("cpu"))
+        """Where the tensors are; those that are read when they are needed are on the CPU."""
+        return torch.device("cpu") if self.shapes else next((t.device for t in self.a.values()), torch.device("cpu"))
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of all voting tensors along which something is matched or turned, and the others."""
         names = [name for name in self.spec.axes if name in self.voting]
-        return tuple(b for n in names for b in blocks_of(self.spec, n, tuple(self.a[n].shape), self.sizes))
+        shapes = self.shapes or {n: tuple(self.a[n].shape) for n in names}
+        return tuple(b for n in names for b in blocks_of(self.spec, n, shapes[n], self.sizes))
 
     @cached_property
     def by_atom(self) -> Mapping[str, Space]:
@@ -128,6 +133,9 @@ class Problem:
             if dim in but:
                 continue
             source = sources[space.name]
+            if space.name in self.soft:
+                view = torch.tensordot(self.soft[space.name].to(view), view.movedim(dim, 0), 1).movedim(0, dim)
+                continue
             if not space.over:
                 view = view.index_select(dim, source)
                 continue
@@ -165,10 +173,9 @@ class Problem:
 
     def turn(self, space: Space, part: Tensor) -> None:
         """Let a turn or a sign act on the working copy of B, in B's numbering."""
-        changed = moved(self.spec, {space.name: part}, self.b, self.sizes)
-        self.b.update(changed)
-        for name in changed:
-            self.version[name] = self.version.get(name, 0) + 1
+        if not self.shapes:
+            self.b = {**self.b, **moved(self.spec, {space.name: part}, self.b, self.sizes)}
+        self._turned([space.name])
         before = self.element.get(space.name, identity(space, part))
         if space.kind in ("orthogonal", "general"):
             self.element[space.name] = part @ before
@@ -179,12 +186,14 @@ class Problem:
 
     def restore(self, b: Mapping[str, Tensor], element: Mapping[str, Tensor]) -> None:
         """Take back turns: B's working copy and the element as they were."""
-        for name, tensor in b.items():
-            if self.b[name] is not tensor:
-                self.b[name] = tensor
-                self.version[name] = self.version.get(name, 0) + 1
+        self.b = b
+        self._turned([name for name, part in self.element.items() if element.get(name) is not part])
         self.element.clear()
         self.element.update(element)
+
+    def _turned(self, spaces: Iterable[str]) -> None:
+        for name in {tensor for space in spaces for tensor in self.acted[space]}:
+            self.version[name] = self.version.get(name, 0) + 1
 
     def found(self) -> dict[str, Tensor]:
         """The element so far: turns and signs, and the permutations that send unit source[i] to slot i."""
@@ -197,7 +206,11 @@ class Problem:
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
-    """⟨x, y⟩ in float64, without a copy of either in float64."""
+    """⟨x, y⟩ in float64, without a copy of either in float64, and a part at a time."""
+    if x.numel() > _AT_ONCE and len(x) > 1:
+        rows = max(1, len(x) * _AT_ONCE // x.numel())
+        parts = zip(torch.split(x, rows), torch.split(y, rows), strict=True)
+        return torch.stack([_dot(*part) for part in parts]).sum()
     if x.dtype == torch.float64:
         return (x * y).sum()
     return (x * y).sum(dtype=torch.float64)

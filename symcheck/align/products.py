@@ -8,7 +8,9 @@ what they can add is bounded by Cauchy and Schwarz.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -20,6 +22,9 @@ from symcheck.weights.spec import Space
 
 Classes = dict[frozenset[str], Tensor]  # by the sign spaces that are odd there: the gains of those blocks
 _FIRST = 128  # columns before the first look at whether they decide
+_HELD = 2**26  # entries of A that are kept in rows while a space is looked at
+_AT_ONCE = 2**22  # entries that are multiplied at once
+_ROUNDING = 1e-6  # of squared norms: what is left after more has been taken away is not known
 _UNSURE = 0.5  # share of rows with a best column of their own below which looking again does not pay
 
 
@@ -30,6 +35,7 @@ class Products:
     problem: Problem
     keep: int
     _kept: dict[str, tuple[Classes, Sources, dict[str, int]]] = field(default_factory=dict)
+    _squares: dict[Use, tuple[Tensor, Tensor]] = field(default_factory=dict)
     multiplied: float = 0.0  # multiplications so far
 
     def gains(self, space: Space) -> Classes:
@@ -46,9 +52,22 @@ class Products:
         """The sources that are best beyond doubt, from as few columns as that takes; None where G must decide."""
         if space.over or self.problem.signs(space) or space.name in self._kept or self._twice(space):
             return None
-        pieces = [self._matrices(space, use) for use in self.problem.uses(space)]
-        pieces.sort(key=lambda piece: -float(piece[0].square().sum()) / piece[0].shape[-1])
-        a2, b2 = (sum(piece[k].square().sum(-1) for piece in pieces) for k in (0, 1))
+        total, best = self.searched(space, self.problem.uses(space))
+        if best is None and total is not None:
+            self._keep(space, {frozenset(): total})
+        return best
+
+    def searched(self, space: Space, uses: Sequence[Use]) -> tuple[Tensor | None, Tensor | None]:
+        """G of these uses, in full or as far as it takes to be certain, and the sources that are then certain.
+
+        Large tensors are taken use by use, and again when they are needed again.
+        """
+        uses = sorted(uses, key=lambda use: -float(self.squares(space, use)[0].sum()) / _rest(use))
+        held = sum(math.prod(use.block.shape) for use in uses) <= _HELD
+        matrices = partial(self._matrices, space)
+        pieces = _Pieces(uses, cache(matrices) if held else matrices)
+        whole = [torch.stack([self.squares(space, use)[k] for use in uses] or [torch.zeros(0)]).sum(0) for k in (0, 1)]
+        seen = [torch.zeros_like(side) for side in whole]
         total, step, looking = None, _FIRST, True
         for a, b in pieces:
             start = 0
@@ -57,18 +76,26 @@ class Products:
                 x, y = a[:, start:stop], b[:, start:stop]
                 total = x @ y.mT if total is None else total.addmm_(x, y.mT)
                 self.multiplied += total.numel() * (stop - start)
-                a2, b2 = a2 - x.square().sum(-1), b2 - y.square().sum(-1)
                 start, step = stop, 2 * step
                 if not looking:
                     continue
+                seen = [side + _dots(z, z) for side, z in zip(seen, (x, y), strict=True)]
                 best = total.argmax(1)
                 different = different_in(best)
                 looking = different > _UNSURE * space.size
-                if different == space.size and _decided(total, best, pieces, a2, b2):
-                    return best
-        if total is not None:
-            self._keep(space, {frozenset(): total})
-        return None
+                if different == space.size and _decided(total, best, pieces, whole, seen):
+                    return total, best
+            del a, b  # before the next ones are read
+        return total, None
+
+    def squares(self, space: Space, use: Use) -> tuple[Tensor, Tensor]:
+        """‖row‖² of A's slots and of B's units, (n,) in float64: no turn and no order changes them."""
+        if use not in self._squares:
+            block, problem = use.block, self.problem
+            sides = (_matrix(block.view(side[block.tensor]), space, use) for side in (problem.a, problem.b))
+            a2, b2 = (_dots(side, side) for side in sides)
+            self._squares[use] = a2, b2
+        return self._squares[use]
 
     def _full(self, space: Space) -> Classes:
         found: Classes = {}
@@ -163,14 +190,49 @@ def _rest(use: Use) -> float:
     return math.prod(use.block.shape) / use.block.shape[use.dim]
 
 
-def _decided(
-    total: Tensor, best: Tensor, pieces: list[tuple[Tensor, Tensor]], a2: Tensor, b2: Tensor
-) -> bool:
-    """Whether no column can overtake: own gain in full >= gain so far + ‖rest of row‖ ‖rest of column‖."""
-    own = torch.zeros(len(best), dtype=total.dtype, device=total.device)
+@dataclass(frozen=True)
+class _Pieces:
+    """A's and B's rows of every use, kept or made again each time."""
+
+    uses: Sequence[Use]
+    made: Callable[[Use], tuple[Tensor, Tensor]]
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for use in self.uses:
+            yield self.made(use)
+
+
+def _decided(total: Tensor, best: Tensor, pieces: _Pieces, whole: list[Tensor], seen: list[Tensor]) -> bool:
+    """Whether no column can overtake: own gain in full >= gain so far + ‖rest of row‖ ‖rest of column‖.
+
+    The own gains need all columns: they are computed only if they would do, were the rest like what was seen.
+    """
+    rest = [torch.maximum(w - s, _ROUNDING * w).sqrt() for w, s in zip(whole, seen, strict=True)]
+    sizes = [(side[0] * side[1].index_select(0, best)).sqrt() for side in (whole, seen)]
+    likely = total.gather(1, best[:, None])[:, 0] * sizes[0] / sizes[1].clamp_min(1e-300)
+    if not _ahead(total, best, rest, likely):
+        return False
+    own = torch.zeros_like(whole[0])
     for a, b in pieces:
-        own += (a * b.index_select(0, best)).sum(-1)
-    rest = a2.clamp_min(0).sqrt()[:, None] * b2.clamp_min(0).sqrt()
-    rest += total
-    rest.scatter_(1, best[:, None], -torch.inf)
-    return bool((rest.amax(1) <= own).all())
+        own += _dots(a, b, best)
+        del a, b  # before the next ones are read
+    return _ahead(total, best, rest, own)
+
+
+def _ahead(total: Tensor, best: Tensor, rest: list[Tensor], own: Tensor) -> bool:
+    """Whether own >= total + rest · rest in all other columns, a part of the rows at a time."""
+    for rows in torch.split(torch.arange(len(best), device=best.device), max(1, _AT_ONCE // len(best))):
+        others = torch.outer(rest[0][rows], rest[1]).to(total.dtype).add_(total[rows])
+        others.scatter_(1, best[rows, None], -torch.inf)
+        if not bool((others.amax(1) <= own[rows]).all()):
+            return False
+    return True
+
+
+def _dots(a: Tensor, b: Tensor, order: Tensor | None = None) -> Tensor:
+    """⟨row of a, row of b⟩, (n,) in float64, for the rows of b in this order; a part of the columns at a time."""
+    found = torch.zeros(len(a), dtype=torch.float64, device=a.device)
+    step = max(1, _AT_ONCE // max(1, len(a)))
+    for x, y in zip(torch.split(a, step, 1), torch.split(b, step, 1), strict=True):
+        found += (x * (y if order is None else y.index_select(0, order))).sum(-1, dtype=torch.float64)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import torch
@@ -45,21 +45,28 @@ def problem_of(spec: Spec, one: Gauged, two: Gauged, kinds: Collection[str] | No
     floats = [name for name in spec.axes if a[name].is_floating_point() and name not in spec.offsets]
     wide = torch.float64 if sum(a[name].numel() for name in floats) <= _SMALL else torch.float32
     dtype = {name: wide if name in floats else a[name].dtype for name in spec.axes}
+    states = [{n: s[n].to(dtype[n]).contiguous() for n in spec.axes} for s in (a, b)]
+    matched, turning = sought(spec, kinds, one.fixed, lambda space: _plain(spec, space, states, sizes))
+    return Problem(spec, states[0], states[1], sizes, frozenset(floats), matched, turning)
+
+
+def sought(
+    spec: Spec, kinds: Collection[str] | None, fixed: Collection[str], plain: Callable[[Space], bool]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The permutations that are looked for, the outer ones first, and the turns: matrices that are `plain`, signs."""
     wanted = {
         name: space
         for name, space in spec.spaces.items()
-        if (kinds is None or space.kind in kinds) and not space.approximate and name not in one.fixed
+        if (kinds is None or space.kind in kinds) and not space.approximate and name not in fixed
     }
-    states = [{n: s[n].to(dtype[n]).contiguous() for n in spec.axes} for s in (a, b)]
-    turning = {n: s for n, s in wanted.items() if _turns(spec, s, wanted) and _plain(spec, s, states, sizes)}
+    turning = {n: s for n, s in wanted.items() if _turns(spec, s, wanted) and plain(s)}
     turned = {(s.on, s.over) for s in turning.values() if s.kind in ("orthogonal", "general")}
     matched = [
         name
         for name, space in wanted.items()
         if space.kind == "permutation" and space.on and not space.stacks and (space.on, space.over) not in turned
     ]
-    outer_first = sorted(matched, key=lambda name: len(wanted[name].over))
-    return Problem(spec, states[0], states[1], sizes, frozenset(floats), tuple(outer_first), tuple(turning))
+    return tuple(sorted(matched, key=lambda name: len(wanted[name].over))), tuple(turning)
 
 
 def _turns(spec: Spec, space: Space, wanted: Mapping[str, Space]) -> bool:

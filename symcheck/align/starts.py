@@ -8,7 +8,7 @@ not settled, which depend on no other order.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from symcheck.align.assign import assign
 from symcheck.align.heads import improve_heads
 from symcheck.align.problem import Problem, Use
+from symcheck.align.products import Products
 from symcheck.align.turns import improve_turn, rows, turns
 from symcheck.groups.draws import Draws
 from symcheck.weights.spec import Space
@@ -32,12 +33,21 @@ def random_start(problem: Problem, seed: int) -> None:
         problem.source[name] = drawn.reshape(shape).to(problem.device)
 
 
-def signature_start(problem: Problem, tell: Callable[[str], None] | None = None) -> list[str]:
-    """Settle every space once, in the order described above, which is returned."""
+def signature_start(
+    problem: Problem,
+    products: Products | None = None,
+    settled: Sequence[str] = (),
+    tell: Callable[[list[str]], None] | None = None,
+) -> list[str]:
+    """Settle every space once, in the order described above, which is returned.
+
+    `settled` are those that are settled already, in that order; `tell` hears all that are so far, after each.
+    """
+    products = products or Products(problem, 0)
     spaces = {name: problem.spec.spaces[name] for name in (*problem.matched, *problem.turning)}
-    waiting = [name for name, space in spaces.items() if space.kind != "sign"]
+    waiting = [name for name, space in spaces.items() if space.kind != "sign" and name not in settled]
     open_atoms = {spaces[name].on or "" for name in waiting}
-    order: list[str] = []
+    order = [*settled]
     while waiting:
         known = {name: _known(problem, spaces[name], open_atoms) for name in waiting}
         ready = [name for name in waiting if not set(spaces[name].over) & open_atoms]
@@ -45,33 +55,38 @@ def signature_start(problem: Problem, tell: Callable[[str], None] | None = None)
         plain = [n for n in ready if spaces[n].kind == "permutation" and not any(problem.inner(spaces[n]))]
         if known[name] < 1 and plain:
             name = max(plain, key=lambda n: _size(problem, spaces[n]))
-        if tell is not None:
-            tell(name)
-        _settle(problem, spaces[name], open_atoms, known[name] >= 1)
+        _settle(problem, products, spaces[name], open_atoms, known[name] >= 1)
         inside = [other.name for both in problem.inner(spaces[name]) for other in both]
         for done in (name, *inside) if spaces[name].kind == "permutation" else (name,):
             if done in waiting:
                 waiting.remove(done)
                 order.append(done)
             open_atoms.discard(spaces[done].on or "")
+        if tell is not None:
+            tell(order)
     for space in spaces.values():
         if space.kind == "sign":
             improve_turn(problem, space)
     return [name for name in order if spaces[name].kind == "permutation"]
 
 
-def _settle(problem: Problem, space: Space, open_atoms: set[str], enough: bool) -> None:
+def _settle(problem: Problem, products: Products, space: Space, open_atoms: set[str], enough: bool) -> None:
     """Set one space from what is settled, and from signatures where that is little."""
+    known = tuple(use for use in problem.uses(space) if not _open(use, space, open_atoms))
     if space.kind != "permutation":
-        known = tuple(use for use in problem.uses(space) if not _open(use, space, open_atoms))
         improve_turn(problem, space, known if enough else None)
         return
     if any(problem.inner(space)):
         improve_heads(problem, space)
         return
     gains: Tensor | None = None
+    if enough and not space.over and not any(_flipped(problem, space, use) for use in known):
+        gains, source = products.searched(space, known)
+        if gains is not None:
+            problem.source[space.name] = assign(gains) if source is None else source
+        return
     for use in problem.uses(space):
-        settled = not _open(use, space, open_atoms)
+        settled = use in known
         if not settled and enough:
             continue
         x, y = problem.view_a(use.block), problem.view_b(use.block, but=[use.dim])

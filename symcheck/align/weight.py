@@ -6,7 +6,7 @@ moved since.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -32,35 +32,53 @@ class Ascent:
     settled: bool = True
 
 
-def match(problem: Problem, order: list[str] | None = None, tell: Callable[[float], None] | None = None) -> Ascent:
-    """Weight matching from where the problem stands; the sources and turns are left in the problem."""
+def match(
+    problem: Problem,
+    order: list[str] | None = None,
+    tell: Callable[[float], None] | None = None,
+    *,
+    held: frozenset[str] = frozenset(),
+) -> Ascent:
+    """Weight matching from where the problem stands; the sources and turns are left in the problem.
+
+    `order` are the permutation spaces as they are visited first; those that are `held` stay as they are.
+    """
     sizes = [problem.source[name].numel() * problem.spec.spaces[name].size for name in problem.matched]
-    return ascend(problem, Products(problem, _KEPT * max(sizes, default=0)), order, tell=tell)
+    return ascend(problem, Products(problem, _KEPT * max(sizes, default=0)), order, tell=tell, held=held)
 
 
 def ascend(
-    problem: Problem, products: Products, order: Sequence[str] | None = None, *,
+    problem: Problem,
+    products: Products,
+    order: Sequence[str] | None = None,
+    *,
     tell: Callable[[float], None] | None = None,
+    held: frozenset[str] = frozenset(),
 ) -> Ascent:
     """Solve space after space until none moves, the one that has waited longest first; `tell` hears the objective."""
-    waiting = [*(problem.matched if order is None else order), *problem.turning]
+    spaces = [n for n in (*(problem.matched if order is None else order), *problem.turning) if n not in held]
+    waiting, sweep = list(spaces), max(1, len(spaces))
     done = Ascent([problem.objective()])
-    visits = 0
-    while waiting:
-        space = problem.spec.spaces[waiting.pop(0)]
-        visits += 1
-        if visits > _VISITS * len(problem.matched):
-            done.settled = False
-            break
+    for _ in solving(problem, products, waiting, spaces):
         done.solved += 1
-        if improve(problem, products, space):
-            near = [n for n in problem.matched if n in problem.neighbours[space.name]]
-            waiting += [n for n in near if n not in waiting]
-        if visits % len(problem.matched) == 0 or not waiting:
+        if done.solved % sweep == 0 or not waiting:
             done.objective.append(problem.objective())
             if tell is not None:
                 tell(done.objective[-1])
+        if waiting and done.solved >= _VISITS * sweep:
+            done.settled = False
+            break
     return done
+
+
+def solving(problem: Problem, products: Products, waiting: list[str], spaces: Sequence[str]) -> Iterator[str]:
+    """Solve the space that has waited longest, of which those nearby wait again if it moved; its name after each."""
+    while waiting:
+        space = problem.spec.spaces[waiting.pop(0)]
+        if improve(problem, products, space):
+            near = [n for n in spaces if n in problem.neighbours[space.name]]
+            waiting += [n for n in near if n not in waiting]
+        yield space.name
 
 
 def improve(problem: Problem, products: Products, space: Space) -> bool:

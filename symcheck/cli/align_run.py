@@ -17,13 +17,17 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from symcheck.align.alignment import Alignment, align, applied
+from symcheck.align.evidence import Evidence
 from symcheck.align.gauge import GAUGES
 from symcheck.align.many import Cycle, align_many
+from symcheck.align.matchers import MATCHERS
 from symcheck.align.proof import SameFunction, same_function
+from symcheck.cli.labelled import labelled_data
 from symcheck.cli.pairs import Checkpoints, load_network, load_states
 from symcheck.cli.run import file_settings
 from symcheck.cli.weights_run import Tell, _inputs, _steps
 from symcheck.errors import ConfigError
+from symcheck.measure.loss import Labelled
 from symcheck.registry import suggest
 from symcheck.report.write import write_text
 from symcheck.version import __version__
@@ -35,7 +39,7 @@ from symcheck.weights.tensor_file import write_tensors
 
 SCHEMA = "symcheck.align/1"
 DEFAULTS = {"samples": 4, "seed": 0}
-MATCHERS = ("weights",)
+MANY = 2048  # samples for matchers that look at data
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ def run_align(
         spec = _spec(checkpoints, call, settings, asked, tell)
         options: dict[str, Any] = {
             "gauges": GAUGES if asked.gauges is None else asked.gauges, "kinds": asked.kinds,
-            "restarts": asked.restarts, "controls": asked.controls,
+            "restarts": asked.restarts, "controls": asked.controls, "matcher": asked.matcher,
+            "evidence": _evidence(checkpoints, settings, asked),
         }  # fmt: skip
         states, seed = checkpoints.states, settings["seed"]
         cycles: tuple[Cycle, ...] = ()
@@ -149,6 +154,26 @@ def _loaded(
         return checkpoints, None, None
     inputs = _inputs({**settings, "samples": subject.fixed_batch or settings["samples"]})
     return checkpoints, network(subject), call_of(subject, inputs, settings["seed"])
+
+
+def _evidence(checkpoints: Checkpoints, settings: Mapping[str, Any], asked: Asked) -> Evidence | None:
+    """The data that a matcher looks at; without labels, where it needs none."""
+    if asked.matcher not in ("activations", "straight-through"):
+        return None
+    if checkpoints.subject is None:
+        raise ConfigError(
+            f"the matcher '{asked.matcher}' runs the network",
+            where="--matcher",
+            hint="give --model module:factory and -i inputs",
+        )
+    wanted = {**settings, "samples": settings["samples"] if settings["samples"] > 4 else MANY}
+    module = network(checkpoints.subject)
+    if asked.matcher == "straight-through":
+        data = labelled_data(wanted)
+        return Evidence(module, data.train, data.loss)
+    inputs = _inputs(wanted)
+    count = len(next(iter(inputs.values())))
+    return Evidence(module, Labelled(inputs, torch.zeros(count)))
 
 
 def _spec(

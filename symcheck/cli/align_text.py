@@ -74,6 +74,8 @@ def _lines(found: Found, k: int) -> Iterator[tuple[str, str, str]]:
         path = " → ".join(f"{value:.3f}" for value in _thinned(run.cosine))
         rest = "" if run.settled else ", stopped before it came to rest"
         yield f"{run.start}", f"{path} in {count(run.solved, 'assignment')}{rest}", "dim"
+    for note in dict.fromkeys(note for run in one.runs for note in run.notes):
+        yield "note", note, "yellow"
     if len(one.runs) > 1:
         yield "agreement", f"{100 * one.agreement:.0f} % of the units are in one place from every start", ""
     if one.planted is not None:

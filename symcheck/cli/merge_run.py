@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
 from symcheck.api import named_inputs, without_ignored
 from symcheck.cli.labelled import Data, device_of, labelled_data
@@ -21,7 +20,7 @@ from symcheck.cli.run import file_settings, inputs_of
 from symcheck.cli.weights_run import _steps
 from symcheck.errors import ConfigError, DataError
 from symcheck.merge.evaluate import Trial
-from symcheck.merge.merge import Merge, merge
+from symcheck.merge.merge import Merge, merge, plain
 from symcheck.report.write import check_path, write_text
 from symcheck.version import __version__
 from symcheck.weights.session import call_of, derived, network
@@ -179,25 +178,14 @@ def _write(
             "method": done.method, "settings": done.settings, "sources": origin, "symcheck": __version__,
             "aligned": [*done.alignments], "reset": asked.reset,
         }  # fmt: skip
-        write_tensors(done.state, asked.output, {"format": "pt", "symcheck.merge": json.dumps(_plain(about))})
+        write_tensors(done.state, asked.output, {"format": "pt", "symcheck.merge": json.dumps(plain(about))})
         written["merged"] = asked.output
     if asked.report is not None:
         inputs = {key: settings[key] for key in ("inputs", "labels", "test_inputs", "loss") if key in settings}
         document = {"schema": SCHEMA, "symcheck": __version__, "data": inputs, "reset": asked.reset, **told}
-        write_text(asked.report, json.dumps(_plain(document), indent=1, allow_nan=False, default=str) + "\n")
+        write_text(asked.report, json.dumps(plain(document), indent=1, allow_nan=False, default=str) + "\n")
         written["report"] = asked.report
     return written
-
-
-def _plain(value: Any) -> Any:
-    """Plain data without NaN or infinities, which no JSON has."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, Tensor):
-        return _plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _check_outputs(asked: Asked) -> None:

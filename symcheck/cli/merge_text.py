@@ -89,8 +89,10 @@ def _lines(done: Done) -> Iterator[tuple[str, str, str]]:
         words = f"{pair}: cosine {_fraction(found.cosine)}, distance {_fraction(found.distance)} of the norm"
         words += f", {len(found.mixed)} of {len(found.orders)} tensors in no common order" if found.mixed else ""
         yield "weights", words, "yellow" if found.mixed else ""
-    if merge.alignments:
-        yield "aligned", ", ".join(merge.alignments), "green"
+    for name, record in merge.alignments.items():
+        before, after, null = (record["cosine"][key] for key in ("before", "after", "null"))
+        chance = "" if null is None else f"; {_fraction(null)} of shuffled weights"
+        yield "aligned", f"{name}: cosine {_fraction(before)} → {_fraction(after)}{chance}", ""
     for note in merge.notes:
         yield "note", note, "yellow"
 

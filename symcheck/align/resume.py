@@ -1,0 +1,127 @@
+"""How far an alignment has come, on disk: written whole or not at all, and bound to what it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from symcheck.errors import ConfigError, LoadError
+from symcheck.weights.spec import Spec
+from symcheck.weights.stream import Checkpoint
+from symcheck.weights.tensor_file import TensorFile, write_tensors
+
+SCHEMA = "symcheck.align-state/1"
+_PARTS = ("source", "element")
+_SHARE = 0.05  # of the time that writing may take
+
+Sums = tuple[tuple[float, float, float], ...]  # of every block ⟨A, B⟩, ‖A‖², ‖B‖²
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where an alignment stands: what it has found, and what is left to do.
+
+    `settled` are the spaces that the start has settled, in order; `waiting` those that are still to be solved, None
+    while the start goes on. `before` are the sums of the blocks at the identity, `seconds` the time that it took.
+    """
+
+    before: Sums = ()
+    settled: tuple[str, ...] = ()
+    waiting: tuple[str, ...] | None = None
+    solved: int = 0
+    seconds: float = 0.0
+    source: Mapping[str, Tensor] = field(default_factory=dict)
+    element: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def bound_of(a: Checkpoint, b: Checkpoint, spec: Spec, options: Mapping[str, Any]) -> dict[str, str]:
+    """What a position belongs to: digests of both checkpoints (paths, sizes, times, heads), the spec, the options."""
+    texts = {"A": _identity(a), "B": _identity(b), "the spec": spec.to_json(), "the options": json.dumps(options)}
+    return {what: hashlib.sha256(text.encode()).hexdigest() for what, text in texts.items()}
+
+
+def _identity(checkpoint: Checkpoint) -> str:
+    files = []
+    for file in checkpoint.files:
+        status = file.path.stat()
+        head = hashlib.sha256(file.head).hexdigest()
+        files.append([str(file.path.resolve()), status.st_size, status.st_mtime_ns, head])
+    return json.dumps(files)
+
+
+def save_position(path: Path, bound: Mapping[str, str], position: Position) -> None:
+    """Write a position as safetensors; ConfigError when that is not possible."""
+    tensors = {f"{kind}/{name}": t for kind in _PARTS for name, t in getattr(position, kind).items()}
+    plain = {name: value for name, value in vars(position).items() if name not in _PARTS}
+    about = {"schema": SCHEMA, "bound": json.dumps(bound), "position": json.dumps(plain)}
+    write_tensors({name: t.contiguous() for name, t in tensors.items()}, path, about)
+
+
+def load_position(path: Path, bound: Mapping[str, str]) -> Position | None:
+    """The position that was written for the same work, None where there is none.
+
+    Raises ConfigError when it belongs to other work, or is no position.
+    """
+    if not path.exists():
+        return None
+    hint = "delete the file, or add --force to begin anew"
+    try:
+        file = TensorFile.open(path)
+        found: dict[str, str] = json.loads(file.metadata["bound"])
+        plain = json.loads(file.metadata["position"])
+        if file.metadata["schema"] != SCHEMA:
+            raise KeyError("schema")
+        parts = {kind: _part(file, f"{kind}/") for kind in _PARTS}
+    except (LoadError, KeyError, ValueError) as error:
+        raise ConfigError("this is no state of an alignment", where=str(path), hint=hint) from error
+    other = [what for what, digest in bound.items() if found.get(what) != digest]
+    if other:
+        raise ConfigError(
+            f"an alignment was begun here with another value of {' and '.join(other)}", where=str(path),
+            hint=f"give the same arguments to go on with it, {hint}",
+        )  # fmt: skip
+    before = tuple((x, y, z) for x, y, z in plain.pop("before"))
+    settled, waiting = tuple(plain.pop("settled")), plain.pop("waiting")
+    return Position(before, settled, None if waiting is None else tuple(waiting), **plain, **parts)
+
+
+def _part(file: TensorFile, prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): file.read(name) for name in file.entries if name.startswith(prefix)}
+
+
+@dataclass
+class Keeper:
+    """Keeps the latest position, and writes it as often as that costs little; without a path it is only kept."""
+
+    path: Path | None
+    bound: Mapping[str, str]
+    position: Position = field(default_factory=Position)
+    _due: float = 0.0
+    _written: Position | None = None
+
+    def keep(self, position: Position) -> None:
+        """Take a position, and write it if the last time is long enough ago."""
+        self.position = position
+        if time.monotonic() >= self._due:
+            self.write()
+
+    def write(self) -> None:
+        """Write the position if it has not been."""
+        if self.path is None or self._written is self.position:
+            return
+        start = time.monotonic()
+        save_position(self.path, self.bound, self.position)
+        self._written = self.position
+        self._due = time.monotonic() + (time.monotonic() - start) / _SHARE
+
+    def forget(self) -> None:
+        """Remove what was written."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
