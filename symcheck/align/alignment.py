@@ -15,7 +15,7 @@ from torch import Tensor
 
 from symcheck.align.controls import Matched, Planted, cosine, fresh, matched, null, planted
 from symcheck.align.evidence import Evidence
-from symcheck.align.gauge import GAUGES, gauged, undone
+from symcheck.align.gauge import GAUGES, gauged, natural, undone
 from symcheck.align.matchers import matched_by
 from symcheck.align.problem import Problem
 from symcheck.align.setup import check_same, left_alone, problem_of
@@ -126,6 +126,8 @@ def align(
     for name, part in best.element.items():
         problem.turn(spec.spaces[name], part)
     steps = (*two.steps, _element(spec, problem, best.element), *undone(spec, one.steps))
+    if last := natural(spec, steps, problem.sizes):
+        steps = (*steps, last)
     left = left_alone(spec, problem)
     found = Alignment(applied(spec, steps, b), steps, problem, before, tuple(runs), left, central=len(two.steps))
     if not controls:

@@ -184,3 +184,27 @@ def undone(spec: Spec, steps: tuple[dict[str, Tensor], ...]) -> tuple[dict[str, 
     return tuple(back)
 
 
+
+
+def natural(spec: Spec, steps: tuple[dict[str, Tensor], ...], sizes: Mapping[str, int]) -> dict[str, Tensor]:
+    """The element that makes variances again those of what is normalised, after the steps.
+
+    A variance and the gain beside it can be scaled together, and the stored statistics stay right in name only: they
+    are re-estimated from data as the square of what the mean was scaled by. Batch normalisation calls both by name.
+    """
+    kept = {name for name, space in spec.spaces.items() if space.kind in ("scale", "permutation")}
+    factors = {name: torch.ones(spec.shapes[name], dtype=torch.float64) for name in spec.axes}
+    for step in steps:
+        factors = spec.apply({name: part for name, part in step.items() if name in kept}, factors)
+    found: dict[str, Tensor] = {}
+    for name, tensor in _pivots(spec).items():
+        mean = tensor.removesuffix("running_var") + "running_mean"
+        if not tensor.endswith("running_var") or mean not in factors:
+            continue
+        eps = spec.offsets[tensor]
+        scaled = (factors[tensor] + eps) / (1 + eps)
+        power = float((spec.spaces[name].exponents or {})[tensor][0])
+        part = _slots(spec, spec.spaces[name], tensor, (factors[mean].square() / scaled) ** (1 / power), sizes)
+        if float((part - 1).abs().max()) > _SETTLED:
+            found[name] = part
+    return found

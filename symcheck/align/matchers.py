@@ -99,7 +99,8 @@ def by_straight_through(problem: Problem, evidence: Evidence, tell: Tell | None 
     if evidence.loss is None:
         raise ConfigError("there is no loss", where="--matcher straight-through", hint="give labels, and --loss")
     match(problem)
-    free = {n: t.clone().requires_grad_() for n, t in problem.a.items() if n in problem.voting}
+    learned = {problem.spec.ties.get(n, n) for n, _ in evidence.module.named_parameters()}
+    free = {n: t.clone().requires_grad_() for n, t in problem.a.items() if n in problem.voting & learned}
     optimiser = torch.optim.Adam(free.values(), lr=_RATE)
     batches = list(evidence.data.batches(512))
     best = (float("inf"), dict(problem.source), dict(problem.b), dict(problem.element))

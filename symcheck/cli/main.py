@@ -20,6 +20,7 @@ from symcheck.cli.align import align
 from symcheck.cli.apply import apply
 from symcheck.cli.audit import audit
 from symcheck.cli.connect import connect
+from symcheck.cli.distance import distance
 from symcheck.cli.merge import merge
 from symcheck.cli.streams import wants_colour
 from symcheck.cli.weights import weights
@@ -46,6 +47,7 @@ app.command()(apply)
 app.command()(align)
 app.command()(connect)
 app.command()(merge)
+app.command()(distance)
 
 
 def main(args: Sequence[str] | None = None) -> int:

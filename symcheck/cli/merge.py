@@ -19,7 +19,7 @@ Checkpoints = Annotated[
 Method = Annotated[
     str,
     typer.Option(
-        help="average, slerp, or with --base: task, ties, dare, dare-ties, iso-c, iso-cts, superpose.",
+        help="average, slerp, superpose; with --base also task, ties, dare, dare-ties, iso-c, iso-cts.",
         rich_help_panel=_METHOD,
     ),
 ]

@@ -57,6 +57,7 @@ def _loss(network: Network, path: Path, t: float, loss: Loss, data: Labelled, ro
     """The mean loss of some samples at t."""
     slots = network.slots
     state = {name: x.to(slots[name].dtype) for name, x in path.at(t).items()}
+    state = {name: x if x.requires_grad else x.clone() for name, x in state.items()}  # counters are written into
     inputs = {name: x[rows] for name, x in data.inputs.items()}
     outputs = network.run(inputs, lambda *args, **named: functional_call(network.module, state, args, named))
     return per_sample(loss, outputs, data.labels[rows]).mean()

@@ -37,7 +37,7 @@ def aligned_end(
         how = "by a spec derived and proved"
     tell("aligning")
     found = align(a, b, spec, seed=seed)
-    return found.aligned, {"how": how, "record": getattr(found, "record", {})}
+    return found.aligned, {"how": how, "record": found.record}
 
 
 def same_outputs(walker: Walker, b: State, aligned: State) -> float:

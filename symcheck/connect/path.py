@@ -57,7 +57,7 @@ class Path:
 
 
 def mixed(tensors: list[Tensor], weights: tuple[float, ...], *, out: Tensor | None = None) -> Tensor:
-    """Σ w_k x_k, in float32 at least; a tensor of whole numbers is the first. Written into `out` where that has room."""
+    """Σ w_k x_k, in float32 at least and in `out` where that is; of whole numbers the first."""
     first = tensors[0]
     if not (first.is_floating_point() or first.is_complex()):
         return first

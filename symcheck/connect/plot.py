@@ -63,10 +63,10 @@ def _legend(connection: Connection, data: list[str]) -> list[Any]:
 
 def _panel(panel: Any, connection: Connection, data: list[str], *, rate: bool) -> None:
     for line, which in zip(_LINES, data, strict=False):
-        for colour, variant in zip(_COLOURS, connection.variants.values(), strict=False):
+        for i, (colour, variant) in enumerate(zip(_COLOURS, connection.variants.values(), strict=False)):
             curve = variant.curves[which]
             values = [100 * x for x in curve.error] if rate and curve.error is not None else [*curve.loss]
-            panel.plot(connection.t, values, line, color=colour, lw=1.8 if line == "-" else 1.2)
+            panel.plot(connection.t, values, line, color=colour, lw=2.8 - 0.4 * i if line == "-" else 1.2)
             if line == "-":
                 _mark(panel, connection.t, values, curve, rate, colour)
     panel.spines[["top", "right"]].set_visible(False)

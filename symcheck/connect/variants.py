@@ -146,7 +146,7 @@ class Variants:
     def _treatments(self) -> list[Treatment]:
         network = self.walker.network
         wanted = {Treatment.RESET: network.batch_norms, Treatment.REPAIR: network.corrected}
-        return [treatment for treatment, layers in wanted.items() if layers]
+        return [treatment for treatment, layers in wanted.items() if layers and self.walker.learns]
 
     def _variant(
         self, name: str, path: Path, treatment: Treatment, walked: Walked, ends: tuple[Statistics, Statistics]
@@ -175,6 +175,8 @@ class Variants:
             found.append("no batch normalisation keeps statistics: there is nothing to reset")
         if not network.corrected:
             found.append("no linear or convolution layer runs as a module before the last one: REPAIR has no place")
+        if not self.walker.learns:
+            found.append("a batch of one sample has no statistics: neither reset nor REPAIR")
         return found
 
 

@@ -93,6 +93,11 @@ class Walker:
         return next(iter(self.sets.values()))
 
     @property
+    def learns(self) -> bool:
+        """Whether there are batches to take statistics of."""
+        return min(batch.count for batch in self.train.batches(self.batch_size)) > 1
+
+    @property
     def device(self) -> torch.device:
         """Where it runs."""
         return self.train.labels.device
@@ -125,8 +130,8 @@ class Walker:
                         found = self._scores(points, data, len(group))
                     layers |= {group[0]: moments} if looking else {}
                     scores |= {(point, which): one for point, one in zip(group, found, strict=True)}
-        for (point, which), one in scores.items():
-            _check_finite(one, f"{name} at t = {point:g}, {which} data")
+        for point, which in sorted(scores, key=lambda key: (key[0] not in (0, 1), key[0])):  # an end at fault first
+            _check_finite(scores[point, which], f"{name} at t = {point:g}, {which} data")
         return Walked(tuple(t), {which: tuple(scores[point, which] for point in t) for which in self.sets}, layers)
 
     @contextmanager
@@ -164,43 +169,50 @@ class Walker:
     def _groups(
         self, path: Path, t: Sequence[float], watched: Sequence[float], correct: Correct
     ) -> Iterator[tuple[float, ...]]:
-        """Points that are run at once; those that are watched are run alone."""
-        alone = [point for point in t if point in watched]
-        others = [point for point in t if point not in watched]
+        """Points that are run at once; those that are watched, and the ends, are run alone."""
+        alone = [point for point in t if point in (*watched, 0, 1)]
+        others = [point for point in t if point not in alone]
         yield from ((point,) for point in alone)
         if others:
             size = self._width(path, others, correct)
             yield from (tuple(others[i : i + size]) for i in range(0, len(others), size))
 
     def _width(self, path: Path, t: Sequence[float], correct: Correct) -> int:
-        """How many points to run at once: one on a processor; else as many as fit, if a trial is faster."""
-        if self.stack is not None or self.device.type == "cpu":
-            return self.stack or 1
+        """How many points to run at once: as was said, one on a processor, else what a trial says."""
+        if self.stack is None:
+            self.stack = 1 if self.device.type == "cpu" else self.trial(path, t, correct)
+        return self.stack
+
+    def trial(self, path: Path, t: Sequence[float], correct: Correct = lambda t: {}) -> int:
+        """As many points as fit in 2 GB, if one batch takes less time on them at once than one by one; else 1."""
         size = sum(x.numel() * x.element_size() for x in self.network.slots.values())
         width = min(len(t), _STACK // max(1, size))
-        if width > 1:
-            try:
-                together = self._seconds(path, [tuple(t[:width])], correct)
-                apart = self._seconds(path, [(point,) for point in t[:width]], correct)
-            except (ModelError, RuntimeError):  # what cannot be run on stacked weights, or has no memory for them
-                together, apart = 1.0, 0.0
-            width = width if together < apart else 1
-        self.stack = max(1, width)
-        return self.stack
+        if width < 2:
+            return 1
+        try:
+            together = self._seconds(path, [tuple(t[:width])], correct)
+        except (ModelError, RuntimeError):  # what cannot be run on stacked weights, or has no memory for them
+            return 1
+        apart = self._seconds(path, [(point,) for point in t[:width]], correct)
+        return width if together < apart else 1
 
     def _seconds(self, path: Path, groups: Sequence[Sequence[float]], correct: Correct) -> float:
         """How long one batch takes at all these points, the second time."""
         batch, spent = next(self.train.batches(self.batch_size)), 0.0
         for group in groups:
-            points = self._points(path, group, correct)
+            points, last = self._points(path, group, correct), 0.0
             for _ in range(2):
-                torch.cuda.synchronize() if self.device.type == "cuda" else None
+                self._wait()
                 start = time.perf_counter()
                 points.run(batch.inputs)
-                torch.cuda.synchronize() if self.device.type == "cuda" else None
+                self._wait()
                 last = time.perf_counter() - start
             spent += last
         return spent
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def _learn(self, points: Points, count: int, *, renew: bool) -> None:
         """One pass over the first data set in which statistics are estimated, every sample with the same weight."""

@@ -10,13 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves, tree_map
 
 from symcheck.errors import ConfigError, ModelError
 from symcheck.measure.loss import Labelled, Loss, batch_of, caller, per_sample
 from symcheck.merge.sources import State
+from symcheck.weights.examples import Call
 
 ENSEMBLE = "ensemble of outputs"
+_EXAMPLES = 4
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,15 @@ class Trial:
     device: torch.device | str = "cpu"
 
     @property
+    def example(self) -> Call:
+        """A few samples as the arguments of a call."""
+        data = next(iter(self.data.values()))
+        few = next(data.batches(_EXAMPLES)).to("cpu", _dtype(self.module)).inputs
+        by_name = caller(self.module, data)
+        call: Call = by_name(lambda *args, **kwargs: (args, kwargs), few)
+        return call
+
+    @property
     def network(self) -> nn.Module:
         """The network in evaluation mode on the device, a copy."""
         return copy.deepcopy(self.module).eval().to(self.device)
@@ -66,17 +78,56 @@ def reset_statistics(trial: Trial, state: State, data: Labelled) -> dict[str, Te
 
     Raises ConfigError for a network without running statistics.
     """
-    module = trial.network
-    module.load_state_dict(dict(state))
-    norms = [part for part in module.modules() if getattr(part, "running_mean", None) is not None]
+    module = _standing(trial, state)
+    norms = _norms(module)
     if not norms:
         raise ConfigError("the network has no running statistics", where="--reset", hint="drop --reset")
-    for part in norms:
+    for part in norms.values():
         part.train()
-        part.reset_running_stats()  # type: ignore[operator]
-        part.momentum = None  # type: ignore[assignment]
+        part.reset_running_stats()
+        part.momentum = None
     _run(trial, module, data)
     return {name: t.detach().to(state[name]) for name, t in module.state_dict().items()}
+
+
+def calibrated(trial: Trial, state: State, data: Labelled) -> dict[str, Tensor]:
+    """The state with the gains and biases that its normalisations really have on the data: γ = σ_y sign γ, β = μ_y.
+
+    Scaled against its running statistics, (c γ, c² var), a network is the same function, but no longer once they are
+    measured anew; this one is.
+    """
+    module = _standing(trial, state)
+    outputs = {name: _Moments() for name, part in _norms(module).items() if part.affine}
+
+    def hook(moments: _Moments) -> Any:
+        def add(_: nn.Module, __: Any, y: Tensor) -> None:
+            moments.add(y.detach().movedim(1, -1).flatten(0, -2).double())
+
+        return add
+
+    handles = [module.get_submodule(name).register_forward_hook(hook(each)) for name, each in outputs.items()]
+    _run(trial, module, data)
+    for handle in handles:
+        handle.remove()
+    found = dict(state)
+    for name, moments in outputs.items():
+        gain, bias = found[f"{name}.weight"], found[f"{name}.bias"]
+        unbiased = moments.variance * moments.count / max(moments.count - 1, 1)  # as running variances are
+        found[f"{name}.weight"] = unbiased.sqrt().to(gain) * gain.sign()
+        found[f"{name}.bias"] = moments.mean.to(bias)
+    return found
+
+
+def _standing(trial: Trial, state: State) -> nn.Module:
+    module = trial.network
+    module.load_state_dict(dict(state))
+    return module
+
+
+def _norms(module: nn.Module) -> dict[str, _BatchNorm]:
+    """The batch normalisations that keep statistics, by name."""
+    parts = module.named_modules()
+    return {n: part for n, part in parts if isinstance(part, _BatchNorm) and part.running_mean is not None}
 
 
 def _run(trial: Trial, module: nn.Module, data: Labelled) -> None:
@@ -94,7 +145,7 @@ def _scored(
     call, names = caller(trial.module, data), [*models]
     losses: dict[str, list[Tensor]] = {model: [] for model in (*names, ENSEMBLE)}
     right: dict[str, list[Tensor]] = {model: [] for model in (*names, ENSEMBLE)}
-    moments = {model: _Moments() for model in losses}
+    moments = {model: (_Moments(), _Moments()) for model in losses}
     with torch.no_grad():
         for i, batch in enumerate(data.batches(trial.batch_size or batch_of(data))):
             here = batch.to(trial.device, _dtype(module))
@@ -106,11 +157,13 @@ def _scored(
                 losses[model].append(_finite(per_sample(trial.loss, out, here.labels), model, name))
                 if trial.loss.correct is not None:
                     right[model].append(trial.loss.correct(out, here.labels).double())
-                moments[model].add(_flat(out), _flat(outputs[names[-1]]))
+                own, merged = _rows(out, here.count), _rows(outputs[names[-1]], here.count)
+                moments[model][0].add(own)
+                moments[model][1].add(merged - own)
     return [
         Score(
             model, name, float(loss.mean()), float(loss.std() / len(loss) ** 0.5) if len(loss) > 1 else 0.0,
-            float(torch.cat(right[model]).mean()) if right[model] else None, moments[model].distance,
+            float(torch.cat(right[model]).mean()) if right[model] else None, _distance(*moments[model]),
         )
         for model in (*names[:singles], ENSEMBLE, *names[singles:])
         for loss in [torch.cat(losses[model])]
@@ -118,24 +171,32 @@ def _scored(
 
 
 class _Moments:
-    """Sums over samples of outputs and of their differences, and of their squares."""
+    """Sums over samples of numbers and of their squares."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.sums: list[Tensor] = []
+        self.first = self.second = torch.zeros(())
 
-    def add(self, own: Tensor, other: Tensor) -> None:
-        """Outputs (n, k) of two models for the same samples."""
-        new = [x for y in (own, other - own) for x in (y.sum(0), y.square().sum(0))]
-        self.sums = [a + b for a, b in zip(self.sums, new, strict=True)] if self.sums else new
-        self.count += len(own)
+    def add(self, y: Tensor) -> None:
+        """Samples (n, k)."""
+        self.first = self.first.to(y) + y.sum(0)
+        self.second = self.second.to(y) + y.square().sum(0)
+        self.count += len(y)
 
     @property
-    def distance(self) -> float:
-        own, own_squares, gap, gap_squares = self.sums
-        spread = float((own_squares - own.square() / self.count).clamp_min(0).sum())
-        apart = float((gap_squares - gap.square() / self.count).clamp_min(0).sum())
-        return (apart / spread) ** 0.5 if spread > 0 else float("nan")
+    def mean(self) -> Tensor:
+        """(k,)."""
+        return self.first / self.count
+
+    @property
+    def variance(self) -> Tensor:
+        """(k,)."""
+        return (self.second / self.count - self.mean.square()).clamp_min(0)
+
+
+def _distance(own: _Moments, gap: _Moments) -> float:
+    spread = float(own.variance.sum())
+    return (float(gap.variance.sum()) / spread) ** 0.5 if spread > 0 else float("nan")
 
 
 def _bound(module: nn.Module, state: State) -> Any:
@@ -145,10 +206,11 @@ def _bound(module: nn.Module, state: State) -> Any:
     return run
 
 
-def _flat(outputs: Any) -> Tensor:
-    """The floating outputs of a batch side by side, (n, k), in float64."""
-    found = [x for x in tree_leaves(outputs) if isinstance(x, Tensor) and x.is_floating_point()]
-    return torch.cat([x.flatten(1).double() if x.dim() > 1 else x[:, None].double() for x in found], 1)
+def _rows(outputs: Any, count: int) -> Tensor:
+    """The floating outputs that have a row for every sample, side by side, (n, k), in float64."""
+    leaves = [x for x in tree_leaves(outputs) if isinstance(x, Tensor) and x.is_floating_point()]
+    rows = [x.reshape(count, -1).double() for x in leaves if x.dim() and len(x) == count]
+    return torch.cat(rows, 1) if rows else torch.zeros(count, 0)
 
 
 def _mean(*leaves: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from symcheck.errors import ConfigError, LoadError
-from symcheck.merge.evaluate import Score, Trial, reset_statistics, scores
+from symcheck.merge.evaluate import ENSEMBLE, Score, Trial, calibrated, reset_statistics, scores
 from symcheck.merge.layers import Kept, kept
 from symcheck.merge.methods import average, methods
 from symcheck.merge.related import Relation, refuse_mixed, relation
@@ -46,11 +47,12 @@ class Merge:
             name: {**asdict(found), "mixed": [order.name for order in found.mixed]}
             for name, found in self.relations.items()
         }
-        return {
-            "method": self.method, "settings": dict(self.settings), "notes": list(self.notes), "relations": told,
-            "alignments": dict(self.alignments), "scores": [asdict(score) for score in self.scores],
+        found: dict[str, Any] = plain({
+            "method": self.method, "settings": self.settings, "notes": self.notes, "relations": told,
+            "alignments": self.alignments, "scores": [asdict(score) for score in self.scores],
             "layers": [asdict(layer) for layer in self.layers],
-        }  # fmt: skip
+        })  # fmt: skip
+        return found
 
 
 def merge(
@@ -77,12 +79,12 @@ def merge(
     """
     chosen, step = methods.get(method, where="method"), tell or _silent
     given = Sources(tuple(states), base)
-    called = tuple(names) or tuple(f"model {i}" for i in range(1, len(given.states) + 1))
+    called = _called(names, len(given.states))
     notes: list[str] = []
     sources, alignments = given, dict[str, Any]()
     wanted = (spec is not None and base is None) if align is None else align
     if wanted:
-        sources, alignments = _aligned(given, called, spec, seed, step)
+        sources, alignments = _aligned(given, called, spec, trial, seed, step)
     relations = _relations(sources, called)
     if not wanted or base is not None:
         step("checking that they belong together")
@@ -94,7 +96,7 @@ def merge(
     models = {**dict(zip(called, given.states, strict=True)), NAIVE: average(given)}
     if reset:
         step("re-estimating running statistics")
-        models[UNRESET], state = state, _reset(trial, state)
+        models[UNRESET], state = state, _reset(trial, sources, lambda calibrated: chosen(calibrated, **used))
     elif given.statistics:
         notes.append("running statistics were averaged, which is not what the merged network has: re-estimate them")
     step("comparing the layers")
@@ -104,27 +106,47 @@ def merge(
     return Merge(state, method, used, layers, relations, alignments, found, tuple(notes))
 
 
+def _called(names: Sequence[str], count: int) -> tuple[str, ...]:
+    """A name for each model, apart from those of the rows beside them."""
+    if names and len(set(names)) != count:
+        raise ConfigError(
+            f"{len(set(names))} names for {count} checkpoints", where="names", hint="give each a name of its own"
+        )
+    taken = (ENSEMBLE, NAIVE, MERGED, UNRESET)
+    own = names or [f"model {i}" for i in range(1, count + 1)]
+    return tuple(f"{name} (given)" if name in taken else name for name in own)
+
+
 def _aligned(
-    given: Sources, names: Sequence[str], spec: Spec | None, seed: int, tell: Tell
+    given: Sources, names: Sequence[str], spec: Spec | None, trial: Trial | None, seed: int, tell: Tell
 ) -> tuple[Sources, dict[str, Any]]:
-    """Every state brought onto the base, or onto the first; what is there already stays as it is."""
-    from symcheck.align.alignment import align
+    """Every state brought onto the base, or onto the first; with a network it must stay the function that it was."""
+    from symcheck.align.alignment import applied
+    from symcheck.align.many import align_many
+    from symcheck.align.proof import same_function
 
     if spec is None:
         raise ConfigError(
             "aligning needs the weight symmetries of the network", where="--align", hint="add --model, or --spec FILE"
         )
-    first = given.states[0] if given.base is None else given.base
-    states, records = list[State](), {}
-    for name, state in zip(names, given.states, strict=True):
-        if state is first:
-            states.append(state)
-            continue
-        tell(f"aligning {name}")
-        found = align(first, state, spec, seed=seed)
-        states.append(found.aligned)
-        records[name] = found.record
-    return Sources(tuple(states), given.base), records
+    ahead = list(given.states[:1]) if given.base is None else []
+    others = given.states[len(ahead) :]
+    group = (*ahead, *others) if given.base is None else (given.base, *others)
+    found = align_many(group, spec, seed=seed, cycles=False, tell=tell).alignments
+    records = {}
+    for name, state, one in zip(names[len(ahead) :], others, found, strict=True):
+        records[name] = one.record
+        if trial is not None:
+            wide = {n: t.double() if t.is_floating_point() else t for n, t in state.items()}
+            proof = same_function(trial.module, trial.example, state, applied(spec, one.steps, wide), seed)
+            records[name] = {**records[name], "same_function": asdict(proof)}
+            if not proof.same:
+                raise LoadError(
+                    f"aligned, {name} is another function: its outputs move by {proof.distance:.2g} of their spread",
+                    where="the spec",
+                    hint="the spec does not hold for this network: see symcheck weights --spec, or let it be derived",
+                )
+    return Sources((*ahead, *(one.aligned for one in found)), given.base), records
 
 
 def _drift(sources: Sources, names: Sequence[str], spec: Spec, seed: int) -> dict[str, float]:
@@ -135,7 +157,7 @@ def _drift(sources: Sources, names: Sequence[str], spec: Spec, seed: int) -> dic
     units = spec.only(kinds=["permutation"])
     found = {}
     for name, state in zip(names, sources.states, strict=True):
-        steps = [] if state is first else align(first, state, units, seed=seed).steps
+        steps = [] if state is first else align(first, state, units, seed=seed, controls=False).steps
         parts = [part for step in steps for part in step.values()]
         moved = sum(int((part != torch.arange(part.shape[-1])).sum()) for part in parts)
         found[name] = moved / max(sum(part.numel() for part in parts), 1)
@@ -180,11 +202,27 @@ def _checked(
     return [] if tested else ["no tensor was large enough to tell whether the units are in a common order"]
 
 
-def _reset(trial: Trial | None, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _reset(
+    trial: Trial | None, sources: Sources, merged: Callable[[Sources], dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    """What is merged of the sources as they are on the data, with statistics measured anew."""
     if trial is None:
         raise ConfigError("statistics are re-estimated from data", where="--reset", hint="give data with --inputs")
-    measured = reset_statistics(trial, state, next(iter(trial.data.values())))
-    return {name: measured[name].to(torch.device("cpu")) for name in state}
+    data = next(iter(trial.data.values()))
+    states = tuple(calibrated(trial, state, data) for state in sources.states)
+    base = None if sources.base is None else calibrated(trial, sources.base, data)
+    return reset_statistics(trial, merged(Sources(states, base)), data)
+
+
+def plain(value: Any) -> Any:
+    """Plain data without tensors, NaN or infinities, which no JSON has."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, Tensor):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _silent(_: str) -> None:
