@@ -126,7 +126,7 @@ def align(
     for name, part in best.element.items():
         problem.turn(spec.spaces[name], part)
     steps = (*two.steps, _element(spec, problem, best.element), *undone(spec, one.steps))
-    if last := natural(spec, steps, problem.sizes):
+    if last := natural(spec, steps, problem.a, problem.sizes):
         steps = (*steps, last)
     left = left_alone(spec, problem)
     found = Alignment(applied(spec, steps, b), steps, problem, before, tuple(runs), left, central=len(two.steps))

@@ -92,14 +92,14 @@ def cosine(problem: Problem, objective: float) -> float:
     return objective / (a * b) ** 0.5 if a * b > 0 else 0.0
 
 
-def recovered(problem: Problem, space: Space) -> Tensor:
-    """For every slot whether B's unit there is A's, (*over, n)."""
+def recovered(problem: Problem, space: Space, within: float = _SAME) -> Tensor:
+    """For every slot whether B's unit there is A's, (*over, n): ‖x − y‖ <= within · ‖x‖ over all of its rows."""
     gap = size = torch.zeros(())
     for use in problem.uses(space):
         x, y = (rows(space, use, view(use.block)) for view in (problem.view_a, problem.view_b))
         gap = gap + (x - y).square().sum(-1)
         size = size + x.square().sum(-1)
-    return gap <= _SAME**2 * size
+    return gap <= within**2 * size
 
 
 def matched(problem: Problem, given: Mapping[str, Tensor]) -> tuple[Matched, ...]:

@@ -186,14 +186,16 @@ def undone(spec: Spec, steps: tuple[dict[str, Tensor], ...]) -> tuple[dict[str, 
 
 
 
-def natural(spec: Spec, steps: tuple[dict[str, Tensor], ...], sizes: Mapping[str, int]) -> dict[str, Tensor]:
+def natural(
+    spec: Spec, steps: tuple[dict[str, Tensor], ...], state: Mapping[str, Tensor], sizes: Mapping[str, int]
+) -> dict[str, Tensor]:
     """The element that makes variances again those of what is normalised, after the steps.
 
     A variance and the gain beside it can be scaled together, and the stored statistics stay right in name only: they
     are re-estimated from data as the square of what the mean was scaled by. Batch normalisation calls both by name.
     """
     kept = {name for name, space in spec.spaces.items() if space.kind in ("scale", "permutation")}
-    factors = {name: torch.ones(spec.shapes[name], dtype=torch.float64) for name in spec.axes}
+    factors = {name: torch.ones_like(t, dtype=torch.float64, device="cpu") for name, t in state.items()}
     for step in steps:
         factors = spec.apply({name: part for name, part in step.items() if name in kept}, factors)
     found: dict[str, Tensor] = {}

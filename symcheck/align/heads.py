@@ -16,6 +16,7 @@ from torch import Tensor
 from symcheck.align.assign import assign
 from symcheck.align.problem import Problem, Use
 from symcheck.align.products import flips
+from symcheck.align.trees import tree_gains
 from symcheck.align.turns import improve_turn, turns
 from symcheck.weights.spec import Space
 
@@ -48,11 +49,17 @@ def improve_heads(problem: Problem, space: Space) -> bool:
     blocks = [block for block in problem.blocks if space.on in block.atoms]
     before = problem.objective(blocks)
     kept = (dict(problem.source), problem.b, dict(problem.element))
-    outer, within = _matched(problem, space, permuted, turned)
+    trees = tuple(other for other in turned if other.kind == "tree")
+    turned = tuple(other for other in turned if other.kind != "tree")
+    found = {tree.name: tree_gains(problem, tree, space) for tree in trees if tree.name not in problem.element}
+    flipped = {atom for tree in trees if tree.name in found for atom in (tree.on or "", tree.leaves)}
+    more = sum((gains for gains, _ in found.values()), torch.zeros(()))
+    outer, within = _matched(problem, space, permuted, turned, (flipped, more))
     problem.source[space.name] = outer
+    for name, (_, turned_nodes) in found.items():
+        problem.turn(problem.spec.spaces[name], turned_nodes[outer.argsort(), torch.arange(space.size)])
     for other in permuted:
-        found = within[other.name]
-        problem.source[other.name] = found[torch.arange(space.size), outer]
+        problem.source[other.name] = within[other.name][torch.arange(space.size), outer]
     signs = tuple(sign for other in (space, *permuted) for sign in problem.signs(other))
     for _ in range(_TURNS):
         moved = [improve_turn(problem, other) for other in (*turned, *signs)]
@@ -67,13 +74,20 @@ def improve_heads(problem: Problem, space: Space) -> bool:
 
 
 def _matched(
-    problem: Problem, space: Space, permuted: tuple[Space, ...], turned: tuple[Space, ...]
+    problem: Problem,
+    space: Space,
+    permuted: tuple[Space, ...],
+    turned: tuple[Space, ...],
+    trees: tuple[set[str], Tensor],
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The best sources of the units, and those within for every pair, (slots of A, units of B, inner slots)."""
-    groups = list(_groups(problem, space, permuted, turned))
+    """The best sources of the units, and those within for every pair, (slots of A, units of B, inner slots).
+
+    `trees` are the atoms that flips of trees move, and how well the units fit along them.
+    """
+    groups = list(_groups(problem, space, permuted, turned, trees[0]))
     scales = [_scale(group, space.size) for group in groups]
     n = space.size
-    gains = torch.zeros(n, n, dtype=torch.float64)
+    gains = torch.zeros(n, n, dtype=torch.float64) + trees[1]
     within = {other.name: torch.zeros(n, n, other.size, dtype=torch.int64) for other in permuted}
     for i in range(n):
         found: dict[str, Tensor] = {}
@@ -91,7 +105,7 @@ def _matched(
 
 
 def _groups(
-    problem: Problem, space: Space, permuted: tuple[Space, ...], turned: tuple[Space, ...]
+    problem: Problem, space: Space, permuted: tuple[Space, ...], turned: tuple[Space, ...], without: set[str]
 ) -> Iterator[_Group]:
     """The blocks of the units by the space that turns them; those that nothing turns, by their order within."""
     taken: set[tuple[str, tuple[int, ...]]] = set()
@@ -107,7 +121,7 @@ def _groups(
             yield _Group([*sides.values()], turn.kind == "rotation")
     plain: dict[tuple[str, frozenset[str]], list[_Part]] = {}
     for use in problem.uses(space):
-        if (use.block.tensor, use.block.marks) not in taken:
+        if (use.block.tensor, use.block.marks) not in taken and not without & {*use.block.atoms}:
             part = _part(problem, space, permuted, None, use)
             plain.setdefault((part.inner, _odd(problem, (space, *permuted), use)), []).append(part)
     for (_, odd), parts in plain.items():

@@ -19,7 +19,7 @@ ROOM = 2**28  # bytes
 
 @final
 class Lazy(Mapping[str, Tensor]):
-    """The tensors g·θ of a checkpoint by canonical names, in one precision, for what `element` holds when they are read.
+    """The tensors of g·θ by canonical names, in one precision; g is what `element` holds when they are read.
 
     Those read last are kept as far as `room` bytes go, the very last one always. `reads` counts by name.
     Raises LoadError when the spec does not fit, and later when a file ends early.

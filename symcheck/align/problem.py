@@ -155,12 +155,12 @@ class Problem:
         """⟨A, g·B⟩ over the blocks, all of them by default, in float64."""
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for block in self.blocks if blocks is None else blocks:
-            total += _dot(self.view_a(block), self.view_b(block))
+            total += dot(self.view_a(block), self.view_b(block))
         return float(total)
 
     def squares(self) -> tuple[float, float]:
         """‖A‖² and ‖B‖² over the voting tensors."""
-        sums = [sum((float(_dot(side[n], side[n])) for n in sorted(self.voting)), 0.0) for side in (self.a, self.b)]
+        sums = [sum((float(dot(side[n], side[n])) for n in sorted(self.voting)), 0.0) for side in (self.a, self.b)]
         return sums[0], sums[1]
 
     def to_units(self, space: Space, part: Tensor) -> Tensor:
@@ -205,12 +205,12 @@ class Problem:
         return self.to_units(self.spec.spaces[name], self.source[name].argsort(-1))
 
 
-def _dot(x: Tensor, y: Tensor) -> Tensor:
+def dot(x: Tensor, y: Tensor) -> Tensor:
     """⟨x, y⟩ in float64, without a copy of either in float64, and a part at a time."""
     if x.numel() > _AT_ONCE and len(x) > 1:
         rows = max(1, len(x) * _AT_ONCE // x.numel())
         parts = zip(torch.split(x, rows), torch.split(y, rows), strict=True)
-        return torch.stack([_dot(*part) for part in parts]).sum()
+        return torch.stack([dot(*part) for part in parts]).sum()
     if x.dtype == torch.float64:
         return (x * y).sum()
     return (x * y).sum(dtype=torch.float64)

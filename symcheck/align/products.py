@@ -68,7 +68,7 @@ class Products:
         pieces = _Pieces(uses, cache(matrices) if held else matrices)
         whole = [torch.stack([self.squares(space, use)[k] for use in uses] or [torch.zeros(0)]).sum(0) for k in (0, 1)]
         seen = [torch.zeros_like(side) for side in whole]
-        total, step, looking = None, _FIRST, True
+        total, step, looking, columns = None, _FIRST, True, 0
         for a, b in pieces:
             start = 0
             while start < a.shape[1]:
@@ -76,13 +76,14 @@ class Products:
                 x, y = a[:, start:stop], b[:, start:stop]
                 total = x @ y.mT if total is None else total.addmm_(x, y.mT)
                 self.multiplied += total.numel() * (stop - start)
+                columns += stop - start
                 start, step = stop, 2 * step
                 if not looking:
                     continue
                 seen = [side + _dots(z, z) for side, z in zip(seen, (x, y), strict=True)]
                 best = total.argmax(1)
                 different = different_in(best)
-                looking = different > _UNSURE * space.size
+                looking = columns < _FIRST or different > _UNSURE * space.size
                 if different == space.size and _decided(total, best, pieces, whole, seen):
                     return total, best
             del a, b  # before the next ones are read

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
+import os
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +17,7 @@ from torch import Tensor
 
 from symcheck.errors import ConfigError, LoadError
 from symcheck.weights.spec import Spec
+from symcheck.weights.spec_file import to_table
 from symcheck.weights.stream import Checkpoint
 from symcheck.weights.tensor_file import TensorFile, write_tensors
 
@@ -43,17 +47,18 @@ class Position:
 
 def bound_of(a: Checkpoint, b: Checkpoint, spec: Spec, options: Mapping[str, Any]) -> dict[str, str]:
     """What a position belongs to: digests of both checkpoints (paths, sizes, times, heads), the spec, the options."""
-    texts = {"A": _identity(a), "B": _identity(b), "the spec": spec.to_json(), "the options": json.dumps(options)}
+    parts = {"A": _identity(a), "B": _identity(b), "the spec": to_table(spec), "the options": dict(options)}
+    texts = {what: json.dumps(part, default=str) for what, part in parts.items()}
     return {what: hashlib.sha256(text.encode()).hexdigest() for what, text in texts.items()}
 
 
-def _identity(checkpoint: Checkpoint) -> str:
+def _identity(checkpoint: Checkpoint) -> list[list[str]]:
     files = []
     for file in checkpoint.files:
         status = file.path.stat()
         head = hashlib.sha256(file.head).hexdigest()
-        files.append([str(file.path.resolve()), status.st_size, status.st_mtime_ns, head])
-    return json.dumps(files)
+        files.append([str(file.path.resolve()), str(status.st_size), str(status.st_mtime_ns), head])
+    return files
 
 
 def save_position(path: Path, bound: Mapping[str, str], position: Position) -> None:
@@ -87,9 +92,11 @@ def load_position(path: Path, bound: Mapping[str, str]) -> Position | None:
             f"an alignment was begun here with another value of {' and '.join(other)}", where=str(path),
             hint=f"give the same arguments to go on with it, {hint}",
         )  # fmt: skip
-    before = tuple((x, y, z) for x, y, z in plain.pop("before"))
-    settled, waiting = tuple(plain.pop("settled")), plain.pop("waiting")
-    return Position(before, settled, None if waiting is None else tuple(waiting), **plain, **parts)
+    waiting = plain.pop("waiting")
+    plain["waiting"] = None if waiting is None else tuple(waiting)
+    plain["before"] = tuple(map(tuple, plain["before"]))
+    plain["settled"] = tuple(plain["settled"])
+    return Position(**plain | parts)
 
 
 def _part(file: TensorFile, prefix: str) -> dict[str, Tensor]:
@@ -125,3 +132,27 @@ class Keeper:
         """Remove what was written."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove what processes that were killed left of writing a file or folder: `.NAME.PID.tmp` beside it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        number = left.name.split(".")[-2]
+        if number.isdigit() and not _alive(int(number)):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+def _alive(number: int) -> bool:
+    """Whether there is a process of this number."""
+    if os.name != "posix":
+        return True  # a signal 0 would end it
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

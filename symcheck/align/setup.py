@@ -73,6 +73,8 @@ def _turns(spec: Spec, space: Space, wanted: Mapping[str, Space]) -> bool:
     """Whether a space is a turn that is looked for."""
     if space.kind in MATRICES:
         return True
+    if space.kind == "tree":
+        return any(other.kind == "permutation" and space.over == (other.on,) for other in wanted.values())
     if space.kind != "sign" or space.terms:
         return False
     return space.on is None or not space.over or any(

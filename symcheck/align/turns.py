@@ -22,6 +22,8 @@ def improve_turn(problem: Problem, space: Space, uses: tuple[Use, ...] | None = 
 
     `uses` are where it is looked at, everywhere by default.
     """
+    if space.kind == "tree":  # with the trees themselves, in heads
+        return False
     if space.kind == "sign":
         return _improve_sign(problem, space)
     cross = _cross(problem, space, problem.uses(space) if uses is None else uses)
