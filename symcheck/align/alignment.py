@@ -118,11 +118,9 @@ def align(
     if matcher == "activations":  # one assignment, wherever it starts from
         starts, restarts = ("identity",), 0
     for k, start in enumerate((*starts, *(f"random {i + 1}" for i in range(restarts)))):
-        problem.b, problem.source, problem.element, problem.version = dict(given), {}, {}, {}
-        problem.__post_init__()
-        runs.append(_run(problem, start, seed + k, tell, matcher, evidence))
+        runs.append(_run(fresh(problem, given), start, seed + k, tell, matcher, evidence))
     best = max(runs, key=lambda run: run.cosine[-1])
-    problem.b, problem.source = dict(given), dict(best.source)
+    problem = replace(fresh(problem, given), source=dict(best.source))
     for name, part in best.element.items():
         problem.turn(spec.spaces[name], part)
     steps = (*two.steps, _element(spec, problem, best.element), *undone(spec, one.steps))
@@ -130,15 +128,17 @@ def align(
         steps = (*steps, last)
     left = left_alone(spec, problem)
     found = Alignment(applied(spec, steps, b), steps, problem, before, tuple(runs), left, central=len(two.steps))
-    if not controls:
-        return found
-    told = tell or _silent
+    return _controlled(found, given, seed, tell or _silent) if controls else found
+
+
+def _controlled(found: Alignment, given: Mapping[str, Tensor], seed: int, told: Tell) -> Alignment:
+    """The alignment with what was found space by space, and its controls; `given` is B in its gauge."""
     told("controls: every space")
-    found = replace(found, matched=matched(problem, given))
+    found = replace(found, matched=matched(found.problem, given))
     told("controls: A against A re-labelled")
-    found = replace(found, planted=planted(problem, seed))
+    found = replace(found, planted=planted(found.problem, seed))
     told("controls: A against B shuffled")
-    return replace(found, null=null(fresh(problem, given), seed))
+    return replace(found, null=null(fresh(found.problem, given), seed))
 
 
 def _silent(_: str) -> None:

@@ -52,6 +52,7 @@ class Problem:
     element: dict[str, Tensor] = field(default_factory=dict)  # turns and signs that B has undergone
     version: dict[str, int] = field(default_factory=dict)  # by tensor, how often B was turned
     soft: dict[str, Tensor] = field(default_factory=dict)  # doubly stochastic (n, n) in the place of sources
+    best: set[str] = field(default_factory=set)  # spaces that are at their best for neighbours as they stand
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -117,9 +116,3 @@ def left_alone(spec: Spec, problem: Problem) -> dict[str, str]:
         else:
             found[name] = "decided by the gains"
     return found
-
-
-def restarted(problem: Problem, b: Mapping[str, Tensor]) -> Problem:
-    """The same problem with another B in its working copy, from the identity."""
-    states = {name: b[name].to(problem.a[name].dtype) for name in problem.a}
-    return replace(problem, b=states, source={}, element={}, version={})

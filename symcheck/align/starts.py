@@ -27,6 +27,7 @@ _QUANTILES = 512
 
 def random_start(problem: Problem, seed: int) -> None:
     """Every space in an order drawn from (seed, name)."""
+    problem.best.clear()
     for name in problem.matched:
         shape = problem.source[name].shape
         drawn = Draws(seed, f"start:{name}").permutations(math.prod(shape[:-1]), shape[-1])
@@ -64,9 +65,9 @@ def signature_start(
             open_atoms.discard(spaces[done].on or "")
         if tell is not None:
             tell(order)
-    for space in spaces.values():
-        if space.kind == "sign":
-            improve_turn(problem, space)
+    flipped = [improve_turn(problem, space) for space in spaces.values() if space.kind == "sign"]
+    if any(flipped):
+        problem.best.clear()
     return [name for name in order if spaces[name].kind == "permutation"]
 
 
@@ -84,6 +85,8 @@ def _settle(problem: Problem, products: Products, space: Space, open_atoms: set[
         gains, source = products.searched(space, known)
         if gains is not None:
             problem.source[space.name] = assign(gains) if source is None else source
+        if len(known) == len(problem.uses(space)):
+            problem.best.add(space.name)
         return
     for use in problem.uses(space):
         settled = use in known

@@ -57,7 +57,8 @@ def ascend(
 ) -> Ascent:
     """Solve space after space until none moves, the one that has waited longest first; `tell` hears the objective."""
     spaces = [n for n in (*(problem.matched if order is None else order), *problem.turning) if n not in held]
-    waiting, sweep = list(spaces), max(1, len(spaces))
+    waiting, sweep = [n for n in spaces if n not in problem.best], max(1, len(spaces))
+    problem.best.clear()
     done = Ascent([problem.objective()])
     for _ in solving(problem, products, waiting, spaces):
         done.solved += 1

@@ -61,6 +61,14 @@ Samples = Annotated[
         min=1, help="Samples of the inputs. [default: 4, or 2048 where data match units]", rich_help_panel="Inputs"
     ),
 ]
+Stream = Annotated[
+    bool | None,
+    typer.Option(
+        "--stream/--no-stream", rich_help_panel=_MATCH,
+        help="Leave tensors on disk: no gauges, no controls; go on where a run was stopped. "
+        "[default: with --spec, for safetensors above 1 GiB or an output folder]",
+    ),
+]  # fmt: skip
 Output = Annotated[
     Path | None,
     typer.Option(
@@ -96,6 +104,7 @@ def align(
     restarts: Restarts = 0,
     seed: Seed = None,
     no_controls: NoControls = False,
+    stream: Stream = None,
     output: Output = None,
     save_element: SaveElement = None,
     save_spec: SaveSpec = None,
@@ -122,15 +131,20 @@ def align(
         "labels": labels, "loss": loss, "samples": samples, "seed": seed,
     }  # fmt: skip
     from symcheck.cli.align_run import Asked, run_align
+    from symcheck.cli.align_stream import run_streamed, streams
     from symcheck.cli.align_text import show
     from symcheck.cli.console import error_console, output_console
 
     given = {name: value for name, value in flags.items() if value not in (None, {}, [])}
     asked = Asked(
         spec, matcher or "weights", _words(kinds), _words(gauges), restarts, not no_controls,
-        output, save_element, save_spec, report, force,
+        output, save_element, save_spec, report, force, stream,
     )  # fmt: skip
-    found = run_align(first, others, given, allow_program, asked, None if quiet else error_console())
+    console = None if quiet else error_console()
+    if streams(first, others, given, asked):
+        found = run_streamed(first, others[0], asked, console)
+    else:
+        found = run_align(first, others, given, allow_program, asked, console)
     show(found, output_console(), every=every)
     if found.exit_code:
         raise typer.Exit(found.exit_code)

@@ -22,10 +22,12 @@ from symcheck.align.gauge import GAUGES
 from symcheck.align.many import Cycle, align_many
 from symcheck.align.matchers import MATCHERS
 from symcheck.align.proof import SameFunction, same_function
+from symcheck.align.streamed import Streamed
 from symcheck.cli.labelled import labelled_data
 from symcheck.cli.pairs import Checkpoints, load_network, load_states
 from symcheck.cli.run import file_settings
-from symcheck.cli.weights_run import Tell, _inputs, _steps
+from symcheck.cli.steps import Tell, steps
+from symcheck.cli.weights_run import example_inputs
 from symcheck.errors import ConfigError
 from symcheck.measure.loss import Labelled
 from symcheck.registry import suggest
@@ -57,6 +59,7 @@ class Asked:
     save_spec: Path | None = None
     report: Path | None = None
     force: bool = False
+    stream: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Found:
     derived: bool
     seconds: float
     written: Mapping[str, Path]
+    streamed: Streamed | None = None
 
     @property
     def exit_code(self) -> int:
@@ -91,7 +95,7 @@ def run_align(
     start = time.perf_counter()
     _check(asked, len(others))
     settings = {**DEFAULTS, **file_settings(first, flags), **flags}
-    with _steps(console) as tell, redirect_stdout(sys.stderr):
+    with steps(console) as tell, redirect_stdout(sys.stderr):
         tell("loading")
         checkpoints, module, call = _loaded(first, others, settings, allow_program, asked)
         spec = _spec(checkpoints, call, settings, asked, tell)
@@ -134,6 +138,7 @@ def document(found: Found, settings: Mapping[str, Any], asked: Asked) -> dict[st
             {**one.record, "same_function": None if proof is None else asdict(proof)}
             for one, proof in zip(found.alignments, found.proofs, strict=True)
         ],
+        "streamed": None if found.streamed is None else found.streamed.record,
         "cycles": [asdict(cycle) for cycle in found.cycles],
         "sweeps": found.sweeps,
         "environment": {
@@ -152,7 +157,7 @@ def _loaded(
     subject, checkpoints = load_network(settings, others, allow_program, "align")
     if not settings.get("inputs") and asked.spec is not None:
         return checkpoints, None, None
-    inputs = _inputs({**settings, "samples": subject.fixed_batch or settings["samples"]})
+    inputs = example_inputs({**settings, "samples": subject.fixed_batch or settings["samples"]})
     return checkpoints, network(subject), call_of(subject, inputs, settings["seed"])
 
 
@@ -171,7 +176,7 @@ def _evidence(checkpoints: Checkpoints, settings: Mapping[str, Any], asked: Aske
     if asked.matcher == "straight-through":
         data = labelled_data(wanted)
         return Evidence(module, data.train, data.loss)
-    inputs = _inputs(wanted)
+    inputs = example_inputs(wanted)
     count = len(next(iter(inputs.values())))
     return Evidence(module, Labelled(inputs, torch.zeros(count)))
 
@@ -223,8 +228,8 @@ def _names(others: Sequence[Path]) -> list[str]:
     return [stem if stems.count(stem) == 1 else f"{stem}-{i + 1}" for i, stem in enumerate(stems)]
 
 
-def _check(asked: Asked, count: int) -> None:
-    """Refuse unknown words and bad destinations before anything is run."""
+def _check(asked: Asked, count: int, *, folder: bool = False) -> None:
+    """Refuse unknown words and bad destinations before anything is run; the output may be a folder of shards."""
     for word, known, where in (
         *((asked.matcher, MATCHERS, "--matcher") for _ in (0,)),
         *((kind, KINDS, "--kinds") for kind in asked.kinds or ()),
@@ -237,7 +242,7 @@ def _check(asked: Asked, count: int) -> None:
             hint = f"mkdir -p {path.parent}"
             raise ConfigError(f"the folder '{path.parent}' does not exist", where=str(path), hint=hint)
     for path in filter(None, (asked.output, asked.element)):
-        if count == 1 and path.suffix != ".safetensors":
+        if count == 1 and path.suffix != ".safetensors" and not (folder and path is asked.output):
             raise ConfigError(
                 f"nothing is written as '{path.suffix or path.name}'", where=str(path), hint="end in .safetensors"
             )

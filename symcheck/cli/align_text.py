@@ -10,6 +10,7 @@ from rich.text import Text
 
 from symcheck.align.alignment import Alignment
 from symcheck.align.controls import Matched
+from symcheck.align.streamed import Streamed
 from symcheck.cli.align_run import Found
 from symcheck.report.numbers import count, duration, number
 from symcheck.report.page import GAP, INDENT, Page
@@ -82,7 +83,9 @@ def _lines(found: Found, k: int) -> Iterator[tuple[str, str, str]]:
         good, units = one.planted.recovered, one.planted.units
         style = "" if good == units else "yellow"
         yield "planted", f"{good:,} of {count(units, 'unit')} of A re-labelled were recovered", style
-    if proof is None:
+    if found.streamed is not None:
+        yield from _on_disk(found.streamed)
+    elif proof is None:
         yield "function", "not run: give --model and inputs to prove that it is the same", "yellow"
     elif proof.same:
         yield "function", f"the same as before: outputs equal to {number(proof.distance)} of their spread", "green"
@@ -94,6 +97,13 @@ def _lines(found: Found, k: int) -> Iterator[tuple[str, str, str]]:
             ", …)" if len(names) > 3 else ")"
         ), "dim"
     yield "time", duration(found.seconds), "dim"
+
+
+def _on_disk(streamed: Streamed) -> Iterator[tuple[str, str, str]]:
+    before = f"; {count(streamed.resumed, 'step')} had been done before" if streamed.resumed else ""
+    mean, most = streamed.reads
+    yield "on disk", f"every tensor was read {mean:.1f} times, {most} at most{before}", "dim"
+    yield "", "gauges and controls were left out; the spec is taken at its word", "yellow"
 
 
 def _thinned(values: Sequence[float]) -> Sequence[float]:

@@ -17,7 +17,7 @@ from symcheck.cli.labelled import Data, device_of, labelled_data
 from symcheck.cli.pairs import Checkpoints, load_network, same_network
 from symcheck.cli.run import file_settings
 from symcheck.cli.states import read_state
-from symcheck.cli.weights_run import _steps
+from symcheck.cli.steps import steps
 from symcheck.connect.connect import connect
 from symcheck.connect.result import Connection
 from symcheck.errors import ConfigError
@@ -55,7 +55,7 @@ def run_connect(
     """Load both checkpoints and the data, connect, write the files; flags beat the subject file."""
     _check(asked)
     settings = {**file_settings(first, flags), **flags}
-    with _steps(console) as tell, redirect_stdout(sys.stderr):
+    with steps(console) as tell, redirect_stdout(sys.stderr):
         tell("loading")
         subject, checkpoints = load_network(settings, [second], allow_program, "connect")
         (a, b), data = checkpoints.states, labelled_data(settings)

@@ -18,7 +18,7 @@ from symcheck.align.proof import same_function
 from symcheck.cli.align_run import DEFAULTS, Asked, _loaded, _spec
 from symcheck.cli.pairs import Checkpoints
 from symcheck.cli.run import file_settings
-from symcheck.cli.weights_run import _steps
+from symcheck.cli.steps import steps
 from symcheck.errors import ConfigError
 from symcheck.report.numbers import count, number
 from symcheck.report.page import INDENT, Page
@@ -50,7 +50,7 @@ def run_distance(
         raise ConfigError("the matrices cannot be written there", where=f"-o {output}", hint="give FILE.json")
     asked = Asked(spec)
     settings = {**DEFAULTS, **file_settings(first, flags), **flags}
-    with _steps(console) as tell, redirect_stdout(sys.stderr):
+    with steps(console) as tell, redirect_stdout(sys.stderr):
         tell("loading")
         checkpoints, module, call = _loaded(first, others, settings, allow_program, asked)
         read = _spec(checkpoints, call, settings, asked, tell)

@@ -17,7 +17,7 @@ from symcheck.api import named_inputs, without_ignored
 from symcheck.cli.labelled import Data, device_of, labelled_data
 from symcheck.cli.pairs import Checkpoints, load_network, load_states
 from symcheck.cli.run import file_settings, inputs_of
-from symcheck.cli.weights_run import _steps
+from symcheck.cli.steps import steps
 from symcheck.errors import ConfigError, DataError
 from symcheck.merge.evaluate import Trial
 from symcheck.merge.merge import Merge, merge, plain
@@ -64,7 +64,7 @@ def run_merge(
     _check_outputs(asked)
     settings = {"seed": 0, **file_settings(paths[0], flags), **flags}
     others = [*paths[1:], *([asked.base] if asked.base is not None else [])]
-    with _steps(console) as tell, redirect_stdout(sys.stderr):
+    with steps(console) as tell, redirect_stdout(sys.stderr):
         tell("loading")
         module, found = _loaded(settings, others, allow_program)
         data = _data(settings, flags, module)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from symcheck.api import first_samples, named_inputs, without_ignored
 from symcheck.cli.run import file_settings, inputs_of, subject_of
 from symcheck.cli.states import is_tensors, read_state
+from symcheck.cli.steps import Tell, steps
 from symcheck.errors import ConfigError, ModelError
 from symcheck.loading.sniff import Kind, sniff
 from symcheck.report.model import Report, Verdict
@@ -31,7 +32,6 @@ from symcheck.weights.stream import open_checkpoint
 from symcheck.weights.tensor_file import write_tensors
 
 DEFAULTS = {"samples": 4, "seed": 0}
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def run_weights(
     """Derive a spec and prove it, or prove the one that is given; then what else was asked for."""
     _check_outputs(asked)
     settings = {**DEFAULTS, **file_settings(path, flags), **flags}
-    with _steps(console) as tell, redirect_stdout(sys.stderr):
+    with steps(console) as tell, redirect_stdout(sys.stderr):
         if path is not None and not settings.get("model") and _is_bare(path, asked, allow_program):
             study = _bare(path, settings, asked)
         else:
@@ -125,7 +125,7 @@ def _study(settings: Mapping[str, Any], allow_program: bool, asked: Asked, tell:
     tell("loading")
     subject = subject_of(settings, allow_program, "weights")
     module, seed = network(subject), settings["seed"]
-    inputs = _inputs({**settings, "samples": subject.fixed_batch or settings["samples"]})
+    inputs = example_inputs({**settings, "samples": subject.fixed_batch or settings["samples"]})
     call = call_of(subject, inputs, seed)
     if asked.spec is None:
         try:
@@ -149,7 +149,7 @@ def _study(settings: Mapping[str, Any], allow_program: bool, asked: Asked, tell:
     return Study(spec, report, module, call, subject.name)
 
 
-def _inputs(settings: Mapping[str, Any]) -> dict[str, Tensor]:
+def example_inputs(settings: Mapping[str, Any]) -> dict[str, Tensor]:
     """The example inputs, without those that every claim of a subject file ignores."""
     claims = settings.get("claims") or ()
     tensors, texts = without_ignored(named_inputs(inputs_of(settings)), [claims] if isinstance(claims, str) else claims)
@@ -280,13 +280,3 @@ def _check_outputs(asked: Asked) -> None:
             raise ConfigError(f"the folder '{path.parent}' does not exist", where=str(path), hint=hint)
     if asked.report is not None:
         check_path(asked.report)
-
-
-@contextmanager
-def _steps(console: Console | None) -> Iterator[Tell]:
-    """What is being done, on stderr; nothing when stderr is no terminal."""
-    if console is None or not console.is_terminal:
-        yield lambda _: None
-        return
-    with console.status("") as status:
-        yield lambda step: status.update(step)

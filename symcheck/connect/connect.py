@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 
 from symcheck.connect.ends import aligned_end, changed_integers, same_outputs
 from symcheck.connect.mechanisms import ELEMENTS, SAMPLES
@@ -18,9 +19,10 @@ from symcheck.connect.path import State, grid
 from symcheck.connect.result import Connection
 from symcheck.connect.variants import Options, Variants
 from symcheck.connect.walk import Walker
+from symcheck.errors import ConfigError
 from symcheck.loading.fit import fit_state
 from symcheck.measure.loss import Labelled, Loss, loss_for
-from symcheck.subject import as_subject
+from symcheck.subject import Subject, as_subject
 from symcheck.version import __version__
 from symcheck.weights.session import network
 from symcheck.weights.spec import Spec
@@ -52,9 +54,8 @@ def connect(
     """
     start, chosen, subject = time.perf_counter(), Options(**options), as_subject(model)
     sets = {"train": data, **({"test": test} if test is not None else {})}
-    walker = Walker.of(
-        network(subject), sets, loss or loss_for(data.labels), torch.device(device), chosen.batch_size
-    )
+    loss = loss or loss_for(data.labels)
+    walker = Walker.of(_module(subject), sets, loss, torch.device(device), chosen.batch_size)
     for name, state in (("A", a), ("B", b), ("the aligned B", aligned)):
         if state is not None:
             fit_state(walker.network.module, state, name)
@@ -69,9 +70,20 @@ def connect(
     if odd := changed_integers(a, b):
         notes.append(f"tensors of whole numbers stay those of A where B has others: {', '.join(odd)}")
     return Connection(
-        grid(chosen.points), found, walker.loss.name, alignment, _settings(walker, chosen), _environment(walker),
+        grid(chosen.points), found, loss.name, alignment, _settings(walker, chosen), _environment(walker),
         (*notes, *variants.notes()), time.perf_counter() - start, walker.forwards,
     )  # fmt: skip
+
+
+def _module(subject: Subject) -> nn.Module:
+    """The network, whose layers can be looked into."""
+    if not subject.castable:
+        raise ConfigError(
+            f"'{subject.name}' is a compiled program, whose layers cannot be looked into",
+            where="the model",
+            hint="give the weights of both networks, and --model module:factory that builds them",
+        )
+    return network(subject)
 
 
 def _settings(walker: Walker, options: Options) -> dict[str, Any]:

@@ -1,1 +1,8 @@
-"""One checkpoint out of several: methods on states, what was kept layer by layer, and whether they belong together."""
+"""One checkpoint out of several, with what was kept of each.
+
+    from symcheck.merge import merge
+"""
+
+from symcheck.merge.merge import Merge, merge
+
+__all__ = ["Merge", "merge"]

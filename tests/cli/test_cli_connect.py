@@ -216,6 +216,13 @@ def test_options_are_checked(capsys: pytest.CaptureFixture[str], extra: tuple[st
     assert message in refused(capsys, *GIVEN, "--no-align", *extra)
 
 
+def test_compiled_programs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    torch.jit.script(net).save("program.pt")
+    err = refused(capsys, "program.pt", "program.pt", "--allow-program", "-i", "train.npz")
+    assert "'program' is a compiled program" in err and "--model" in err
+
+
 def test_a_pickled_state_with_a_key(capsys: pytest.CaptureFixture[str]) -> None:
     for name in "ab":
         torch.save({"model": load_file(f"{name}.safetensors")}, f"{name}.pt")

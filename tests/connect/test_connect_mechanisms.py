@@ -78,7 +78,6 @@ def test_symmetry_that_is_lost_halfway_is_a_barrier() -> None:
     excess = [e - x for e, x in zip(one.error, line, strict=True)]
     assert one.barrier == pytest.approx(max(excess[1:-1])) and one.midpoint == pytest.approx(excess[2])
     assert one.at == TIMES[excess.index(one.barrier)]
-    assert found.variants["naive + REPAIR"].mechanisms if "naive + REPAIR" in found.variants else True
 
 
 def test_each_sample_is_moved_by_an_element_of_its_own() -> None:
