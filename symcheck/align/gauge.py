@@ -22,10 +22,12 @@ from symcheck.weights.moves import moved
 from symcheck.weights.slots import places
 from symcheck.weights.spec import KINDS, Space, Spec
 from symcheck.weights.still import still
+from symcheck.weights.terms import parse_reference
 
 Powers = Mapping[str, tuple[Fraction, ...]]
 GAUGES = ("shift", "scale", "general", "sign")
 _SETTLED = 1e-6  # logarithms; what is left is far below what tells networks apart
+_MEAN, _VARIANCE = "running_mean", "running_var"  # as batch normalisation calls them
 _FAR = 0.1  # smallest entry over the root mean square
 _ALIKE = 0.5  # deviation of sizes over their mean: gains are alike, biases are not
 
@@ -49,9 +51,15 @@ def by_name(spec: Spec, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def gauged(spec: Spec, states: Collection[Mapping[str, Tensor]], kinds: Collection[str]) -> list[Gauged]:
     """Every network in the gauge of these kinds of spaces; signs are fixed where the gains of all of them allow it."""
     spec = spec.only(kinds=[kind for kind in KINDS if kind not in GAUGES or kind in kinds], approximate=False)
+    spec = spec.without([name for name, space in spec.spaces.items() if _of_statistics(space)])
     found = [_balanced(spec, state) for state in states]
     signs = {name: lead for name, space in spec.spaces.items() if (lead := _decided(spec, space, found))}
     return [_positive(spec, each, signs) for each in found]
+
+
+def _of_statistics(space: Space) -> bool:
+    """Whether a shift moves a running mean: it would no longer be the mean of what is normalised."""
+    return space.kind == "shift" and any(parse_reference(term.to).name.endswith(_MEAN) for term in space.terms)
 
 
 def _balanced(spec: Spec, state: Mapping[str, Tensor]) -> Gauged:
@@ -200,8 +208,8 @@ def natural(
         factors = spec.apply({name: part for name, part in step.items() if name in kept}, factors)
     found: dict[str, Tensor] = {}
     for name, tensor in _pivots(spec).items():
-        mean = tensor.removesuffix("running_var") + "running_mean"
-        if not tensor.endswith("running_var") or mean not in factors:
+        mean = tensor.removesuffix(_VARIANCE) + _MEAN
+        if not tensor.endswith(_VARIANCE) or mean not in factors:
             continue
         eps = spec.offsets[tensor]
         scaled = (factors[tensor] + eps) / (1 + eps)

@@ -18,6 +18,7 @@ from symcheck.measure.runner import by_keyword
 from symcheck.report.model import Report, Verdict
 from symcheck.report.numbers import number
 from symcheck.subject import Subject, as_subject
+from symcheck.weights.candidates import extended
 from symcheck.weights.certificate import Certificate, Proof
 from symcheck.weights.checks import acted_tensors
 from symcheck.weights.derive import assemble
@@ -52,7 +53,7 @@ def derived(
     step("tracing the graph")
     traced = trace(network(subject), *call)
     step("deriving the symmetries")
-    spec = assemble(traced)
+    spec = extended(assemble(traced), traced, network(subject), call)
     if not verify:
         return spec, None
     step(f"proving {len(spec.spaces)} spaces")
