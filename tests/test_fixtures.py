@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from planted import rotations
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -18,7 +19,10 @@ from torch import Tensor, nn
 from symcheck.grammar import parse_claim
 
 HERE = Path(__file__).parents[1] / "fixtures"
-NAMES = ("digits-cnn", "digits-c4", "potential", "potential-mlp", "sets", "causal", "metanet")
+PAIRS = ("digits-mlp", "digits-resnet", "digits-lstm", "digits-trees", "letters")
+ENDS = tuple(f"{pair}-{seed}" for pair in PAIRS for seed in "ab")
+NAMES = ("digits-cnn", "digits-c4", "potential", "potential-mlp", "sets", "causal", "metanet", *ENDS)
+KEYS = {"checkpoint", "model", "inputs", "claims"}
 
 
 def module(name: str) -> ModuleType:
@@ -33,11 +37,23 @@ def module(name: str) -> ModuleType:
 def load(name: str) -> tuple[nn.Module, dict[str, Tensor]]:
     """A fixture in float64 with its inputs."""
     subject = tomllib.loads((HERE / f"{name}.toml").read_text())
-    model: nn.Module = getattr(module("models"), subject["model"].partition(":")[2])()
+    file, _, factory = subject["model"].partition(":")
+    model: nn.Module = getattr(module(file.removesuffix(".py")), factory)(**subject.get("arguments", {}))
     model.load_state_dict(load_file(HERE / subject["checkpoint"]))
-    with np.load(HERE / subject["inputs"], allow_pickle=False) as arrays:
-        inputs = {k: torch.from_numpy(arrays[k]) for k in arrays.files}
-    return model.eval().double(), {k: x.double() if x.is_floating_point() else x for k, x in inputs.items()}
+    return model.eval().double(), arrays(subject["inputs"])
+
+
+def arrays(file: str) -> dict[str, Tensor]:
+    """The arrays of a data file, real numbers in float64."""
+    with np.load(HERE / file, allow_pickle=False) as found:
+        tensors = {name: torch.from_numpy(found[name]) for name in found.files}
+    return {name: x.double() if x.is_floating_point() else x for name, x in tensors.items()}
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
+    """The share of labels that the network ranks first."""
+    return (model(x).argmax(-1) == y).double().mean().item()
 
 
 def relative(a: Tensor, b: Tensor) -> float:
@@ -66,12 +82,14 @@ def atoms_errors(name: str) -> dict[str, float]:
 @pytest.mark.parametrize("name", NAMES)
 def test_subject_files_are_complete_and_small(name: str) -> None:
     subject = tomllib.loads((HERE / f"{name}.toml").read_text())
-    assert set(subject) == {"checkpoint", "model", "inputs", "claims"}
+    assert subject.keys() - {"arguments"} == KEYS
     assert subject["claims"] and all(str(parse_claim(claim)) == claim for claim in subject["claims"])
     model, inputs = load(name)
+    labels = ["y"] if name in ENDS else []
+    assert list(inputs)[len(inputs) - len(labels) :] == labels
     if not isinstance(model, nn.Sequential):
-        assert list(inputs) == list(inspect.signature(model.forward).parameters)
-    assert all(len(x) <= 128 for x in inputs.values())
+        assert [*inspect.signature(model.forward).parameters, *labels] == list(inputs)
+    assert all(len(x) <= (357 if labels else 128) for x in inputs.values())
     assert all((HERE / subject[key]).stat().st_size < 300_000 for key in ("checkpoint", "inputs"))
 
 
@@ -156,3 +174,65 @@ def test_the_metanetwork_ignores_the_order_and_the_signs_of_units() -> None:
     }
     assert relative(model(**moved), base) < 1e-12
     assert relative(model(**{**moved, "w2": weights["w2"]}), base) > 0.05
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_ends_of_a_pair_are_one_network_trained_twice(pair: str) -> None:
+    """The same tensors and data files; weights that have nothing to do with each other; both do the task."""
+    one, two = (tomllib.loads((HERE / f"{pair}-{seed}.toml").read_text()) for seed in "ab")
+    assert {key: one.get(key) for key in one if key != "checkpoint"} == {
+        key: two.get(key) for key in two if key != "checkpoint"
+    }
+    (a, inputs), (b, _) = (load(f"{pair}-{seed}") for seed in "ab")
+    ends = [dict(model.named_parameters()) for model in (a, b)]
+    assert [(k, w.shape) for k, w in ends[0].items()] == [(k, w.shape) for k, w in ends[1].items()]
+    flat = [torch.cat([w.detach().flatten() for w in end.values() if w.ndim > 1]) for end in ends]
+    assert torch.cosine_similarity(*flat, 0).abs() < 0.15
+    scores = [accuracy(model, *inputs.values()) for model in (a, b)]
+    assert min(scores) > (0.8 if pair == "letters" else 0.95)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_mean_of_a_pair_forgets_the_task(pair: str) -> None:
+    """There is a barrier between the ends as they are, which an alignment has to remove."""
+    (a, inputs), (b, _) = (load(f"{pair}-{seed}") for seed in "ab")
+    x, y = inputs.values()
+    ends = [F.cross_entropy(model(x).movedim(-1, 1), y).item() for model in (a, b)]
+    other = b.state_dict()
+    a.load_state_dict({k: (v + other[k]) / 2 if v.is_floating_point() else v for k, v in a.state_dict().items()})
+    assert F.cross_entropy(a(x).movedim(-1, 1), y).item() > 3 * max(ends)
+
+
+@pytest.mark.parametrize(("task", "count"), [("digits", 1797), ("letters", 2256)])
+def test_train_and_test_samples_of_a_task_are_apart(task: str, count: int) -> None:
+    train, test = (list(arrays(f"{task}-{part}.npz").values()) for part in ("train", "test"))
+    assert len(train[0]) + len(test[0]) == count
+    rows = [{tuple(row.flatten().tolist()) for row in x[0]} for x in (train, test)]
+    assert not rows[0] & rows[1]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (7, "seven"),
+        (13, "thirteen"),
+        (40, "forty"),
+        (99, "ninety-nine"),
+        (300, "three hundred"),
+        (512, "five hundred and twelve"),
+        (1000, "one thousand"),
+        (1100, "one thousand one hundred"),
+        (4092, "four thousand and ninety-two"),
+        (8888, "eight thousand eight hundred and eighty-eight"),
+    ],
+)
+def test_numbers_in_words(number: int, words: str) -> None:
+    assert module("data").spelled(number) == words
+
+
+def test_letters_are_followed_by_the_next() -> None:
+    tokens, following = module("data").counting(20, torch.Generator().manual_seed(1))
+    assert tokens.shape == following.shape == (20, 32)
+    assert torch.equal(tokens[:, 1:], following[:, :-1])
+    assert set(tokens.flatten().tolist()) <= set(range(len(module("data").LETTERS)))
