@@ -18,6 +18,7 @@ from symcheck.align.evidence import Evidence
 from symcheck.align.gauge import GAUGES, gauged, natural, undone
 from symcheck.align.matchers import matched_by
 from symcheck.align.problem import Problem
+from symcheck.align.products import Products
 from symcheck.align.setup import check_same, left_alone, problem_of
 from symcheck.align.starts import random_start, signature_start
 from symcheck.weights.spec import Spec
@@ -149,13 +150,13 @@ def _run(
     problem: Problem, start: str, seed: int, tell: Tell | None, matcher: str, evidence: Evidence | None
 ) -> Run:
     norm = math.sqrt(math.prod(problem.squares())) or 1.0
-    order = None
+    order, products = None, Products.of(problem)
     if start == "signature":
-        order = signature_start(problem)
+        order = signature_start(problem, products)
     elif start != "identity":
         random_start(problem, seed)
     said = None if tell is None else lambda value: tell(f"{start}: {value / norm:.4f}")
-    done, notes = matched_by(matcher, problem, order, evidence, said)
+    done, notes = matched_by(matcher, problem, order, evidence, said, products)
     cosines = tuple(value / norm for value in done.objective)
     return Run(start, cosines, done.solved, done.settled, dict(problem.source), dict(problem.element), notes)
 

@@ -19,12 +19,17 @@ def assign(gains: Tensor) -> Tensor:
     Where the largest entries of the rows lie in different columns they are the answer; else the solver is lapjv where
     that is installed, or scipy's. Shapes: (*copies, n, n) to (*copies, n), int64, on the device of the gains.
     """
-    best = gains.argmax(-1)
+    best = row_maxima(gains)
     flat, found = gains.reshape(-1, *gains.shape[-2:]), best.reshape(-1, best.shape[-1])
     for k in range(len(flat)):
         if different_in(found[k]) < found.shape[-1]:
             found[k] = torch.from_numpy(_solve(flat[k].cpu().numpy())).to(found.device)
     return found.reshape(best.shape)
+
+
+def row_maxima(gains: Tensor) -> Tensor:
+    """The column of the largest entry of every row; numpy finds them several times faster on a CPU."""
+    return torch.from_numpy(gains.numpy().argmax(-1)) if gains.device.type == "cpu" else gains.argmax(-1)
 
 
 def different_in(numbers: Tensor) -> int:

@@ -18,7 +18,7 @@ from symcheck.align.problem import Problem
 from symcheck.align.products import Products
 from symcheck.align.starts import signature_start
 from symcheck.align.turns import rows
-from symcheck.align.weight import match
+from symcheck.align.weight import Ascent, match
 from symcheck.groups.draws import Draws
 from symcheck.weights.element import sample
 from symcheck.weights.spec import Space
@@ -62,7 +62,7 @@ def planted(problem: Problem, seed: int) -> Planted:
     hidden = {name: t.cpu() for name, t in problem.a.items()}
     hidden |= _narrow(problem.spec.apply(element, _wide(hidden)), hidden)
     trial = fresh(problem, hidden)
-    match(trial, signature_start(trial))
+    searched(trial)
     good = total = 0
     for name in trial.matched:
         found = recovered(trial, problem.spec.spaces[name])
@@ -78,7 +78,13 @@ def null(problem: Problem, seed: int) -> float:
         mixed = tensor.flatten()[order.to(tensor.device)].reshape(tensor.shape)
         shuffled[name] = mixed if name in problem.voting else tensor
     trial = fresh(problem, shuffled)
-    return cosine(trial, match(trial, signature_start(trial)).objective[-1])
+    return cosine(trial, searched(trial).objective[-1])
+
+
+def searched(problem: Problem) -> Ascent:
+    """Weight matching from the signatures."""
+    products = Products.of(problem)
+    return match(problem, signature_start(problem, products), products=products)
 
 
 def fresh(problem: Problem, b: Mapping[str, Tensor]) -> Problem:

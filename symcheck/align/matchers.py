@@ -31,13 +31,18 @@ _STEPS, _RATE = 60, 1e-3  # of Adam, on the copy of A
 
 
 def matched_by(
-    matcher: str, problem: Problem, order: list[str] | None, evidence: Evidence | None, tell: Tell | None = None
+    matcher: str,
+    problem: Problem,
+    order: list[str] | None,
+    evidence: Evidence | None,
+    tell: Tell | None = None,
+    products: Products | None = None,
 ) -> tuple[Ascent, tuple[str, ...]]:
     """Run a matcher from where the problem stands; what it did, and what it has to say."""
     if matcher not in MATCHERS:
         raise ConfigError(f"there is no matcher '{matcher}'", where="matcher", hint=suggest(matcher, [*MATCHERS]))
     if matcher == "weights":
-        return match(problem, order, tell), ()
+        return match(problem, order, tell, products=products), ()
     if matcher == "sinkhorn":
         return by_sinkhorn(problem, tell), ()
     if evidence is None:

@@ -212,6 +212,4 @@ def dot(x: Tensor, y: Tensor) -> Tensor:
         rows = max(1, len(x) * _AT_ONCE // x.numel())
         parts = zip(torch.split(x, rows), torch.split(y, rows), strict=True)
         return torch.stack([dot(*part) for part in parts]).sum()
-    if x.dtype == torch.float64:
-        return (x * y).sum()
-    return (x * y).sum(dtype=torch.float64)
+    return (x * y).sum().double()

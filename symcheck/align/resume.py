@@ -23,7 +23,6 @@ from symcheck.weights.tensor_file import TensorFile, write_tensors
 
 SCHEMA = "symcheck.align-state/1"
 _PARTS = ("source", "element")
-_SHARE = 0.05  # of the time that writing may take
 
 Sums = tuple[tuple[float, float, float], ...]  # of every block ⟨A, B⟩, ‖A‖², ‖B‖²
 
@@ -110,6 +109,7 @@ class Keeper:
     path: Path | None
     bound: Mapping[str, str]
     position: Position = field(default_factory=Position)
+    share: float = 0.05  # of the time that writing may take
     _due: float = 0.0
     _written: Position | None = None
 
@@ -126,7 +126,7 @@ class Keeper:
         start = time.monotonic()
         save_position(self.path, self.bound, self.position)
         self._written = self.position
-        self._due = time.monotonic() + (time.monotonic() - start) / _SHARE
+        self._due = time.monotonic() + (time.monotonic() - start) / self.share
 
     def forget(self) -> None:
         """Remove what was written."""

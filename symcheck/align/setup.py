@@ -16,7 +16,7 @@ from symcheck.weights.slots import basis, places
 from symcheck.weights.spec import MATRICES, Space, Spec
 
 DISCRETE = ("permutation", "sign", "tree")
-_SMALL = 2**22  # entries up to which everything is computed in float64
+_SMALL = 2**18  # entries up to which everything is computed in float64
 _UNIT = 1e-6
 
 
@@ -42,7 +42,8 @@ def problem_of(spec: Spec, one: Gauged, two: Gauged, kinds: Collection[str] | No
     a, b = one.state, two.state
     sizes = check_fit(spec, {name: tuple(t.shape) for name, t in a.items()}, "the state dict")
     floats = [name for name in spec.axes if a[name].is_floating_point() and name not in spec.offsets]
-    wide = torch.float64 if sum(a[name].numel() for name in floats) <= _SMALL else torch.float32
+    small = sum(a[name].numel() for name in floats) <= _SMALL
+    wide = torch.float64 if small else torch.float32
     dtype = {name: wide if name in floats else a[name].dtype for name in spec.axes}
     states = [{n: s[n].to(dtype[n]).contiguous() for n in spec.axes} for s in (a, b)]
     matched, turning = sought(spec, kinds, one.fixed, lambda space: _plain(spec, space, states, sizes))

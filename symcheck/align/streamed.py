@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from symcheck.align.alignment import Alignment, Run
+from symcheck.align.certainty import squares
 from symcheck.align.controls import Matched
 from symcheck.align.lazy import Lazy
 from symcheck.align.pace import Pace, Task
@@ -201,7 +202,7 @@ class _Walk:
             for dim, atom in enumerate(block.atoms):
                 space = problem.by_atom.get(atom)
                 if space is not None and not space.over and not any(problem.inner(space)):
-                    self.products.squares(space, Use(block, dim))
+                    squares(self.products, Use(block, dim))
             self.read += math.prod(block.shape)
             self._did((_READ, math.prod(block.shape)), block.tensor)
         return tuple(sums)
@@ -230,8 +231,8 @@ class _Walk:
         self.pace.took(task, now - self.timed)
         self.timed = now
         if self.tell is not None:
-            left = self.pace.left(self._todo())
-            share = 0.0 if left is None else self.seconds / (self.seconds + left)
+            left, spent = self.pace.left(self._todo()), self.seconds
+            share = 0.0 if left is None else spent / (spent + left)
             self.tell(Stage(f"{task[0].partition(' ')[0]} {name}", share, left))
 
 

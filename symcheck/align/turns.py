@@ -25,7 +25,7 @@ def improve_turn(problem: Problem, space: Space, uses: tuple[Use, ...] | None = 
     if space.kind == "tree":  # with the trees themselves, in heads
         return False
     if space.kind == "sign":
-        return _improve_sign(problem, space)
+        return _improve_sign(problem, space, uses)
     cross = _cross(problem, space, problem.uses(space) if uses is None else uses)
     if cross is None:
         return False
@@ -76,19 +76,27 @@ def _pair(problem: Problem, use: Use) -> tuple[Tensor, Tensor]:
     return problem.view_a(use.block), problem.view_b(use.block)
 
 
-def _improve_sign(problem: Problem, space: Space) -> bool:
+def flipped(problem: Problem, space: Space) -> tuple[Use, ...]:
+    """Where a space of signs changes the sign; the dimension means nothing where it flips whole tensors."""
+    if space.on is None:
+        powers = space.exponents or {}
+        return tuple(Use(block, 0) for block in problem.blocks if powers.get(block.tensor, (0,))[0] % 2)
+    found = (Use(block, d) for block in problem.blocks for d, atom in enumerate(block.atoms) if atom == space.on)
+    return tuple(use for use in found if turns(problem, space, use) % 2)
+
+
+def _improve_sign(problem: Problem, space: Space, uses: tuple[Use, ...] | None) -> bool:
     """Flip the units, or the whole tensors, whose products with A's are negative in sum."""
     total = torch.zeros(element_shape(space, problem.sizes), dtype=torch.float64)
-    if space.on is None:
-        for block in problem.blocks:
-            if (space.exponents or {}).get(block.tensor, (0,))[0] % 2:
-                total += (problem.view_a(block) * problem.view_b(block)).sum(dtype=torch.float64).cpu()
-    for use in problem.uses(space) if space.on is not None else ():
-        if turns(problem, space, use) % 2:
-            x, y = (rows(space, use, view) for view in _pair(problem, use))
+    for use in flipped(problem, space) if uses is None else uses:
+        x, y = _pair(problem, use)
+        if space.on is not None:
+            x, y = rows(space, use, x), rows(space, use, y)
             total += (x * y).sum(-1, dtype=torch.float64).cpu().reshape(total.shape)
+        else:
+            total += (x * y).sum(dtype=torch.float64).cpu()
     if not bool((total < -_GAIN * total.abs().max()).any()):
-        return space.on is None and _improve_with_turns(problem, space)
+        return space.on is None and uses is None and _improve_with_turns(problem, space)
     signs = torch.where(total < 0, -1.0, 1.0).double()
     own = problem.by_atom.get(space.on or "")
     if own is not None and not own.over:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from symcheck.align.assign import assign
+from symcheck.align.certainty import certain
 from symcheck.align.heads import improve_heads
 from symcheck.align.problem import Problem
 from symcheck.align.products import Products
@@ -20,7 +21,6 @@ from symcheck.align.turns import improve_turn
 from symcheck.weights.spec import Space
 
 _VISITS = 100  # of every space at most
-_KEPT = 3  # matrices of gains that are kept, of the largest space
 
 
 @dataclass
@@ -38,13 +38,14 @@ def match(
     tell: Callable[[float], None] | None = None,
     *,
     held: frozenset[str] = frozenset(),
+    products: Products | None = None,
 ) -> Ascent:
     """Weight matching from where the problem stands; the sources and turns are left in the problem.
 
     `order` are the permutation spaces as they are visited first; those that are `held` stay as they are.
+    `products` are those of a start, whose work is used again.
     """
-    sizes = [problem.source[name].numel() * problem.spec.spaces[name].size for name in problem.matched]
-    return ascend(problem, Products(problem, _KEPT * max(sizes, default=0)), order, tell=tell, held=held)
+    return ascend(problem, products or Products.of(problem), order, tell=tell, held=held)
 
 
 def ascend(
@@ -88,7 +89,7 @@ def improve(problem: Problem, products: Products, space: Space) -> bool:
         return improve_turn(problem, space)
     if any(problem.inner(space)):
         return improve_heads(problem, space)
-    source = products.certain(space)
+    source = certain(products, space)
     if source is not None:
         if torch.equal(source, problem.source[space.name]):
             return False

@@ -71,7 +71,7 @@ def test_planted_finds_a_matcher_that_is_broken(monkeypatch: pytest.MonkeyPatch)
     network = NETWORKS["mlp"]
     monkeypatch.setattr("symcheck.align.weight.assign", lambda gains: gains.argmin(-1).argsort())
     monkeypatch.setattr("symcheck.align.starts.assign", lambda gains: torch.arange(gains.shape[-1]))
-    monkeypatch.setattr("symcheck.align.products.Products.certain", lambda self, space: None)
+    monkeypatch.setattr("symcheck.align.weight.certain", lambda products, space: None)
     found = align(network.state, network.state, network.spec)
     assert found.planted is not None and found.planted.recovered < found.planted.units
 

@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from symcheck.align.assign import assign, margins
+from symcheck.align.certainty import certain
 from symcheck.align.problem import Problem
 from symcheck.align.products import Products
 
@@ -23,6 +24,12 @@ def brute(p: Problem, name: str) -> Tensor:
             for u in range(space.size):
                 gains[i, u] += (a[i] * b[u]).sum()
     return gains
+
+
+@pytest.fixture(autouse=True)
+def looks_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small spaces too."""
+    monkeypatch.setattr("symcheck.align.certainty.WORTH", 1)
 
 
 def only(classes: dict[frozenset[str], Tensor]) -> Tensor:
@@ -71,7 +78,7 @@ def test_what_is_certain_is_best(noise: float) -> None:
     a = drawn(spec, 0)
     element = spec.sample(4)
     p = problem(spec, a, noisy(spec.apply(element, a), noise))
-    found = Products(p, 0).certain(spec.spaces["h0"])
+    found = certain(Products(p, 0), spec.spaces["h0"])
     best = torch.from_numpy(linear_sum_assignment(brute(p, "h0").numpy(), maximize=True)[1])
     if noise <= 0.3:
         assert found is not None
@@ -86,7 +93,7 @@ def test_nothing_is_certain_between_strangers_and_fewer_columns_decide_between_c
     cost = {}
     for what, p in (("strangers", strangers), ("copies", copies)):
         products = Products(p, 0)
-        assert (products.certain(spec.spaces["h0"]) is None) == (what == "strangers")
+        assert (certain(products, spec.spaces["h0"]) is None) == (what == "strangers")
         cost[what] = products.multiplied
     assert cost["copies"] < cost["strangers"] / 3
 

@@ -5,7 +5,7 @@
 Pairs of MLPs of several widths and training times, of residual networks with BatchNorm and with LayerNorm, and of
 ensembles of soft trees, trained on MNIST from two seeds (once; they are kept in the cache) and measured on test images.
 A barrier is the largest rise of the loss above the line between its ends, with its standard error over the samples;
-`err` is the same of the error rate. `aligned` is what symcheck's align does; where the nodes of a level share their split,
+`err` is the same of the error rate. `aligned` is what symcheck's align does; where nodes of a level share their split,
 the flips and the order of levels are added by a matcher of their own.
 """
 
