@@ -19,7 +19,7 @@ from symcheck.align.gauge import GAUGES, gauged, natural, undone
 from symcheck.align.matchers import matched_by
 from symcheck.align.problem import Problem
 from symcheck.align.products import Products
-from symcheck.align.setup import check_same, left_alone, problem_of
+from symcheck.align.setup import check_finite, check_same, left_alone, problem_of
 from symcheck.align.starts import random_start, signature_start
 from symcheck.weights.spec import Spec
 
@@ -112,6 +112,8 @@ def align(
     Raises LoadError when the checkpoints or the spec differ, ConfigError when there is no such matcher.
     """
     check_same(a, b)
+    check_finite(a, "A")
+    check_finite(b, "B")
     one, two = gauged(spec, (a, b), gauges)
     problem = problem_of(spec, one, two, kinds)
     given, before = dict(problem.b), cosine(problem, problem.objective())

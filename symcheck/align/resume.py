@@ -113,6 +113,9 @@ class Keeper:
     _due: float = 0.0
     _written: Position | None = None
 
+    def __post_init__(self) -> None:
+        self._written = self.position  # it was read, or says nothing
+
     def keep(self, position: Position) -> None:
         """Take a position, and write it if the last time is long enough ago."""
         self.position = position

@@ -20,6 +20,18 @@ _SMALL = 2**18  # entries up to which everything is computed in float64
 _UNIT = 1e-6
 
 
+def check_finite(state: Mapping[str, Tensor], name: str) -> None:
+    """Raise LoadError that names the tensors with NaN or infinity."""
+    odd = [key for key, t in state.items() if t.is_floating_point() and not bool(t.isfinite().all())]
+    if odd:
+        more = f" and {len(odd) - 8} more" if len(odd) > 8 else ""
+        raise LoadError(
+            f"{name} holds NaN or infinity in {', '.join(odd[:8])}{more}",
+            where=name,
+            hint="nothing can be compared with it: give another checkpoint",
+        )
+
+
 def check_same(a: Mapping[str, Tensor], b: Mapping[str, Tensor], names: tuple[str, str] = ("A", "B")) -> None:
     """Raise LoadError that lists the tensors in which two state dicts differ in name or shape."""
     first, second = names

@@ -23,7 +23,7 @@ from symcheck.align.many import Cycle, align_many
 from symcheck.align.matchers import MATCHERS
 from symcheck.align.proof import SameFunction, same_function
 from symcheck.align.streamed import Streamed
-from symcheck.cli.labelled import labelled_data
+from symcheck.cli.labelled import labelled_data, without_labels
 from symcheck.cli.pairs import Checkpoints, load_network, load_states
 from symcheck.cli.run import file_settings
 from symcheck.cli.steps import Tell, steps
@@ -158,6 +158,7 @@ def _loaded(
     if not settings.get("inputs") and asked.spec is not None:
         return checkpoints, None, None
     inputs = example_inputs({**settings, "samples": subject.fixed_batch or settings["samples"]})
+    inputs = without_labels(inputs, settings, subject)
     return checkpoints, network(subject), call_of(subject, inputs, settings["seed"])
 
 
@@ -176,7 +177,7 @@ def _evidence(checkpoints: Checkpoints, settings: Mapping[str, Any], asked: Aske
     if asked.matcher == "straight-through":
         data = labelled_data(wanted)
         return Evidence(module, data.train, data.loss)
-    inputs = example_inputs(wanted)
+    inputs = without_labels(example_inputs(wanted), settings, checkpoints.subject)
     count = len(next(iter(inputs.values())))
     return Evidence(module, Labelled(inputs, torch.zeros(count)))
 

@@ -77,7 +77,7 @@ def run_streamed(first: Path, other: Path, asked: Asked, console: Console | None
         except BaseException as error:
             with contextlib.suppress(SymcheckError):
                 keeper.write()
-            if isinstance(error, KeyboardInterrupt) and keeper.path is not None:
+            if isinstance(error, KeyboardInterrupt) and keeper.path is not None and keeper.path.exists():
                 kept = f"the work so far is kept in {keeper.path}; the same command goes on from there"
                 error_console().print(kept, soft_wrap=True)
             raise

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from symcheck.measure.loss import Labelled, Loss
+    from symcheck.subject import Subject
 
 SAMPLES = 10_000  # of each data set, when nobody says
 NAMES = ("y", "label", "labels", "target", "targets")
@@ -91,6 +92,17 @@ def labelled_data(settings: Mapping[str, Any]) -> Data:
     name = settings.get("loss")
     loss = loss_of(name) if name else loss_for(train.labels)
     return Data(train, test, loss)
+
+
+def without_labels(
+    inputs: Mapping[str, Tensor], settings: Mapping[str, Any], subject: Subject
+) -> dict[str, Tensor]:
+    """The arrays that the network takes: all but that of the labels, if it has no parameter of that name."""
+    from symcheck.measure.runner import by_keyword
+
+    given = settings.get("labels")
+    odd = [n for n in inputs if n == given or (given is None and n.lower() in NAMES and not by_keyword(subject, [n]))]
+    return {name: x for name, x in inputs.items() if name not in odd} if len(odd) < len(inputs) else dict(inputs)
 
 
 def device_of(name: str | None) -> torch.device:
