@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 COLOURS = {
     "naive": "#b4452c",
     "aligned": "#2f6db5",
+    "permuted": "#8fb8d9",
     "+ flips": "#63a6c9",
     "+ flips, order": "#c98a2b",
     "naive + reset": "#dd9f8f",
