@@ -53,8 +53,8 @@ def gauged(spec: Spec, states: Collection[Mapping[str, Tensor]], kinds: Collecti
     spec = spec.only(kinds=[kind for kind in KINDS if kind not in GAUGES or kind in kinds], approximate=False)
     spec = spec.without([name for name, space in spec.spaces.items() if _of_statistics(space)])
     found = [_balanced(spec, state) for state in states]
-    signs = {name: lead for name, space in spec.spaces.items() if (lead := _decided(spec, space, found))}
-    return [_positive(spec, each, signs) for each in found]
+    leads = _leads(spec, found)
+    return [_positive(spec, each, leads) for each in found]
 
 
 def _of_statistics(space: Space) -> bool:
@@ -148,15 +148,40 @@ def _unit(spec: Spec, name: str, tensor: str, state: Mapping[str, Tensor], sizes
     return _slots(spec, space, tensor, variance, sizes) ** (-1 / power)
 
 
-def _decided(spec: Spec, space: Space, found: list[Gauged]) -> str:
-    """The tensor of gains that decides the signs of a space in every network."""
+@dataclass(frozen=True)
+class _Lead:
+    """A tensor of gains, the spaces of signs that together flip it and no other lead, and all gains that they flip."""
+
+    tensor: str
+    spaces: frozenset[str]
+    gains: frozenset[str]
+
+
+def _leads(spec: Spec, found: list[Gauged]) -> list[_Lead]:
+    """The gains that decide signs in every network, one for each space of which signs are decided: by elimination."""
+    leads: list[_Lead] = []
+    for name, space in spec.spaces.items():
+        gains, names = _gains(spec, space, found), frozenset({name})
+        for lead in leads:
+            if lead.tensor in gains:
+                gains, names = gains ^ lead.gains, names ^ lead.spaces
+        if gains:
+            new = _Lead(min(gains), names, gains)
+            leads = [
+                _Lead(lead.tensor, lead.spaces ^ names, lead.gains ^ gains) if new.tensor in lead.gains else lead
+                for lead in leads
+            ]
+            leads.append(new)
+    return leads
+
+
+def _gains(spec: Spec, space: Space, found: list[Gauged]) -> frozenset[str]:
+    """The tensors of gains that a space of signs flips."""
     if space.kind != "sign" or space.terms or space.on is None:
-        return ""
-    for name, powers in (space.exponents or {}).items():
-        odd = len(powers) == 1 and powers[0] % 2 == 1 and _alone(spec, space, name)
-        if odd and all(_is_gain(each.state[name]) for each in found):
-            return name
-    return ""
+        return frozenset()
+    odd = [name for name, powers in (space.exponents or {}).items() if len(powers) == 1 and powers[0] % 2 == 1]
+    odd = [name for name in odd if _alone(spec, space, name)]
+    return frozenset(name for name in odd if all(_is_gain(each.state[name]) for each in found))
 
 
 def _is_gain(values: Tensor) -> bool:
@@ -166,16 +191,18 @@ def _is_gain(values: Tensor) -> bool:
     return far and float(sizes.std(correction=0)) < _ALIKE * float(sizes.mean())
 
 
-def _positive(spec: Spec, one: Gauged, signs: Mapping[str, str]) -> Gauged:
-    """The network with these gains positive, one space after another."""
+def _positive(spec: Spec, one: Gauged, leads: list[_Lead]) -> Gauged:
+    """The network with these gains positive, one lead after another."""
     state, steps = dict(one.state), [*one.steps]
     sizes = check_fit(spec, {name: tuple(t.shape) for name, t in state.items()}, "the state dict")
-    for name, lead in signs.items():
-        part = _slots(spec, spec.spaces[name], lead, torch.where(state[lead] < 0, -1.0, 1.0).double(), sizes)
-        if bool((part < 0).any()):
-            steps.append({name: part})
-            state |= spec.apply({name: part}, state)
-    return Gauged(state, tuple(steps), frozenset(signs))
+    for lead in leads:
+        negative = torch.where(state[lead.tensor] < 0, -1.0, 1.0).double()
+        if bool((negative < 0).any()):
+            acting = min(name for name in lead.spaces if lead.tensor in (spec.spaces[name].exponents or {}))
+            part = _slots(spec, spec.spaces[acting], lead.tensor, negative, sizes)
+            steps.append({name: part for name in spec.spaces if name in lead.spaces})
+            state |= spec.apply(steps[-1], state)
+    return Gauged(state, tuple(steps), frozenset().union(*(lead.spaces for lead in leads)))
 
 
 def undone(spec: Spec, steps: tuple[dict[str, Tensor], ...]) -> tuple[dict[str, Tensor], ...]:

@@ -53,12 +53,12 @@ class Lazy(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         acting = {space: self.element[space] for space in self._acting.get(name, ()) if space in self.element}
-        before, tensor = self._kept.pop(name, (None, None))
-        if tensor is None or before is None or not _same(before, acting):
-            tensor = None  # before the new one is read
-            tensor = self._moved(name, acting)
-        self._kept[name] = acting, tensor
-        return tensor
+        kept = self._kept.pop(name, None)
+        if kept is None or not _same(kept[0], acting):
+            kept = None  # its memory, before the new one is read
+            kept = acting, self._moved(name, acting)
+        self._kept[name] = kept
+        return kept[1]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.spec.axes)

@@ -32,11 +32,13 @@ class Position:
     """Where an alignment stands: what it has found, and what is left to do.
 
     `settled` are the spaces that the start has settled, in order; `waiting` those that are still to be solved, None
-    while the start goes on. `before` are the sums of the blocks at the identity, `seconds` the time that it took.
+    while the start goes on; `best` those that the start has left at their best. `before` are the sums of the blocks
+    at the identity, `seconds` the time that it took.
     """
 
     before: Sums = ()
     settled: tuple[str, ...] = ()
+    best: tuple[str, ...] = ()
     waiting: tuple[str, ...] | None = None
     solved: int = 0
     seconds: float = 0.0
@@ -94,7 +96,7 @@ def load_position(path: Path, bound: Mapping[str, str]) -> Position | None:
     waiting = plain.pop("waiting")
     plain["waiting"] = None if waiting is None else tuple(waiting)
     plain["before"] = tuple(map(tuple, plain["before"]))
-    plain["settled"] = tuple(plain["settled"])
+    plain |= {name: tuple(plain[name]) for name in ("settled", "best")}
     return Position(**plain | parts)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -153,11 +154,18 @@ def _signature(problem: Problem, space: Space, use: Use, view: Tensor, open_atom
         view = view.square().sum(turning, keepdim=True).sqrt()
     settled = [d for d in range(len(atoms)) if d not in (*lead, use.dim, *unsettled)]
     moved = view.permute([*lead, use.dim, *settled, *unsettled])
-    moved = moved.reshape(*moved.shape[: len(lead) + 1 + len(settled)], -1).sort(-1).values
+    moved = _sorted(moved.reshape(*moved.shape[: len(lead) + 1 + len(settled)], -1))
     if moved.shape[-1] > _QUANTILES:
         at = torch.linspace(0, moved.shape[-1] - 1, _QUANTILES, device=moved.device).round().long()
         moved = moved.index_select(-1, at) * math.sqrt(moved.shape[-1] / _QUANTILES)
     return moved.reshape(*moved.shape[: len(lead) + 1], -1)
+
+
+def _sorted(values: Tensor) -> Tensor:
+    """Sorted along the last axis; numpy does it several times faster on a CPU."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(np.sort(values.numpy(), -1))
+    return values.sort(-1).values
 
 
 def _flipped(problem: Problem, block: Block, signs: Sequence[Space]) -> bool:

@@ -84,6 +84,7 @@ def align_files(
     walk = _Walk(problem, Products(problem, 0), keeper, known, tell)
     problem.source.update(known.source)
     problem.element.update(known.element)
+    problem.best.update(known.best)
     before = known.before or walk.measured()
     walk.keep(before=before)
     if known.waiting is None:
@@ -169,18 +170,20 @@ class _Walk:
 
         def after(order: list[str]) -> None:
             name = order[len(self.keeper.position.settled)]
-            self.keep(settled=tuple(order))
+            self.keep(settled=tuple(order), best=tuple(sorted(self.problem.best)))
             self._did(self._task(_START, name), name)
 
         order = signature_start(self.problem, self.products, self.known.settled, after)
-        self.keep(waiting=(*order, *self.problem.turning))
+        self.keep(waiting=tuple(n for n in (*order, *self.problem.turning) if n not in self.problem.best))
 
     def ascend(self, sweeps: int) -> None:
         """Solve the spaces that wait until none does, or all have been visited so often."""
         position, turning = self.keeper.position, self.problem.turning
         waiting = [*(position.waiting or ())]
         spaces = [*(n for n in position.settled if n not in turning), *turning]
-        for solved, name in enumerate(solving(self.problem, self.products, waiting, spaces), position.solved + 1):
+        for solved, (name, _) in enumerate(
+            solving(self.problem, self.products, waiting, spaces), position.solved + 1
+        ):
             self.keep(waiting=tuple(waiting), solved=solved)
             self._did(self._task(_MATCH, name), name)
             if solved >= sweeps * len(spaces):
@@ -217,11 +220,12 @@ class _Walk:
         """All that is still to be done: one visit of every space, and one pass over the tensors before it and after."""
         problem, position = self.problem, self.keeper.position
         every, spaces = (*problem.matched, *problem.turning), problem.spec.spaces
+        again = (name for name in every if name not in problem.best)
         if position.waiting is None:
             nested = [other.name for name in problem.matched for both in problem.inner(spaces[name]) for other in both]
             done = {*nested, *position.settled, *(name for name in every if spaces[name].kind == "sign")}
             yield from (self._task(_START, name) for name in every if name not in done)
-        yield from (self._task(_MATCH, name) for name in (every if position.waiting is None else position.waiting))
+        yield from (self._task(_MATCH, name) for name in (again if position.waiting is None else position.waiting))
         passes = 1 if self.known.before else 2
         yield _READ, passes * sum(math.prod(block.shape) for block in problem.blocks) - self.read
 

@@ -61,10 +61,12 @@ def ascend(
     waiting, sweep = [n for n in spaces if n not in problem.best], max(1, len(spaces))
     problem.best.clear()
     done = Ascent([problem.objective()])
-    for _ in solving(problem, products, waiting, spaces):
-        done.solved += 1
+    moves = seen = 0
+    for _, moved in solving(problem, products, waiting, spaces):
+        done.solved, moves = done.solved + 1, moves + moved
         if done.solved % sweep == 0 or not waiting:
-            done.objective.append(problem.objective())
+            done.objective.append(problem.objective() if moves > seen else done.objective[-1])
+            seen = moves
             if tell is not None:
                 tell(done.objective[-1])
         if waiting and done.solved >= _VISITS * sweep:
@@ -73,14 +75,17 @@ def ascend(
     return done
 
 
-def solving(problem: Problem, products: Products, waiting: list[str], spaces: Sequence[str]) -> Iterator[str]:
-    """Solve the space that has waited longest, of which those nearby wait again if it moved; its name after each."""
+def solving(
+    problem: Problem, products: Products, waiting: list[str], spaces: Sequence[str]
+) -> Iterator[tuple[str, bool]]:
+    """Solve the space that has waited longest, of which those nearby wait again if it moved: its name, and whether."""
     while waiting:
         space = problem.spec.spaces[waiting.pop(0)]
-        if improve(problem, products, space):
+        moved = improve(problem, products, space)
+        if moved:
             near = [n for n in spaces if n in problem.neighbours[space.name]]
             waiting += [n for n in near if n not in waiting]
-        yield space.name
+        yield space.name, moved
 
 
 def improve(problem: Problem, products: Products, space: Space) -> bool:

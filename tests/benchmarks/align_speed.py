@@ -72,16 +72,16 @@ def rebasin(case: Case, a: Arrays, b: Arrays, seed: int) -> Run:
 
 
 def symcheck_matcher(case: Case, a: Arrays, b: Arrays, seed: int) -> Run:
-    """symcheck's matcher alone, from the order as it is: no gauges, no other starts, no controls."""
+    """symcheck's matcher alone, from its signature start: no gauges, no other starts, no controls."""
+    from symcheck.align.controls import searched
     from symcheck.align.gauge import Gauged
     from symcheck.align.setup import problem_of
-    from symcheck.align.weight import match as ascend
 
     spec, (one, two) = _spec(case, a), (_tensors(a), _tensors(b))
 
     def run() -> Outcome:
         problem = problem_of(spec, Gauged(one), Gauged(two))
-        done = ascend(problem)
+        done = searched(problem)
         moved = spec.apply(problem.found(), two)
         return Outcome({name: t.numpy() for name, t in moved.items()}, done.solved, len(done.objective) - 1)
 
