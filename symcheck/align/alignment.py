@@ -17,10 +17,11 @@ from symcheck.align.controls import Matched, Planted, cosine, fresh, matched, nu
 from symcheck.align.evidence import Evidence
 from symcheck.align.gauge import GAUGES, gauged, natural, undone
 from symcheck.align.matchers import matched_by
-from symcheck.align.problem import Problem
+from symcheck.align.problem import Problem, dot
 from symcheck.align.products import Products
 from symcheck.align.setup import check_finite, check_same, left_alone, problem_of
 from symcheck.align.starts import random_start, signature_start
+from symcheck.errors import LoadError
 from symcheck.weights.spec import Spec
 
 Steps = tuple[dict[str, Tensor], ...]
@@ -42,7 +43,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Alignment:
-    """B brought onto A. `aligned` = the steps applied to B one after another, by B's names and in its dtypes."""
+    """B brought onto A. `aligned` = the steps applied to B one after another, by B's names and in its dtypes.
+
+    `before` is the cosine of A and B in one gauge; `stored` those of A with B, and with `aligned`, as they are stored.
+    """
 
     aligned: dict[str, Tensor] = field(repr=False)
     steps: Steps = field(repr=False)
@@ -54,6 +58,7 @@ class Alignment:
     central: int = 0  # which of the steps holds what was looked for; the others change the gauge
     planted: Planted | None = None
     null: float | None = None
+    stored: tuple[float, float] | None = None
 
     @property
     def best(self) -> Run:
@@ -79,6 +84,7 @@ class Alignment:
         runs = [{k: v for k, v in vars(run).items() if k not in ("source", "element")} for run in self.runs]
         return {
             "cosine": {"before": self.cosine[0], "after": self.cosine[1], "null": self.null},
+            "cosine_as_stored": self.stored and {"before": self.stored[0], "after": self.stored[1]},
             "planted": None if self.planted is None else asdict(self.planted),
             "agreement": self.agreement if len(self.runs) > 1 else None,
             "start": self.best.start,
@@ -130,8 +136,16 @@ def align(
     if last := natural(spec, steps, problem.a, problem.sizes):
         steps = (*steps, last)
     left = left_alone(spec, problem)
-    found = Alignment(applied(spec, steps, b), steps, problem, before, tuple(runs), left, central=len(two.steps))
+    moved = applied(spec, steps, b)
+    stored = alike(a, b, problem.voting), alike(a, moved, problem.voting)
+    found = Alignment(moved, steps, problem, before, tuple(runs), left, central=len(two.steps), stored=stored)
     return _controlled(found, given, seed, tell or _silent) if controls else found
+
+
+def alike(a: Mapping[str, Tensor], b: Mapping[str, Tensor], names: Collection[str]) -> float:
+    """⟨A, B⟩ / (‖A‖ ‖B‖) over these tensors, as they are."""
+    sums = [sum(float(dot(x[n], y[n])) for n in names if n in a) for x, y in ((a, b), (a, a), (b, b))]
+    return sums[0] / math.sqrt(sums[1] * sums[2]) if sums[1] * sums[2] > 0 else 0.0
 
 
 def _controlled(found: Alignment, given: Mapping[str, Tensor], seed: int, told: Tell) -> Alignment:
@@ -177,6 +191,14 @@ def applied(spec: Spec, steps: Steps, state: Mapping[str, Tensor]) -> dict[str, 
         found = {n: t.double() if t.is_floating_point() else t for n, t in found.items()}
     for step in steps:
         found = spec.apply(step, found)
-    return {name: found[name].to(t.dtype) for name, t in state.items()}
+    found = {name: found[name].to(t.dtype) for name, t in state.items()}
+    lost = [name for name, t in found.items() if t.is_floating_point() and not bool(t.isfinite().all())]
+    if lost:
+        raise LoadError(
+            f"the aligned '{lost[0]}' does not fit into {str(found[lost[0]].dtype).removeprefix('torch.')}",
+            where=f"{len(lost)} tensors, in the gauge of A",
+            hint="convert the checkpoints to float32 first, or leave the scales: gauges sign only (--gauges sign)",
+        )
+    return found
 
 

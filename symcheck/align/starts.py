@@ -22,6 +22,7 @@ from symcheck.align.problem import Problem, Use
 from symcheck.align.products import Products
 from symcheck.align.turns import flipped, improve_turn, rows
 from symcheck.groups.draws import Draws
+from symcheck.weights.element import sample
 from symcheck.weights.spec import Space
 
 _ENOUGH, _COLUMNS = 0.1, 64  # the share, or the number for each unit, of settled entries from which they decide alone
@@ -30,8 +31,12 @@ _ENTRIES = 2048  # of each unit that are sorted
 
 
 def random_start(problem: Problem, seed: int) -> None:
-    """Every space in an order drawn from (seed, name)."""
+    """Every space in an order, and turned, as drawn from (seed, name)."""
     problem.best.clear()
+    turning = [n for n in problem.turning if problem.spec.spaces[n].kind != "tree"]
+    for name, part in sample(problem.spec, seed, spaces=turning).items() if turning else ():
+        space = problem.spec.spaces[name]  # both sides are balanced: what is left of a general group are rotations
+        problem.turn(space, torch.linalg.qr(part)[0] if space.kind == "general" else part)
     for name in problem.matched:
         shape = problem.source[name].shape
         drawn = Draws(seed, f"start:{name}").permutations(math.prod(shape[:-1]), shape[-1])

@@ -86,7 +86,10 @@ def flipped(problem: Problem, space: Space) -> tuple[Use, ...]:
 
 
 def _improve_sign(problem: Problem, space: Space, uses: tuple[Use, ...] | None) -> bool:
-    """Flip the units, or the whole tensors, whose products with A's are negative in sum."""
+    """Flip the units, or the whole tensors, whose products with A's are negative in sum.
+
+    One at a time where they stand in a block twice: the gain of a pair depends on both.
+    """
     total = torch.zeros(element_shape(space, problem.sizes), dtype=torch.float64)
     for use in flipped(problem, space) if uses is None else uses:
         x, y = _pair(problem, use)
@@ -98,6 +101,9 @@ def _improve_sign(problem: Problem, space: Space, uses: tuple[Use, ...] | None) 
     if not bool((total < -_GAIN * total.abs().max()).any()):
         return space.on is None and uses is None and _improve_with_turns(problem, space)
     signs = torch.where(total < 0, -1.0, 1.0).double()
+    if space.name in problem.neighbours[space.name]:
+        signs = torch.ones_like(signs)
+        signs.view(-1)[total.argmin()] = -1.0
     own = problem.by_atom.get(space.on or "")
     if own is not None and not own.over:
         signs = signs.index_select(-1, problem.source[own.name].argsort())

@@ -21,6 +21,7 @@ from symcheck.align.turns import improve_turn
 from symcheck.weights.spec import Space
 
 _VISITS = 100  # of every space at most
+_GAIN = 1e-9  # of the objective; less is rounding
 
 
 @dataclass
@@ -89,7 +90,25 @@ def solving(
 
 
 def improve(problem: Problem, products: Products, space: Space) -> bool:
-    """Set one space to its best element, all else as it is; whether that was a gain."""
+    """Set one space to its best element, all else as it is; whether that was a gain.
+
+    Where a space stands in a block twice, what is best for each place need not be so for both: then the step is taken
+    back unless the objective rises.
+    """
+    if space.name not in problem.neighbours[space.name]:
+        return _improved(problem, products, space)
+    blocks = [block for block in problem.blocks if space.on in block.atoms]
+    before, kept = problem.objective(blocks), (dict(problem.source), dict(problem.b), dict(problem.element))
+    if not _improved(problem, products, space):
+        return False
+    if problem.objective(blocks) > before + _GAIN * abs(before):
+        return True
+    problem.source.update(kept[0])
+    problem.restore(*kept[1:])
+    return False
+
+
+def _improved(problem: Problem, products: Products, space: Space) -> bool:
     if space.name in problem.turning:
         return improve_turn(problem, space)
     if any(problem.inner(space)):
@@ -113,8 +132,6 @@ def _reassigned(problem: Problem, products: Products, space: Space) -> bool:
     best = float(_picked(gains, source).sum(dtype=torch.float64))
     if not best - now > _tolerance(gains) * (abs(best) + abs(now)):
         return False
-    if space.name in problem.neighbours[space.name] and not _really(problem, space, source):
-        return False
     problem.source[space.name] = source
     for key, name in alone.items():
         picked = _picked(classes[key], source)
@@ -128,16 +145,6 @@ def _reassigned(problem: Problem, products: Products, space: Space) -> bool:
 
 def _picked(gains: Tensor, source: Tensor) -> Tensor:
     return gains.gather(-1, source[..., None])[..., 0]
-
-
-def _really(problem: Problem, space: Space, source: Tensor) -> bool:
-    """Whether the sources are better where the space stands in a block twice, which one assignment cannot tell."""
-    blocks = {use.block for use in problem.uses(space)}
-    before, kept = problem.objective(blocks), problem.source[space.name]
-    problem.source[space.name] = source
-    better = problem.objective(blocks) > before
-    problem.source[space.name] = kept
-    return better
 
 
 def _tolerance(gains: Tensor) -> float:

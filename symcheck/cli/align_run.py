@@ -198,7 +198,7 @@ def _proof(
     if module is None or call is None:
         return None
     wide = {name: t.double() if t.is_floating_point() else t for name, t in b.items()}
-    return same_function(module, call, b, applied(spec, one.steps, wide))
+    return same_function(module, call, b, applied(spec, one.steps, wide), stored=one.aligned)
 
 
 def _write(found: Found, asked: Asked, others: Sequence[Path]) -> dict[str, Path]:

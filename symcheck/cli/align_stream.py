@@ -109,15 +109,9 @@ def _keeper(asked: Asked, bound: Mapping[str, str]) -> Keeper:
 def _write(
     done: Streamed, spec: Spec, b: Checkpoint, asked: Asked, about: Mapping[str, str], tell: Callable[[Stage], None]
 ) -> dict[str, Path]:
-    """Write what was asked for, every file whole or not at all; the large one last."""
+    """Write what was asked for, every file whole or not at all; first the one that takes long."""
     written: dict[str, Path] = {}
     steps = done.alignment.steps
-    if asked.save_spec is not None:
-        spec.save(asked.save_spec)
-        written["spec"] = asked.save_spec
-    if asked.element is not None:
-        save_element(steps, asked.element, about)
-        written["element"] = asked.element
     if asked.output is not None:
         start = time.monotonic()
 
@@ -127,6 +121,12 @@ def _write(
 
         apply_to_files(spec, steps, b, asked.output, progress=progress)
         written["aligned"] = asked.output
+    if asked.element is not None:
+        save_element(steps, asked.element, about)
+        written["element"] = asked.element
+    if asked.save_spec is not None:
+        spec.save(asked.save_spec)
+        written["spec"] = asked.save_spec
     return written
 
 

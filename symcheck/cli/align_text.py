@@ -68,7 +68,10 @@ def _lines(found: Found, k: int) -> Iterator[tuple[str, str, str]]:
     one, proof = found.alignments[k], found.proofs[k]
     before, after = one.cosine
     null = "" if one.null is None else f"; matching alone finds {one.null:.3f} in shuffled weights"
-    yield "cosine", f"{before:.3f} → {after:.3f}{null}", "" if one.null is None or after > one.null else "yellow"
+    chance = one.null is not None and not after > one.null
+    yield "cosine", f"{before:.3f} → {after:.3f} in one gauge{null}", "yellow" if chance else ""
+    if one.stored is not None:
+        yield "", f"{one.stored[0]:.3f} → {one.stored[1]:.3f} as stored", ""
     if before > 0.9:
         yield "", "the checkpoints are close as they are: fine-tuned from one another, or from one start", ""
     for run in one.runs:
@@ -88,7 +91,9 @@ def _lines(found: Found, k: int) -> Iterator[tuple[str, str, str]]:
     elif proof is None:
         yield "function", "not run: give --model and inputs to prove that it is the same", "yellow"
     elif proof.same:
-        yield "function", f"the same as before: outputs equal to {number(proof.distance)} of their spread", "green"
+        rounded = "" if proof.stored is None else f", {number(proof.stored)} as stored"
+        equal = f"the same as before: outputs equal to {number(proof.distance)} of their spread{rounded}"
+        yield "function", equal, "green"
     else:
         yield "function", f"NOT the same: outputs differ by {number(proof.distance)} of their spread", "red"
     for reason in dict.fromkeys(one.left.values()):
@@ -100,7 +105,7 @@ def _lines(found: Found, k: int) -> Iterator[tuple[str, str, str]]:
 
 
 def _on_disk(streamed: Streamed) -> Iterator[tuple[str, str, str]]:
-    before = f"; {count(streamed.resumed, 'step')} had been done before" if streamed.resumed else ""
+    before = f"; {count(streamed.resumed, 'space')} had been solved before" if streamed.resumed else ""
     mean, most = streamed.reads
     yield "on disk", f"every tensor was read {mean:.1f} times, {most} at most{before}", "dim"
     yield "", "gauges and controls were left out; the spec is taken at its word", "yellow"
