@@ -139,7 +139,9 @@ def align(
     moved = applied(spec, steps, b)
     stored = alike(a, b, problem.voting), alike(a, moved, problem.voting)
     found = Alignment(moved, steps, problem, before, tuple(runs), left, central=len(two.steps), stored=stored)
-    return _controlled(found, given, seed, tell or _silent) if controls else found
+    if not controls:
+        return found
+    return _controlled(found, given, seed, tell or _silent, by_weights=matcher in ("weights", "sinkhorn"))
 
 
 def alike(a: Mapping[str, Tensor], b: Mapping[str, Tensor], names: Collection[str]) -> float:
@@ -148,10 +150,17 @@ def alike(a: Mapping[str, Tensor], b: Mapping[str, Tensor], names: Collection[st
     return sums[0] / math.sqrt(sums[1] * sums[2]) if sums[1] * sums[2] > 0 else 0.0
 
 
-def _controlled(found: Alignment, given: Mapping[str, Tensor], seed: int, told: Tell) -> Alignment:
-    """The alignment with what was found space by space, and its controls; `given` is B in its gauge."""
+def _controlled(
+    found: Alignment, given: Mapping[str, Tensor], seed: int, told: Tell, *, by_weights: bool
+) -> Alignment:
+    """The alignment with what was found space by space, and its controls; `given` is B in its gauge.
+
+    The controls match weights: they say nothing of a matcher that looks at data.
+    """
     told("controls: every space")
     found = replace(found, matched=matched(found.problem, given))
+    if not by_weights:
+        return found
     told("controls: A against A re-labelled")
     found = replace(found, planted=planted(found.problem, seed))
     told("controls: A against B shuffled")

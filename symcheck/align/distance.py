@@ -17,10 +17,12 @@ from scipy.spatial.distance import squareform
 from torch import Tensor
 
 from symcheck.align.alignment import align
+from symcheck.errors import ConfigError, LoadError
 from symcheck.weights.fingerprint import precision
 from symcheck.weights.spec import Spec
 
 CLOSE = 0.5  # below: fine-tuned from one another, or from one start
+_FAR = 100  # how much further apart than their weights the outputs of copies may be
 _COPY, _MARGIN = 1e-3, 64  # below: copies; machine epsilons of the stored precision
 Outputs = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], float]
 
@@ -69,6 +71,13 @@ def distances(
         first = (i, j) == (0, 1)
         found = align(states[i], states[j], spec, seed=seed, controls=first, **options)
         a, b = (math.sqrt(square) for square in found.problem.squares())
+        for k, norm in ((i, a), (j, b)):
+            if not norm:
+                raise LoadError(
+                    f"all weights of checkpoint {k + 1} are zero",
+                    where="distance",
+                    hint="there is no distance to it on any scale: leave it out",
+                )
         for matrix, cosine in ((raw, found.cosine[0]), (modulo, found.cosine[1])):
             matrix[i, j] = matrix[j, i] = _distance(a, b, cosine)
         if first and found.null is not None:
@@ -78,6 +87,15 @@ def distances(
     floor = max(_COPY, _MARGIN * max(precision(state) for state in states))
     modes, families = (_clusters(modulo, limit) for limit in (floor, CLOSE))
     if outputs is not None:
+        odd = [(i, j) for i, j in itertools.combinations(range(n), 2) if modulo[i, j] <= floor < run[i, j] / _FAR]
+        if odd:
+            i, j = odd[0]
+            raise ConfigError(
+                f"the spec brings checkpoint {j + 1} onto {i + 1}, but they are different functions: "
+                f"their outputs are {run[i, j]:.1e} of their spread apart",
+                where="the spec",
+                hint="it is no symmetry of this network: derive it, or prove it with symcheck weights --spec",
+            )
         pairs = [(i, j) for i, j in itertools.combinations(range(n), 2) if run[i, j] <= floor and modes[i] != modes[j]]
         notes = [f"{i + 1} and {j + 1} are one function, but no element was found that joins them" for i, j in pairs]
     plain = [tuple(tuple(float(x) for x in row) for row in matrix) for matrix in (raw, modulo, run)]
@@ -86,7 +104,7 @@ def distances(
 
 def _distance(a: float, b: float, cosine: float) -> float:
     """‖A − B‖ / √(‖A‖ ‖B‖) from the norms and the cosine."""
-    return math.sqrt(max(0.0, a / b + b / a - 2 * cosine)) if a and b else 0.0
+    return math.sqrt(max(0.0, a / b + b / a - 2 * cosine))
 
 
 def _clusters(matrix: np.ndarray, limit: float) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from symcheck.align.evidence import Evidence
 from symcheck.align.problem import Problem
 from symcheck.align.products import Products
 from symcheck.align.weight import Ascent, match
-from symcheck.errors import ConfigError
+from symcheck.errors import ConfigError, ModelError
 from symcheck.registry import suggest
 from symcheck.weights.spec import Space
 
@@ -121,6 +121,12 @@ def by_straight_through(problem: Problem, evidence: Evidence, tell: Tell | None 
         whole = _whole(evidence, trial, {n: t.detach() for n, t in middle.items()})
         if whole < best[0]:
             best = (whole, dict(trial.source), dict(trial.b), dict(trial.element))
+        if not loss.requires_grad or not bool(loss.isfinite()):
+            raise ModelError(
+                "the loss halfway has no gradient" if loss.isfinite() else "the loss halfway is not finite",
+                where="--matcher straight-through",
+                hint="give another --loss, or use --matcher weights",
+            )
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()

@@ -54,6 +54,12 @@ def problem_of(spec: Spec, one: Gauged, two: Gauged, kinds: Collection[str] | No
     a, b = one.state, two.state
     sizes = check_fit(spec, {name: tuple(t.shape) for name, t in a.items()}, "the state dict")
     floats = [name for name in spec.axes if a[name].is_floating_point() and name not in spec.offsets]
+    if not floats:
+        raise LoadError(
+            "there is nothing to compare: no tensor of the spec holds floating-point numbers",
+            where="the state dict",
+            hint="give the checkpoints before quantisation",
+        )
     small = sum(a[name].numel() for name in floats) <= _SMALL
     wide = torch.float64 if small else torch.float32
     dtype = {name: wide if name in floats else a[name].dtype for name in spec.axes}

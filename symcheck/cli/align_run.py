@@ -22,7 +22,9 @@ from symcheck.align.gauge import GAUGES
 from symcheck.align.many import Cycle, align_many
 from symcheck.align.matchers import MATCHERS
 from symcheck.align.proof import SameFunction, same_function
+from symcheck.align.setup import DISCRETE
 from symcheck.align.streamed import Streamed
+from symcheck.cli.align_outputs import check_outputs
 from symcheck.cli.labelled import labelled_data, without_labels
 from symcheck.cli.pairs import Checkpoints, load_network, load_states
 from symcheck.cli.run import file_settings
@@ -36,7 +38,7 @@ from symcheck.version import __version__
 from symcheck.weights.element import save_element
 from symcheck.weights.examples import Call
 from symcheck.weights.session import call_of, derived, network
-from symcheck.weights.spec import KINDS, Spec
+from symcheck.weights.spec import KINDS, MATRICES, Spec
 from symcheck.weights.tensor_file import write_tensors
 
 SCHEMA = "symcheck.align/1"
@@ -224,30 +226,26 @@ def _write(found: Found, asked: Asked, others: Sequence[Path]) -> dict[str, Path
 
 
 def _names(others: Sequence[Path]) -> list[str]:
-    """A name for each checkpoint, with a number where two are called alike."""
+    """A name for each checkpoint, with numbers where some would be called alike."""
     stems = [path.stem for path in others]
-    return [stem if stems.count(stem) == 1 else f"{stem}-{i + 1}" for i, stem in enumerate(stems)]
+    numbered = [f"{stem}-{i + 1}" for i, stem in enumerate(stems)]
+    return stems if len(set(stems)) == len(stems) else numbered
 
 
 def _check(asked: Asked, count: int, *, folder: bool = False) -> None:
     """Refuse unknown words and bad destinations before anything is run; the output may be a folder of shards."""
     for word, known, where in (
-        *((asked.matcher, MATCHERS, "--matcher") for _ in (0,)),
+        (asked.matcher, MATCHERS, "--matcher"),
         *((kind, KINDS, "--kinds") for kind in asked.kinds or ()),
         *((kind, GAUGES, "--gauges") for kind in asked.gauges or ()),
     ):
         if word not in known:
             raise ConfigError(f"there is no '{word}' here", where=where, hint=suggest(word, [*known]))
-    for path in filter(None, (asked.output, asked.element, asked.save_spec, asked.report)):
-        if not path.parent.is_dir():
-            hint = f"mkdir -p {path.parent}"
-            raise ConfigError(f"the folder '{path.parent}' does not exist", where=str(path), hint=hint)
-    for path in filter(None, (asked.output, asked.element)):
-        if count == 1 and path.suffix != ".safetensors" and not (folder and path is asked.output):
-            raise ConfigError(
-                f"nothing is written as '{path.suffix or path.name}'", where=str(path), hint="end in .safetensors"
-            )
-        if count > 1 and (path.suffix or path.is_file()):
-            raise ConfigError("several checkpoints need a folder", where=str(path), hint="give -o FOLDER")
-        if path.is_file() and not asked.force:
-            raise ConfigError("the output exists", where=str(path), hint="choose another name, or add --force")
+    if not {*(asked.kinds or DISCRETE)} & {*DISCRETE, *MATRICES}:
+        raise ConfigError(
+            "none of these kinds is looked for",
+            where=f"--kinds {','.join(asked.kinds or ())}",
+            hint=f"give some of {', '.join((*DISCRETE, *MATRICES))}; --gauges are for scales and shifts",
+        )
+    outputs = {"-o": asked.output, "--save-element": asked.element, "--save-spec": asked.save_spec}
+    check_outputs({**outputs, "--report": asked.report}, force=asked.force, folder=folder, several=count > 1)

@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from symcheck.api import first_samples, named_inputs, without_ignored
+from symcheck.cli.labelled import without_labels
 from symcheck.cli.run import file_settings, inputs_of, subject_of
 from symcheck.cli.states import is_tensors, read_state
 from symcheck.cli.steps import Tell, steps
@@ -126,6 +127,7 @@ def _study(settings: Mapping[str, Any], allow_program: bool, asked: Asked, tell:
     subject = subject_of(settings, allow_program, "weights")
     module, seed = network(subject), settings["seed"]
     inputs = example_inputs({**settings, "samples": subject.fixed_batch or settings["samples"]})
+    inputs = without_labels(inputs, settings, subject)
     call = call_of(subject, inputs, seed)
     if asked.spec is None:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from matching import drawn, mlp, noisy, problem, recurrent
@@ -64,6 +66,20 @@ def test_the_objective_never_falls_and_is_what_it_says(spec: Spec) -> None:
         assert all(later >= earlier - 1e-12 for earlier, later in zip(done.objective, done.objective[1:], strict=False))
         moved = p.spec.apply({name: p.targets(name) for name in p.matched}, dict(p.b))
         assert done.objective[-1] == pytest.approx(sum(float((p.a[n] * moved[n]).sum()) for n in p.a), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_signs_of_units_that_meet_themselves_never_lower_the_objective(seed: int) -> None:
+    """A tanh recurrence: flipping two units at once leaves their own weight alone."""
+    n, odd = 10, {"w": (1,), "u": (1, 1), "b": (1,), "v": (1,)}
+    base = recurrent(n)
+    spaces = {"h": Space("h", "permutation", n), "flip": Space("flip", "sign", n, on="h", exponents=odd)}
+    spec = Spec(spaces, base.axes, shapes=base.shapes)
+    p = problem(spec, drawn(spec, seed), drawn(spec, seed + 100))
+    done = match(p)
+    assert done.settled
+    assert all(later >= earlier - 1e-12 for earlier, later in itertools.pairwise(done.objective))
+    assert done.objective[-1] > done.objective[0]
 
 
 def test_nothing_moves_between_equals() -> None:

@@ -18,6 +18,9 @@ from torch import nn
 
 def net(width=24):
     return nn.Sequential(nn.Linear(16, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 3))
+
+def half():
+    return net().half()
 """
 SHAPES = {"0.weight": (24, 16), "0.bias": (24,), "2.weight": (24, 24), "2.bias": (24,)}
 SHAPES |= {"4.weight": (3, 24), "4.bias": (3,)}
@@ -180,6 +183,78 @@ def test_bad_questions_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     save_file(broken, "nan.safetensors")
     told = refused(capsys, "align", "a.safetensors", "nan.safetensors", *model)
     assert "0.weight" in told
+
+
+def test_outputs_are_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    model = ("--model", "nets.py:net", "-i", "inputs.npz")
+    two = ("align", "a.safetensors", "b.safetensors", *model, "-o", "x.safetensors")
+    assert "one name" in refused(capsys, *two, "--save-element", "x.safetensors")
+    before = Path("d.safetensors").read_bytes()
+    assert ".json" in refused(capsys, *two, "--report", "d.safetensors")
+    assert Path("d.safetensors").read_bytes() == before
+    Path("net.toml").write_text("mine")
+    assert "exists" in refused(capsys, *two, "--save-spec", "net.toml")
+    three = ("align", "a.safetensors", "b.safetensors", "d.safetensors", *model)
+    assert "one name" in refused(capsys, *three, "-o", "out", "--save-element", "out")
+    Path("out").mkdir()
+    Path("out/b.safetensors").write_text("mine")
+    assert "exists" in refused(capsys, *three, "-o", "out")
+    assert not Path("x.safetensors").exists() and Path("out/b.safetensors").read_text() == "mine"
+    for name, copy in (("b", "x/b"), ("d", "y/b"), ("c", "y/b-1")):
+        Path(copy).parent.mkdir(exist_ok=True)
+        Path(f"{copy}.safetensors").write_bytes(Path(f"{name}.safetensors").read_bytes())
+    alike = ("x/b.safetensors", "y/b.safetensors", "y/b-1.safetensors")
+    assert align(*alike, "-o", "many", "--no-controls", "-q") == 0
+    assert len(list(Path("many").iterdir())) == 3
+
+
+def test_what_does_not_fit_the_stored_precision_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Scales of A that B is to take over in float16, and cannot."""
+    big, small = weights(0), weights(2)
+    for name, scale in (("0.weight", 3e-4), ("0.bias", 3e-4), ("2.weight", 3e3)):
+        big[name] = big[name] * scale
+    small["2.weight"] = small["2.weight"] * 2e4
+    for name, state in (("big", big), ("small", small)):
+        save_file({n: t.half() for n, t in state.items()}, f"{name}.safetensors")
+    two = ("align", "big.safetensors", "small.safetensors", "--model", "nets.py:half", "-i", "inputs.npz")
+    told = refused(capsys, *two, "-o", "out.safetensors", "--no-controls")
+    assert "does not fit into float16" in told and "--gauges sign" in told
+    assert not Path("out.safetensors").exists()
+
+
+def test_numbers_that_cannot_be_compared_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert align("b.safetensors", "--save-spec", "net.toml", "--no-controls") == 0
+    capsys.readouterr()
+    for name in "ab":
+        whole = {n: (100 * t).to(torch.int32) for n, t in load_file(f"{name}.safetensors").items()}
+        save_file(whole, f"{name}8.safetensors")
+    told = refused(capsys, "align", "a8.safetensors", "b8.safetensors", "--spec", "net.toml", "--gauges", "none")
+    assert "nothing to compare" in told
+    save_file({n: torch.zeros_like(t) for n, t in weights(0).items()}, "zero.safetensors")
+    told = refused(capsys, "distance", "a.safetensors", "zero.safetensors", "--spec", "net.toml")
+    assert "zero" in told
+    told = refused(capsys, "align", "a.safetensors", "b.safetensors", "--spec", "net.toml", "--kinds", "scale")
+    assert "looked for" in told
+
+
+def test_distance_does_not_believe_a_wrong_spec(capsys: pytest.CaptureFixture[str]) -> None:
+    spec = """schema = "symcheck.spec/1"
+[spaces]
+h = { kind = "permutation", size = 24 }
+[axes]
+"0.weight" = "h ."
+"0.bias" = "."
+"2.weight" = ". ."
+"2.bias" = "."
+"4.weight" = ". ."
+"4.bias" = "."
+"""
+    Path("wrong.toml").write_text(spec)
+    a = load_file("a.safetensors")
+    save_file({**a, "0.weight": a["0.weight"].flip(0).contiguous()}, "rows.safetensors")
+    question = ("distance", "a.safetensors", "rows.safetensors", "--spec", "wrong.toml")
+    told = refused(capsys, *question, "--model", "nets.py:net", "-i", "inputs.npz")
+    assert "different functions" in told
 
 
 def test_distances_count_modes(capsys: pytest.CaptureFixture[str]) -> None:
