@@ -122,3 +122,29 @@ def test_the_python_example_on_weights_runs() -> None:
 def test_the_metanetwork_that_is_named_is_audited(tried: Path) -> None:
     command = re.search(r"`symcheck (audit fixtures/metanet.toml)`", README)
     assert command is not None and main(command[1].split()) == 0
+
+
+def test_the_commands_on_two_checkpoints_print_what_is_shown(tried: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = [line.split() for line in block("symcheck align fixtures/digits-mlp-a.toml").splitlines()]
+    assert [command[1] for command in commands] == ["align", "connect", "merge", "distance"]
+    printed = ""
+    for command in commands:
+        assert command[0] == "symcheck" and main(command[1:]) == 0, command
+        printed += capsys.readouterr().out
+    lines = {without_numbers(line) for line in printed.splitlines()}
+    shown = [line for line in block("signature    ").splitlines() if line.strip()]
+    assert len(shown) >= 7
+    assert [line for line in shown if without_numbers(line) not in lines] == []
+    assert "copies of one mode: 2, 3" in printed
+    written = {"aligned.safetensors", "g.safetensors", "curves.png", "merged.safetensors"}
+    assert {path.name for path in tried.glob("*.*")} == written
+
+
+def test_the_python_example_on_two_checkpoints_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    a, b = (torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2)) for _ in range(2))
+    inputs = torch.randn(40, 4)
+    scope = {"model": a, "inputs": inputs, "labels": a(inputs).argmax(1), "a": a.state_dict(), "b": b.state_dict()}
+    exec(compile("import symcheck\n" + block("from symcheck.align import align"), "README.md", "exec"), scope)
+    assert scope["found"].cosine[1] > scope["found"].cosine[0]
+    assert "Barrier(" in capsys.readouterr().out

@@ -64,7 +64,7 @@ def distances(
     """
     n = len(states)
     raw, modulo, run = (np.zeros((n, n)) for _ in range(3))
-    null, notes = math.nan, []
+    null = math.nan
     for i, j in itertools.combinations(range(n), 2):
         if tell is not None:
             tell(f"checkpoint {j + 1} on checkpoint {i + 1}")
@@ -86,20 +86,25 @@ def distances(
             run[i, j] = run[j, i] = outputs(states[i], states[j])
     floor = max(_COPY, _MARGIN * max(precision(state) for state in states))
     modes, families = (_clusters(modulo, limit) for limit in (floor, CLOSE))
-    if outputs is not None:
-        odd = [(i, j) for i, j in itertools.combinations(range(n), 2) if modulo[i, j] <= floor < run[i, j] / _FAR]
-        if odd:
-            i, j = odd[0]
+    notes = _judged(modulo, run, floor, modes) if outputs is not None else []
+    plain = [tuple(tuple(float(x) for x in row) for row in matrix) for matrix in (raw, modulo, run)]
+    return Distances(plain[0], plain[1], plain[2] if outputs else None, modes, families, null, tuple(notes))
+
+
+def _judged(modulo: np.ndarray, run: np.ndarray, floor: float, modes: tuple[int, ...]) -> list[str]:
+    """What the outputs say of the clusters; ConfigError where the spec joins different functions."""
+    notes = []
+    for i, j in itertools.combinations(range(len(modes)), 2):
+        if modulo[i, j] <= floor < run[i, j] / _FAR:
             raise ConfigError(
                 f"the spec brings checkpoint {j + 1} onto {i + 1}, but they are different functions: "
                 f"their outputs are {run[i, j]:.1e} of their spread apart",
                 where="the spec",
                 hint="it is no symmetry of this network: derive it, or prove it with symcheck weights --spec",
             )
-        pairs = [(i, j) for i, j in itertools.combinations(range(n), 2) if run[i, j] <= floor and modes[i] != modes[j]]
-        notes = [f"{i + 1} and {j + 1} are one function, but no element was found that joins them" for i, j in pairs]
-    plain = [tuple(tuple(float(x) for x in row) for row in matrix) for matrix in (raw, modulo, run)]
-    return Distances(plain[0], plain[1], plain[2] if outputs else None, modes, families, null, tuple(notes))
+        if run[i, j] <= floor and modes[i] != modes[j]:
+            notes.append(f"{i + 1} and {j + 1} are one function, but no element was found that joins them")
+    return notes
 
 
 def _distance(a: float, b: float, cosine: float) -> float:
