@@ -13,8 +13,8 @@ from typing import Any
 
 from rich.console import Console
 
-from symcheck.cli.labelled import Data, device_of, labelled_data
-from symcheck.cli.pairs import Checkpoints, load_network, same_network
+from symcheck.cli.labelled import Data, data_name, device_of, labelled_data
+from symcheck.cli.pairs import Checkpoints, load_network, same_network, same_ties, short_names, tied
 from symcheck.cli.run import file_settings
 from symcheck.cli.states import read_state
 from symcheck.cli.steps import steps
@@ -23,6 +23,7 @@ from symcheck.connect.result import Connection
 from symcheck.errors import ConfigError
 from symcheck.grammar import parse_claim
 from symcheck.report.write import write_text
+from symcheck.weights.session import network
 from symcheck.weights.spec import Spec
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -47,6 +48,13 @@ class Found:
     connection: Connection
     checkpoints: Checkpoints
     written: tuple[Path, ...] = ()
+    data: str = "train"  # what the first data set is called
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The names of both checkpoints, with as much of their folders as tells them apart."""
+        a, b = short_names([source["path"] for source in self.checkpoints.sources])
+        return a or "?", b or "?"
 
 
 def run_connect(
@@ -63,13 +71,14 @@ def run_connect(
         if asked.aligned is not None:
             aligned = read_state(asked.aligned, None)
             same_network(b, aligned, str(second), str(asked.aligned))
+            same_ties(tied(network(subject)), aligned, str(asked.aligned))
         connection = connect(
             subject, a, b, data.train, loss=data.loss, test=data.test,
             spec=None if asked.spec is None else Spec.load(asked.spec), aligned=aligned, align=asked.align,
             device=device_of(settings.get("device")), tell=tell, mechanisms=_claims(asked, data),
             **{name: settings[name] for name in _OPTIONS if name in settings},
         )  # fmt: skip
-        found = Found(connection, checkpoints, asked.outputs)
+        found = Found(connection, checkpoints, asked.outputs, data_name(settings))
         for path in asked.outputs:
             tell(f"writing {path}")
             _write(found, settings, path)
@@ -100,8 +109,7 @@ def _write(found: Found, settings: Mapping[str, Any], path: Path) -> None:
         return
     from symcheck.connect.plot import save_plot
 
-    names = [Path(source["path"]).name for source in found.checkpoints.sources]
-    save_plot(found.connection, path, names=(names[0], names[1]))
+    save_plot(found.connection, path, names=found.names)
 
 
 def _check(asked: Asked) -> None:

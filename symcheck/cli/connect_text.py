@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -21,15 +20,14 @@ _LAYERS, _LABEL = 5, 12  # how many layers are shown; the labels of the lines be
 def show(found: Found, console: Console) -> None:
     """Print what was found."""
     page, connection = Page(console), found.connection
-    names = [Path(source["path"]).name or "?" for source in found.checkpoints.sources]
-    page.line(f"{names[0]} and {names[1]}", "bold")
+    page.line(" and ".join(found.names), "bold")
     page.line(" · ".join(_facts(connection)), "dim", INDENT)
     for data in connection.variants["naive"].curves:
-        _curves(page, connection, data)
+        _curves(page, found, data)
     _layers(page, connection)
     _mechanisms(page, connection)
     page.line()
-    for label, words, style in _lines(connection):
+    for label, words, style in _lines(found):
         page.labelled(Text(label, "dim"), page.text(words, style), _LABEL)
     for path in found.written:
         page.whole(Text.assemble(("wrote ", "bold"), page.text(str(path))))
@@ -43,12 +41,13 @@ def _facts(connection: Connection) -> Iterator[str]:
     yield f"{connection.environment['dtype']} on {connection.environment['device']}"
 
 
-def _curves(page: Page, connection: Connection, data: str) -> None:
+def _curves(page: Page, found: Found, data: str) -> None:
     """One row for each path: loss at the ends and halfway, barrier, error rate."""
     page.line()
+    connection = found.connection
     curves = {name: variant.curves[data] for name, variant in connection.variants.items()}
     first = next(iter(curves.values()))
-    page.line(f"{data}, {count(first.samples, 'sample')}", "bold")
+    page.line(f"{found.data if data == 'train' else data}, {count(first.samples, 'sample')}", "bold")
     rows = [_row(connection, name, data, curve) for name, curve in curves.items()]
     head = _HEAD if first.error is not None else _HEAD[:-2]
     _table(page, head, rows)
@@ -106,19 +105,21 @@ def _mechanism(name: str, variant: Variant, i: int) -> list[str]:
     return [name, *ends, ratio(one.barrier), f"{one.at:.2f}", loss]
 
 
-def _lines(connection: Connection) -> Iterator[tuple[str, str, str]]:
+def _lines(found: Found) -> Iterator[tuple[str, str, str]]:
     """Labelled lines below the tables."""
+    connection = found.connection
     how = connection.alignment["how"]
     if "outputs" in connection.alignment:
         how += f"; its outputs are those of B to {number(connection.alignment['outputs'])} of their spread"
     yield "alignment", how, ""
     aligned = [v.curves["train"].barrier for v in connection.variants.values() if v.name.startswith("aligned")]
     if aligned and (least := min(aligned, key=lambda top: top.value)).value > 2 * least.error:
-        words = f"a barrier of {_signed(least)} on the train data is left by this alignment"
+        where = "the train data" if found.data == "train" else found.data
+        words = f"a barrier of {_signed(least)} on {where} is left by this alignment"
         yield "note", f"{words}; that does not show that there is no path", ""
     for note in connection.notes:
         yield "note", note, ""
-    yield "cost", f"{count(connection.forwards, 'forward')} in {duration(connection.seconds)}", "dim"
+    yield "cost", f"{count(connection.forwards, 'sample')} forward in {duration(connection.seconds)}", "dim"
 
 
 def _table(page: Page, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -94,6 +94,15 @@ def labelled_data(settings: Mapping[str, Any]) -> Data:
     return Data(train, test, loss)
 
 
+def data_name(settings: Mapping[str, Any]) -> str:
+    """What the first data set is called: train beside a second one, else the names of the files that it is from."""
+    if settings.get("test_inputs"):
+        return "train"
+    sources = settings["inputs"]
+    found = dict.fromkeys(Path(str(x)).name for x in (sources.values() if isinstance(sources, Mapping) else [sources]))
+    return ", ".join(found)
+
+
 def without_labels(
     inputs: Mapping[str, Tensor], settings: Mapping[str, Any], subject: Subject
 ) -> dict[str, Tensor]:

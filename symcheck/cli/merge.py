@@ -58,8 +58,12 @@ Seed = Annotated[
     typer.Option(help="Seed of dare's drop, of aligning and of drawn inputs. [default: 0]", rich_help_panel=_METHOD),
 ]
 Reset = Annotated[
-    bool,
-    typer.Option("--reset", help="Re-estimate running statistics (BatchNorm) on the data.", rich_help_panel=_METHOD),
+    bool | None,
+    typer.Option(
+        "--reset/--no-reset",
+        help="Re-estimate the running statistics of BatchNorm on the data. [default: with BatchNorm and data]",
+        rich_help_panel=_METHOD,
+    ),
 ]
 SpecFile = Annotated[
     Path | None,
@@ -73,10 +77,11 @@ Align = Annotated[
         "[default: with --model or --spec and without --base]", rich_help_panel=_ALIGN,
     ),
 ]  # fmt: skip
-Force = Annotated[
+Unaligned = Annotated[
     bool,
-    typer.Option("--force", help="Merge what is not aligned; replace an output that exists.", rich_help_panel=_ALIGN),
+    typer.Option("--unaligned", help="Merge checkpoints that are not aligned, as they are.", rich_help_panel=_ALIGN),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.", rich_help_panel=_OUTPUT)]
 Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="Where the merged checkpoint goes: FILE.safetensors.", rich_help_panel=_OUTPUT),
@@ -98,13 +103,14 @@ def merge(
     common_share: CommonShare = None,
     features: Features = None,
     seed: Seed = None,
-    reset: Reset = False,
+    reset: Reset = None,
     model: options.Model = None,
     argument: options.Argument = None,
     key: options.Key = None,
     allow_program: options.AllowProgram = False,
     spec: SpecFile = None,
     align: Align = None,
+    unaligned: Unaligned = False,
     inputs: labelled.Inputs = None,
     labels: labelled.Labels = None,
     test_inputs: labelled.TestInputs = None,
@@ -126,6 +132,8 @@ def merge(
 
       symcheck merge a.safetensors b.safetensors --model nets.py:cnn -i test.npz -o merged.safetensors
 
+      symcheck merge run1/ run2/ run3/ --spec cnn.spec.toml -o merged.safetensors     # three folders of shards
+
       symcheck merge a.safetensors b.safetensors c.safetensors --base base.safetensors --method ties --density 0.3
     """
     flags = {
@@ -143,6 +151,6 @@ def merge(
 
     given = {name: value for name, value in flags.items() if value not in (None, {}, [])}
     settings = {name: value for name, value in own.items() if value is not None}
-    asked = Asked(method, settings, base, spec, align, reset, force, output, report)
+    asked = Asked(method, settings, base, spec, align, unaligned, reset, output, report, force)
     done = run_merge(checkpoints, given, allow_program, asked, None if quiet else error_console())
     show(done, output_console(), every=all_)

@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import nn
 
 from symcheck.api import named_inputs, without_ignored
-from symcheck.cli.labelled import Data, device_of, labelled_data
+from symcheck.cli.labelled import Data, data_name, device_of, labelled_data
 from symcheck.cli.pairs import Checkpoints, load_network, load_states
 from symcheck.cli.run import file_settings, inputs_of
 from symcheck.cli.steps import steps
@@ -41,10 +41,11 @@ class Asked:
     base: Path | None
     spec: Path | None
     align: bool | None
-    reset: bool
-    force: bool
+    unaligned: bool
+    reset: bool | None
     output: Path | None
     report: Path | None
+    force: bool
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Done:
     names: tuple[str, ...]
     base: Path | None
     written: Mapping[str, Path]
+    data: str  # what the first data set is called
 
 
 def run_merge(
@@ -74,11 +76,11 @@ def run_merge(
         done = merge(
             found.states[:many], asked.method, base=base, align=asked.align, names=names,
             spec=_spec(asked, module, data, settings, tell),
-            trial=_trial(module, data, settings), reset=asked.reset, force=asked.force, seed=settings["seed"],
+            trial=_trial(module, data, settings), reset=asked.reset, unaligned=asked.unaligned, seed=settings["seed"],
             tell=tell, **_read(asked.settings),
         )  # fmt: skip
         written = _write(done, found.sources, names, asked, settings)
-    return Done(done, names, asked.base, written)
+    return Done(done, names, asked.base, written, data_name(settings) if data is not None else "")
 
 
 def _loaded(
@@ -176,13 +178,13 @@ def _write(
     if asked.output is not None:
         about = {
             "method": done.method, "settings": done.settings, "sources": origin, "symcheck": __version__,
-            "aligned": [*done.alignments], "reset": asked.reset,
+            "aligned": [*done.alignments], "reset": done.reset,
         }  # fmt: skip
         write_tensors(done.state, asked.output, {"format": "pt", "symcheck.merge": json.dumps(plain(about))})
         written["merged"] = asked.output
     if asked.report is not None:
         inputs = {key: settings[key] for key in ("inputs", "labels", "test_inputs", "loss") if key in settings}
-        document = {"schema": SCHEMA, "symcheck": __version__, "data": inputs, "reset": asked.reset, **told}
+        document = {"schema": SCHEMA, "symcheck": __version__, "data": inputs, **told}
         write_text(asked.report, json.dumps(plain(document), indent=1, allow_nan=False, default=str) + "\n")
         written["report"] = asked.report
     return written

@@ -16,6 +16,10 @@ from symcheck.report.numbers import NOT_MEASURED, number
 from symcheck.report.page import GAP, INDENT, Page
 
 _WORST, _NAME, _LABEL = 8, 36, 10
+_COLUMNS = (
+    "cosine: between {} · conflict: entries of opposite signs · interference: change in the main directions of one, "
+    "at most · subspace: share of one in the main directions of the merged, at least · size: merged over theirs"
+)
 Cells = Sequence[str]
 
 
@@ -26,9 +30,9 @@ def show(done: Done, console: Console, *, every: bool = False) -> None:
     settings = [f"{name} {_setting(value)}" for name, value in merge.settings.items() if value not in ((), None)]
     page.line(" · ".join([merge.method, *settings]), "dim", INDENT)
     page.line()
-    for data in dict.fromkeys(score.data for score in merge.scores):
-        _scores(page, data, [score for score in merge.scores if score.data == data])
-    _layers(page, merge.layers, every)
+    for i, data in enumerate(dict.fromkeys(score.data for score in merge.scores)):
+        _scores(page, data if i else done.data, [score for score in merge.scores if score.data == data])
+    _layers(page, merge.layers, every, "updates from the base" if done.base else "checkpoints")
     for label, words, style in _lines(done):
         page.labelled(Text(label, "dim"), page.text(words, style), _LABEL)
     for what, path in done.written.items():
@@ -48,16 +52,17 @@ def _scores(page: Page, data: str, rows: Sequence[Score]) -> None:
         for row in rows
     ]
     _table(page, head, table, lambda row: "bold" if row[0] == MERGED else "")
+    page.line()
 
 
-def _layers(page: Page, layers: Sequence[Kept], every: bool) -> None:
+def _layers(page: Page, layers: Sequence[Kept], every: bool, what: str) -> None:
     """The layers whose models agree least: with the worst interference first, then the lowest cosine."""
     order = sorted(layers, key=lambda kept: (-kept.worst_interference, kept.cosine if kept.cosine is not None else 2))
     shown = order if every else order[:_WORST]
     if not shown:
         return
     more = f", {len(shown)} of {len(order)}" if len(shown) < len(order) else ""
-    head = [f"layer{more}", "cosine", "conflict", "interference", "alignment", "size"]
+    head = [f"layer{more}", "cosine", "conflict", "interference", "subspace", "size"]
     table = [
         [
             _shortened(kept.name),
@@ -70,6 +75,8 @@ def _layers(page: Page, layers: Sequence[Kept], every: bool) -> None:
         for kept in shown
     ]
     _table(page, head, table)
+    page.line(_COLUMNS.format(what), "dim", INDENT)
+    page.line()
 
 
 def _table(page: Page, head: Cells, rows: Sequence[Cells], style: Callable[[Cells], str] = lambda row: "") -> None:
@@ -79,7 +86,6 @@ def _table(page: Page, head: Cells, rows: Sequence[Cells], style: Callable[[Cell
     page.row([(page.text(word, "dim"), width) for word, width in zip(head, widths, strict=True)], INDENT)
     for row in rows:
         page.row([(page.text(word, style(row)), width) for word, width in zip(row, widths, strict=True)], INDENT)
-    page.line()
 
 
 def _lines(done: Done) -> Iterator[tuple[str, str, str]]:

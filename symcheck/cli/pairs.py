@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from symcheck.cli.run import subject_of
 from symcheck.cli.states import read_state
@@ -55,6 +57,11 @@ def load_network(
     states = [_state(path, settings, allow_program) for path in paths]
     for path, state in zip(paths, states, strict=True):
         same_network(first, state, subject.source.path, str(path))
+    if ties := tied(network(subject)):
+        source = Path(settings["checkpoint"])
+        same_ties(ties, _state(source, settings, allow_program), str(source))
+        for path, state in zip(paths, states, strict=True):
+            same_ties(ties, state, str(path))
     own = {"path": subject.source.path, "sha256": subject.source.sha256}
     return subject, Checkpoints((first, *states), (own, *map(_source, paths)), subject)
 
@@ -88,6 +95,36 @@ def same_network(a: Mapping[str, Tensor], b: Mapping[str, Tensor], name_a: str, 
         where=f"{name_a} and {name_b}",
         hint="give two checkpoints of one network, built with the same arguments",
     )
+
+
+def tied(module: nn.Module) -> list[tuple[str, str]]:
+    """The pairs of names under which a network has one and the same tensor."""
+    first: dict[int, str] = {}
+    for name, x in module.state_dict(keep_vars=True).items():
+        first.setdefault(id(x), name)
+    return [(first[id(x)], name) for name, x in module.state_dict(keep_vars=True).items() if first[id(x)] != name]
+
+
+def same_ties(ties: Sequence[tuple[str, str]], state: Mapping[str, Tensor], where: str) -> None:
+    """Refuse a state in which tensors differ that are one in the network: which of them is meant cannot be known."""
+    for one, other in ties:
+        if one in state and other in state and not torch.equal(state[one], state[other]):
+            raise LoadError(
+                f"'{one}' and '{other}' are one tensor in the network, and differ in the checkpoint",
+                where=where,
+                hint="build the network without the tie, or save the checkpoint again from the network that has it",
+            )
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """The names of files with as many of the folders above them as tell them apart."""
+    parts = [Path(os.path.abspath(path)).parts for path in paths]
+    most = max(map(len, parts), default=1)
+    for size in range(1, most):
+        names = [str(Path(*each[-size:])) for each in parts]
+        if len(set(names)) == len(set(parts)):
+            return names
+    return list(paths)
 
 
 def _checkpoint(path: Path) -> Path:

@@ -47,6 +47,12 @@ def bezier(
                     where=f"the curve at t = {t:.3g}",
                     hint="check the checkpoints and the data at both ends, or take --path linear",
                 )
+            if not value.requires_grad:
+                raise DataError(
+                    "the loss has no gradient: it does not depend on the weights in a way that can be trained",
+                    where=f"the loss '{loss.name}', training the path",
+                    hint="give a loss that is differentiable in the outputs, or take --path linear",
+                )
             optimiser.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -2,7 +2,8 @@
 
 REPAIR gives every channel of a pre-activation at t the mean (1 − t) μ_A + t μ_B and the deviation (1 − t) σ_A + t σ_B:
 it puts a batch normalisation behind the layer whose gain and shift are those. With the layers that have one of their
-own this is the same as estimating its statistics anew. Source: Jordan et al. 2022 (arXiv:2211.08403).
+own, whose statistics at the ends are those of the data, this is the same as estimating them anew.
+Source: Jordan et al. 2022 (arXiv:2211.08403).
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.utils._pytree import tree_leaves
 
-EPS = 1e-8  # added to variances: channels that are constant stay so
+EPS = 1e-10  # of the variance aimed at, added to what is there: channels that are constant stay so
 Key = tuple[str, int]  # the name of a module, and which of its calls
+Batch = tuple[Tensor, Tensor, int]  # mean and variance of each channel of a batch, and over how many values
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,12 @@ class Moments:
 
     def add(self, x: Tensor, axis: int) -> None:
         """Take in a batch of outputs."""
-        rows = channels_second(x.detach(), axis)
         self.dtype = torch.promote_types(x.dtype, torch.float32)
-        rows, others = rows.to(self.dtype), [0, *range(2, rows.dim())]
-        mean = rows.mean(others, keepdim=True)
-        var = (rows - mean).square_().mean(others).double()  # several times faster than var_mean on a processor
-        mean, count = mean.flatten().double(), rows.numel() // rows.shape[1]
+        self.take(moments_of(x, axis))
+
+    def take(self, batch: Batch) -> None:
+        """Take in the moments of a batch; shapes (channels,), stacked (T, channels)."""
+        mean, var, count = batch
         if not self.count:
             self.mean, self.square = torch.zeros_like(mean), torch.zeros_like(var)
         total, delta = self.count + count, mean - self.mean
@@ -67,14 +69,25 @@ class Moments:
         self.count = total
 
     @property
+    def variance(self) -> Tensor:
+        """The variance of each channel over everything, divided by the count."""
+        return self.square / max(self.count, 1)
+
+    @property
     def deviation(self) -> Tensor:
         """The standard deviation of each channel."""
-        return (self.square / max(self.count, 1)).sqrt()
+        return self.variance.sqrt()
+
+    def far(self, other: Moments) -> float:
+        """How far means and deviations are from others, relative to the deviations; of stacked ones the largest."""
+        sizes = self.deviation.norm(dim=-1).clamp_min(torch.finfo(torch.float64).tiny)
+        gaps = torch.maximum((self.mean - other.mean).norm(dim=-1), (self.deviation - other.deviation).norm(dim=-1))
+        return float((gaps / sizes).max())
 
 
 @dataclass
 class Correction:
-    """A batch normalisation behind a layer: its running statistics, and the mean and deviation that it gives.
+    """A batch normalisation behind a layer: its statistics, and the mean and deviation that it gives.
 
     Shapes: each (channels,), stacked (T, channels).
     """
@@ -101,14 +114,24 @@ class Correction:
         """Its four tensors."""
         return self.mean, self.var, self.target_mean, self.target_deviation
 
-    def __call__(self, x: Tensor, axis: int, momentum: float | None) -> Tensor:
-        """The corrected output; with a momentum by the statistics of this batch, which are learnt."""
+    def __call__(self, x: Tensor, axis: int, batch: Batch | None = None) -> Tensor:
+        """The corrected output, by the statistics that it has or by those of a batch."""
         rows = channels_second(x, axis)
-        y = F.batch_norm(
-            rows, self.mean, self.var, self.target_deviation, self.target_mean,
-            training=momentum is not None, momentum=momentum or 0.0, eps=EPS,
-        )  # fmt: skip
+        mean, var = (self.mean, self.var) if batch is None else (part.to(self.mean.dtype) for part in batch[:2])
+        var = var + EPS * self.target_deviation.square()
+        tiny = torch.finfo(var.dtype).tiny
+        y = F.batch_norm(rows, mean, var, self.target_deviation, self.target_mean, training=False, eps=tiny)
         return y if rows is x else y.reshape(x.shape)
+
+
+def moments_of(x: Tensor, axis: int) -> Batch:
+    """Mean and variance of each channel of a batch, in float64, and the number of values."""
+    rows = channels_second(x.detach(), axis)
+    rows, others = rows.to(torch.promote_types(x.dtype, torch.float32)), [0, *range(2, rows.dim())]
+    mean = rows.mean(others, keepdim=True)
+    apart = rows - mean
+    var = apart.mul_(apart).mean(others).double()  # several times faster than var_mean on a processor
+    return mean.flatten().double(), var, rows.numel() // rows.shape[1]
 
 
 def channels_second(x: Tensor, axis: int) -> Tensor:
@@ -216,7 +239,7 @@ class _Search:
             if not isinstance(output, Tensor) or not output.is_floating_point() or output.dim() < 2:
                 return
             norm = _is_norm(module)
-            if _is_plain(module):
+            if is_plain(module):
                 for seen in self._seen:
                     seen.behind |= not seen.norm and any(seen.is_in(x) for x in args)
             if norm or isinstance(module, nn.Linear | _ConvNd) or self._is_affine(module, args, output):
@@ -248,7 +271,7 @@ def _is_norm(module: nn.Module) -> bool:
     return isinstance(module, _BatchNorm) or (named and not isinstance(module, nn.Linear | _ConvNd))
 
 
-def _is_plain(module: nn.Module) -> bool:
+def is_plain(module: nn.Module) -> bool:
     """Whether it is a batch normalisation and nothing more."""
     return isinstance(module, _BatchNorm) and type(module).forward is _BatchNorm.forward
 
@@ -260,4 +283,4 @@ def _axis(module: nn.Module) -> int:
 
 def _only_measured(module: nn.Module, seen: _Seen) -> bool:
     """Normalisations of each sample need no correction, and one that does more than normalise gets none."""
-    return seen.norm and not _is_plain(module.get_submodule(seen.key[0]))
+    return seen.norm and not is_plain(module.get_submodule(seen.key[0]))

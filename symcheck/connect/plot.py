@@ -86,9 +86,12 @@ def _mark(panel: Any, t: tuple[float, ...], values: list[float], curve: Curve, r
 
 def _label(axes: Any, connection: Connection, moved: list[str]) -> None:
     words = {"cross_entropy": "cross-entropy", "mse": "mean squared error"}
+    least = min(min(curve.loss) for variant in connection.variants.values() for curve in variant.curves.values())
     for panels, title in zip(axes, ["", *(f"moved by {claim}" for claim in moved)], strict=True):
         panels[0].set_ylabel(words.get(connection.loss, connection.loss))
         panels[0].set_title(title, loc="left", fontsize=9, color="#374151")
+        if moved and least >= 0:  # rows that can be compared
+            panels[0].set_ylim(bottom=0)
         if len(panels) > 1:
             panels[1].set_ylabel("error rate, %")
             panels[1].set_ylim(bottom=0)

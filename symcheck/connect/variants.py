@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from symcheck.connect.barrier import barrier
 from symcheck.connect.bezier import bezier
@@ -21,8 +20,10 @@ from symcheck.registry import suggest
 
 PATHS = ("linear", "quadratic", "bezier")
 POINTS, STEPS = 25, 300
+_SEEDS = 2**63
 _WATCHED = (0.0, 0.5, 1.0)
 _TRAINED_ON = 128  # samples in a step of training
+
 
 @dataclass(frozen=True)
 class Options:
@@ -39,7 +40,10 @@ class Options:
         if self.path not in PATHS:
             raise ConfigError(f"unknown path '{self.path}'", where="--path", hint=suggest(self.path, [*PATHS]))
         grid(self.points)
-
+        if not -_SEEDS <= self.seed < _SEEDS:
+            raise ConfigError(
+                f"the seed {self.seed} is out of range", where="--seed", hint="give a whole number of less than 64 bits"
+            )
 
 
 @dataclass
@@ -74,54 +78,27 @@ class Variants:
         self.tell("training the curve")
         return bezier(
             a, b, walker.network, walker.train, walker.loss,
-            steps=self.options.path_steps, batch_size=min(128, walker.batch_size), seed=self.options.seed,
+            steps=self.options.path_steps, batch_size=min(_TRAINED_ON, walker.batch_size), seed=self.options.seed,
         )  # fmt: skip
 
     def walked(self, a: State, ends: Mapping[str, State]) -> dict[str, Variant]:
-        """Every path plain, and the last one with its layers renormalised; what two of them share is walked once."""
+        """Every path plain and reset, the last one with REPAIR too; A, and both ends under REPAIR, are walked once."""
         t = grid(self.options.points)
         found: dict[str, Variant] = {}
-        walked: Walked | None = None
+        first: dict[float, Walked] = {}
         for name, end in ends.items():
             path = self.path(a, end)
             self.tell(f"walking the {name} path")
-            known = {} if walked is None else {0.0: walked}
-            walked = self._walk(path, t, Treatment.PLAIN, name, known, watched=_WATCHED)
-            statistics = walked.layers[0.0], walked.layers[1.0]
-            found[name] = self._variant(name, path, Treatment.PLAIN, walked, statistics)
-        if walked is None:
-            raise ConfigError("there is no path", where="connect", hint="give a second state")
-        for treatment in self._treatments():
-            title = f"{name} + {'reset' if treatment is Treatment.RESET else 'REPAIR'}"
-            self.tell(f"walking the path, {title}")
-            route, known = path, {0.0: walked, 1.0: walked}
-            if treatment is Treatment.RESET:
-                route, known = self._calibrated(path, statistics, known)
-            one = self._walk(route, t, treatment, title, known, ends=statistics, watched=(0.5,))
-            found[title] = self._variant(title, route, treatment, one, statistics)
+            plain = self._walk(path, t, Treatment.PLAIN, name, first, watched=_WATCHED)
+            first, statistics = {0.0: plain}, (plain.layers[0.0], plain.layers[1.0])
+            found[name] = self._variant(name, path, Treatment.PLAIN, plain, statistics)
+            for treatment in self._treatments(last=name == [*ends][-1]):
+                title = f"{name} + {'reset' if treatment is Treatment.RESET else 'REPAIR'}"
+                self.tell(f"walking the path, {title}")
+                known = {0.0: plain, 1.0: plain} if treatment is Treatment.REPAIR else {}
+                one = self._walk(path, t, treatment, title, known, ends=statistics, watched=(0.5,))
+                found[title] = self._variant(title, path, treatment, one, statistics)
         return found
-
-    def _calibrated(
-        self, path: Path, ends: tuple[Statistics, Statistics], known: dict[float, Walked]
-    ) -> tuple[Path, dict[float, Walked]]:
-        """The path between ends whose gains and biases are what their batch normalisations really give, for a reset.
-
-        γ = σ_y sign γ and β = μ_y, with the statistics of the outputs y. A network that is scaled against its running
-        statistics, (c γ, c² var), is the same function, but not with new statistics. With this the reset changes
-        neither end; a curve that was trained is left as it is.
-        """
-        if path.kind == "bezier":
-            return path, {}
-        names = {name: m for name, m in self.walker.network.module.named_modules() if isinstance(m, _BatchNorm)}
-        points = []
-        for point, statistics in zip((path.points[0], path.points[-1]), ends, strict=True):
-            state = dict(point)
-            for (name, _), moments in statistics.items():
-                if name in names and (name, 1) not in statistics and f"{name}.weight" in state:
-                    state[f"{name}.weight"] = moments.deviation * state[f"{name}.weight"].sign()
-                    state[f"{name}.bias"] = moments.mean
-            points.append(state)
-        return self.path(points[0], points[1]), known
 
     def _walk(
         self,
@@ -143,9 +120,9 @@ class Variants:
         scores = {which: tuple(at(which, x) for x in t) for which in self.walker.sets}
         return Walked(tuple(t), scores, {**layers, **new.layers})
 
-    def _treatments(self) -> list[Treatment]:
+    def _treatments(self, *, last: bool) -> list[Treatment]:
         network = self.walker.network
-        wanted = {Treatment.RESET: network.batch_norms, Treatment.REPAIR: network.corrected}
+        wanted = {Treatment.RESET: network.batch_norms, Treatment.REPAIR: network.corrected if last else ()}
         return [treatment for treatment, layers in wanted.items() if layers and self.walker.learns]
 
     def _variant(
@@ -169,8 +146,13 @@ class Variants:
         return found
 
     def notes(self) -> list[str]:
-        """What was left out."""
+        """What was left out, and what is to be known of what is there."""
         network, found = self.walker.network, []
+        norms = {name for name, module in network.module.named_modules() if module in network.batch_norms}
+        if self.options.path == "bezier":
+            found.append("the middle of the curve was trained on the first data set: a barrier there is optimistic")
+        if network.corrected and self.walker.learns and norms.issuperset(name for name, _ in network.corrected):
+            found.append("all that REPAIR corrects are batch normalisations: it can do no more here than a reset")
         if not network.batch_norms:
             found.append("no batch normalisation keeps statistics: there is nothing to reset")
         if not network.corrected:

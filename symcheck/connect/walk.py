@@ -19,18 +19,19 @@ from torch import nn
 
 from symcheck.connect.layers import Correction, Key, Layer, Moments, Watch, find_layers
 from symcheck.connect.path import Path
-from symcheck.connect.points import Correct, Network, OnePoint, Points, Stack
+from symcheck.connect.points import Correct, Learner, Network, OnePoint, Points, Stack
 from symcheck.errors import DataError, ModelError
 from symcheck.measure.loss import Labelled, Loss, Scores, Scoring, batch_of, caller
 
 _STACK = 2**31  # bytes that stacked weights may take
+_SETTLED = 1e-3  # deviations that statistics may still move by: what comes then moves losses by some 1e-5
 
 
 class Treatment(StrEnum):
     """What is done to the layers at each point before its loss is taken."""
 
     PLAIN = "plain"  # nothing
-    RESET = "reset"  # running statistics of batch normalisations estimated anew
+    RESET = "reset"  # running statistics of batch normalisations estimated anew, nothing else
     REPAIR = "repair"  # every channel of every pre-activation brought to interpolated statistics
 
 
@@ -131,7 +132,8 @@ class Walker:
                     layers |= {group[0]: moments} if looking else {}
                     scores |= {(point, which): one for point, one in zip(group, found, strict=True)}
         for point, which in sorted(scores, key=lambda key: (key[0] not in (0, 1), key[0])):  # an end at fault first
-            _check_finite(scores[point, which], f"{name} at t = {point:g}, {which} data")
+            of = f", {which} data" if len(self.sets) > 1 else ""
+            _check_finite(scores[point, which], f"{name} at t = {point:g}{of}")
         return Walked(tuple(t), {which: tuple(scores[point, which] for point in t) for which in self.sets}, layers)
 
     @contextmanager
@@ -215,16 +217,40 @@ class Walker:
             torch.cuda.synchronize(self.device)
 
     def _learn(self, points: Points, count: int, *, renew: bool) -> None:
-        """One pass over the first data set in which statistics are estimated, every sample with the same weight."""
-        if not renew and not self.network.corrections and count == 1:
+        """Estimate statistics on the first data set, in training mode and as if it were one batch.
+
+        In a first pass every batch is normalised by its own. With several batches this is right for the first layer
+        alone: passes in which the layers go by what they learnt follow until nothing moves, at most one for each layer.
+        """
+        if not renew and not points.corrections:
             return
-        seen = 0
-        with self.network.learning(renew=renew) as tell:
+        with self.network.norms_measured() if renew else nullcontext():
+            with self.network.learning(renew=renew) as tell:
+                found = self._measured(points, count, tell)
+            for _ in range(len(found) - 1 if self.batch_size < self.train.count else 0):
+                points.learn(found)
+                before, found = found, self._measured(points, count)
+                if max(found[learner].far(before[learner]) for learner in found) < _SETTLED:
+                    break
+            points.learn(found, last=True)
+
+    def _measured(
+        self, points: Points, count: int, tell: Callable[[float], None] = lambda momentum: None
+    ) -> dict[Learner, Moments]:
+        """One pass over the first data set: the moments of what goes into everything that learns."""
+        found, seen = dict[Learner, Moments](), 0
+        try:
             for batch in self.train.batches(self.batch_size):
                 seen += batch.count
                 tell(batch.count / seen)
+                self.network.measured = []
                 points.run(batch.inputs)
+                for learner, moments in self.network.measured:
+                    found.setdefault(learner, Moments()).take(moments)
+        finally:
+            self.network.measured = None
         self.forwards += count * self.train.count
+        return found
 
     def _scores(self, points: Points, data: Labelled, count: int) -> list[Scores]:
         found = [Scoring(self.loss) for _ in range(count)]

@@ -1,26 +1,29 @@
-"""Losses of single samples, labelled data, and how a network does on them."""
+"""Losses of single samples, and how a network does on labelled data."""
 
 from __future__ import annotations
 
 import inspect
-import itertools
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from symcheck.errors import ConfigError, DataError
+from symcheck.errors import ConfigError, DataError, SymcheckError
 from symcheck.importing import import_object
+from symcheck.measure.labelled import Labelled, batch_of
 from symcheck.measure.runner import by_keyword
 from symcheck.registry import suggest
 from symcheck.subject import as_subject, named_outputs
 
+__all__ = [
+    "PADDING", "Labelled", "Loss", "PerSample", "Scores", "Scoring", "batch_of", "caller", "loss_for", "loss_of",
+    "per_sample", "prediction", "scores",
+]  # fmt: skip
+
 PADDING = -100  # the label of a position that does not count
-BATCH = 512  # samples in one forward pass, fewer where their inputs are large
-_BYTES = 2**26  # how much memory the inputs of a batch may take
 
 PerSample = Callable[[Any, Tensor], Tensor]
 
@@ -41,49 +44,6 @@ class Loss:
     of: PerSample
     correct: PerSample | None = None
     fits: Callable[[Any, Tensor], None] = _nothing
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Inputs by name with the labels of the same samples; the leading axis counts the samples."""
-
-    inputs: Mapping[str, Tensor]
-    labels: Tensor
-
-    def __post_init__(self) -> None:
-        counts = {name: len(x) if x.dim() else 0 for name, x in {**self.inputs, "labels": self.labels}.items()}
-        if not self.inputs or not all(counts.values()):
-            raise DataError(
-                "there are no labelled samples",
-                where=", ".join(f"{name}: {count}" for name, count in counts.items()),
-                hint="give inputs and labels with at least one sample",
-            )
-        if len(set(counts.values())) > 1:
-            raise DataError(
-                "inputs and labels have different numbers of samples",
-                where=", ".join(f"{name}: {count}" for name, count in counts.items()),
-                hint="give one label, or one row of labels, for each sample",
-            )
-
-    @property
-    def count(self) -> int:
-        """How many samples there are."""
-        return len(self.labels)
-
-    def batches(self, size: int) -> Iterator[Labelled]:
-        """The samples in order, in batches of at most `size` whose sizes differ by one at most."""
-        many = -(-self.count // max(1, size))
-        ends = [self.count * i // many for i in range(many + 1)]
-        for start, stop in itertools.pairwise(ends):
-            yield Labelled({name: x[start:stop] for name, x in self.inputs.items()}, self.labels[start:stop])
-
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Labelled:
-        """The same samples on a device; floating inputs and labels in `dtype` if one is given."""
-
-        def moved(x: Tensor) -> Tensor:
-            return x.to(device, dtype if dtype is not None and x.is_floating_point() else x.dtype)
-
-        return replace(self, inputs={name: moved(x) for name, x in self.inputs.items()}, labels=moved(self.labels))
 
 
 @dataclass(frozen=True)
@@ -141,7 +101,16 @@ def scores(model: nn.Module, data: Labelled, loss: Loss, batch_size: int | None 
 
 def per_sample(loss: Loss, outputs: Any, labels: Tensor) -> Tensor:
     """The loss of each sample in float64, refused unless it is (n,)."""
-    values = loss.of(outputs, labels)
+    try:
+        values = loss.of(outputs, labels)
+    except (SymcheckError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever a user's loss may raise is reported as the loss's
+        raise DataError(
+            f"the loss raised {type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}",
+            where=f"the loss '{loss.name}', labels {tuple(labels.shape)}",
+            hint="it is called with (outputs of the model, labels) of a batch and returns a tensor of shape (n,)",
+        ) from error
     if not isinstance(values, Tensor) or values.shape != labels.shape[:1]:
         shape = f"of shape {tuple(values.shape)}" if isinstance(values, Tensor) else f"a {type(values).__name__}"
         raise DataError(
@@ -150,12 +119,6 @@ def per_sample(loss: Loss, outputs: Any, labels: Tensor) -> Tensor:
             hint="return a tensor of shape (n,): no mean over the samples, but one over everything else",
         )
     return values.double()
-
-
-def batch_of(data: Labelled) -> int:
-    """How many samples a batch has when nobody says: 512, fewer where their inputs take more than 64 MB."""
-    sample = sum(x[:1].numel() * x.element_size() for x in data.inputs.values())
-    return max(1, min(BATCH, _BYTES // max(1, sample)))
 
 
 def loss_of(text: str, base: Path | None = None) -> Loss:

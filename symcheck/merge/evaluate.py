@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,9 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves, tree_map
 
-from symcheck.errors import ConfigError, ModelError
+from symcheck.errors import ConfigError, DataError, ModelError, SymcheckError
 from symcheck.measure.loss import Labelled, Loss, batch_of, caller, per_sample
-from symcheck.merge.sources import State
+from symcheck.merge.sources import State, finite
 from symcheck.weights.examples import Call
 
 ENSEMBLE = "ensemble of outputs"
@@ -26,8 +26,9 @@ _EXAMPLES = 4
 class Score:
     """One model on one data set: mean loss with its standard error, the share of correct labels if they are classes.
 
-    `distance` is the root of the mean square of f − f_merged over that of f, both without their mean over samples:
-    the interference that the model suffers (NaN for outputs that do not vary).
+    `accuracy_error` is the standard error of that share. `distance` is the root of the mean square of f − f_merged over
+    that of f, both without their mean over samples: the interference that the model suffers (NaN for outputs that do
+    not vary).
     """
 
     model: str
@@ -35,6 +36,7 @@ class Score:
     loss: float
     error: float
     accuracy: float | None
+    accuracy_error: float | None
     distance: float
 
 
@@ -74,11 +76,13 @@ def scores(trial: Trial, models: Mapping[str, State], singles: int) -> tuple[Sco
 
 
 def reset_statistics(trial: Trial, state: State, data: Labelled) -> dict[str, Tensor]:
-    """The state with running means and variances measured on the data, each batch counting alike.
+    """The state with running means and variances measured on the data, each batch counting alike, and nothing else new.
 
-    Raises ConfigError for a network without running statistics.
+    Raises ConfigError for a network without running statistics, DataError for a batch that has no variance,
+    ModelError where what is measured is not finite.
     """
-    module = _standing(trial, state)
+    module = trial.network
+    module.load_state_dict(dict(state))
     norms = _norms(module)
     if not norms:
         raise ConfigError("the network has no running statistics", where="--reset", hint="drop --reset")
@@ -86,55 +90,42 @@ def reset_statistics(trial: Trial, state: State, data: Labelled) -> dict[str, Te
         part.train()
         part.reset_running_stats()
         part.momentum = None
-    _run(trial, module, data)
-    return {name: t.detach().to(state[name]) for name, t in module.state_dict().items()}
-
-
-def calibrated(trial: Trial, state: State, data: Labelled) -> dict[str, Tensor]:
-    """The state with the gains and biases that its normalisations really have on the data: γ = σ_y sign γ, β = μ_y.
-
-    Scaled against its running statistics, (c γ, c² var), a network is the same function, but no longer once they are
-    measured anew; this one is.
-    """
-    module = _standing(trial, state)
-    outputs = {name: _Moments() for name, part in _norms(module).items() if part.affine}
-
-    def hook(moments: _Moments) -> Any:
-        def add(_: nn.Module, __: Any, y: Tensor) -> None:
-            moments.add(y.detach().movedim(1, -1).flatten(0, -2).double())
-
-        return add
-
-    handles = [module.get_submodule(name).register_forward_hook(hook(each)) for name, each in outputs.items()]
-    _run(trial, module, data)
-    for handle in handles:
-        handle.remove()
-    found = dict(state)
-    for name, moments in outputs.items():
-        gain, bias = found[f"{name}.weight"], found[f"{name}.bias"]
-        unbiased = moments.variance * moments.count / max(moments.count - 1, 1)  # as running variances are
-        found[f"{name}.weight"] = unbiased.sqrt().to(gain) * gain.sign()
-        found[f"{name}.bias"] = moments.mean.to(bias)
-    return found
-
-
-def _standing(trial: Trial, state: State) -> nn.Module:
-    module = trial.network
-    module.load_state_dict(dict(state))
-    return module
-
-
-def _norms(module: nn.Module) -> dict[str, _BatchNorm]:
-    """The batch normalisations that keep statistics, by name."""
-    parts = module.named_modules()
-    return {n: part for n, part in parts if isinstance(part, _BatchNorm) and part.running_mean is not None}
-
-
-def _run(trial: Trial, module: nn.Module, data: Labelled) -> None:
-    call = caller(trial.module, data)
+        part.register_forward_pre_hook(_enough)
+    call = _runner(trial, data)
     with torch.no_grad():
         for batch in data.batches(trial.batch_size or batch_of(data)):
             call(module, batch.to(trial.device, _dtype(module)).inputs)
+    measured = {f"{n}.{key}": t for n, part in norms.items() for key, t in part.named_buffers(recurse=False)}
+    found = {n: t.detach().to(state[n]) for n, t in measured.items()}
+    if odd := [n for n, t in found.items() if not finite(t)]:
+        raise ModelError(
+            f"'{odd[0]}' measured on the data holds NaN or infinities",
+            where=f"--reset, {found[odd[0]].dtype}".replace("torch.", ""),
+            hint="the merged network is not healthy on these data: try a smaller --scale, or --no-reset",
+        )
+    return {**state, **found}
+
+
+def has_statistics(module: nn.Module) -> bool:
+    """Whether a batch normalisation of the network keeps running statistics."""
+    return bool(_norms(module))
+
+
+def _norms(module: nn.Module) -> dict[str, _BatchNorm]:
+    """The batch normalisations that keep statistics, by every name that they have."""
+    parts = module.named_modules(remove_duplicate=False)
+    return {n: part for n, part in parts if isinstance(part, _BatchNorm) and part.running_mean is not None}
+
+
+def _enough(part: nn.Module, args: tuple[Tensor, ...]) -> None:
+    """DataError where a channel of a batch has fewer than the two values that a variance needs."""
+    x = args[0]
+    if x.numel() < 2 * x.shape[1]:
+        raise DataError(
+            "a batch of one sample has no variance to re-estimate running statistics from",
+            where="--reset",
+            hint="give more samples or a larger --batch-size, or keep the averaged statistics with --no-reset",
+        )
 
 
 def _scored(
@@ -142,7 +133,7 @@ def _scored(
 ) -> list[Score]:
     """One data set: one pass, batch by batch, over all models."""
     data = trial.data[name]
-    call, names = caller(trial.module, data), [*models]
+    call, names = _runner(trial, data), [*models]
     losses: dict[str, list[Tensor]] = {model: [] for model in (*names, ENSEMBLE)}
     right: dict[str, list[Tensor]] = {model: [] for model in (*names, ENSEMBLE)}
     moments = {model: (_Moments(), _Moments()) for model in losses}
@@ -161,13 +152,17 @@ def _scored(
                 moments[model][0].add(own)
                 moments[model][1].add(merged - own)
     return [
-        Score(
-            model, name, float(loss.mean()), float(loss.std() / len(loss) ** 0.5) if len(loss) > 1 else 0.0,
-            float(torch.cat(right[model]).mean()) if right[model] else None, _distance(*moments[model]),
-        )
+        Score(model, name, *_mean_of(losses[model]), *_mean_of(right[model]), _distance(*moments[model]))
         for model in (*names[:singles], ENSEMBLE, *names[singles:])
-        for loss in [torch.cat(losses[model])]
-    ]  # fmt: skip
+    ]
+
+
+def _mean_of(batches: Sequence[Tensor]) -> tuple[Any, Any]:
+    """The mean over samples and its standard error; twice None where there is nothing."""
+    if not batches:
+        return None, None
+    values = torch.cat([*batches])
+    return float(values.mean()), float(values.std() / len(values) ** 0.5) if len(values) > 1 else 0.0
 
 
 class _Moments:
@@ -202,6 +197,26 @@ def _distance(own: _Moments, gap: _Moments) -> float:
 def _bound(module: nn.Module, state: State) -> Any:
     def run(*args: Tensor, **kwargs: Tensor) -> Any:
         return functional_call(module, dict(state), args, kwargs, tie_weights=False)
+
+    return run
+
+
+def _runner(trial: Trial, data: Labelled) -> Callable[..., Any]:
+    """The call of a network on inputs; what goes wrong in it is a ModelError."""
+    call = caller(trial.module, data)
+
+    def run(network: Any, inputs: Mapping[str, Tensor]) -> Any:
+        try:
+            return call(network, inputs)
+        except (SymcheckError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # whatever a user's network may raise is reported as the network's
+            shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in inputs.items())
+            raise ModelError(
+                f"the network raised {type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
+                where=f"inputs {shapes}",
+                hint="do these data belong to this network, and does it run in batches of this size?",
+            ) from error
 
     return run
 

@@ -91,7 +91,7 @@ def _kept(layer: Layer, merged: Tensor) -> Kept:
     if not layer.matrix or not all(norms) or not bool(change.any()):
         return facts
     m = change.flatten(1)
-    sizes = _squares(m)[0].clamp_min(0).sqrt()
+    sizes = _squares(m / m.abs().max())[0].clamp_min(0).sqrt()
     return replace(
         facts,
         alignment=tuple(subspace_alignment(m, layer.matrices)),
@@ -108,6 +108,7 @@ def _cosines(flat: Tensor, norms: Sequence[float]) -> list[float]:
 
 def _leading(m: Tensor) -> Tensor:
     """The fewest right singular vectors that leave out at most 5 % of the norm of m (o, i), as columns (i, k)."""
+    m = m / m.abs().max().clamp_min(1e-300)  # squares of large numbers would overflow
     squares, vectors = _squares(m)
     if len(m) < m.shape[1]:  # left vectors are cheaper: v = m^T u / σ
         vectors = m.mT @ vectors / squares.clamp_min(1e-300).sqrt()

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from symcheck.errors import ConfigError, LoadError
-from symcheck.merge.evaluate import ENSEMBLE, Score, Trial, calibrated, reset_statistics, scores
+from symcheck.merge.evaluate import ENSEMBLE, Score, Trial, has_statistics, reset_statistics, scores
 from symcheck.merge.layers import Kept, kept
 from symcheck.merge.methods import average, methods
+from symcheck.merge.notes import chance, setbacks
 from symcheck.merge.related import Relation, refuse_mixed, relation
 from symcheck.merge.sources import Sources, State
 from symcheck.weights.spec import Spec
@@ -22,6 +23,7 @@ Tell = Callable[[str], None]
 LARGE = 1.0  # ‖θ_t − θ_0‖ / ‖θ_0‖ beyond which θ_t is no fine-tuned θ_0
 DRIFT = 0.05  # share of the units that matching may move: dead units and copies of one another stand anywhere
 NAIVE, MERGED, UNRESET = "average as given", "merged", "merged, statistics averaged"
+_AVERAGED = "running statistics were averaged, which is not what the merged network has: give -i data and --reset"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Merge:
     """What was made: the state, how, what each layer kept, how the sources are related, and the scores.
 
     `relations` are of the sources as they were merged: to the base, or to the first without one. `alignments` holds
-    what aligning each of the others recorded.
+    what aligning each of the others recorded; `reset` says whether running statistics were re-estimated.
     """
 
     state: dict[str, Tensor] = field(repr=False)
@@ -39,6 +41,7 @@ class Merge:
     relations: Mapping[str, Relation]
     alignments: Mapping[str, Any] = field(default_factory=dict)
     scores: tuple[Score, ...] = ()
+    reset: bool = False
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,7 +52,7 @@ class Merge:
         }
         found: dict[str, Any] = plain({
             "method": self.method, "settings": self.settings, "notes": self.notes, "relations": told,
-            "alignments": self.alignments, "scores": [asdict(score) for score in self.scores],
+            "alignments": self.alignments, "reset": self.reset, "scores": [asdict(score) for score in self.scores],
             "layers": [asdict(layer) for layer in self.layers],
         })  # fmt: skip
         return found
@@ -64,8 +67,8 @@ def merge(
     align: bool | None = None,
     names: Sequence[str] = (),
     trial: Trial | None = None,
-    reset: bool = False,
-    force: bool = False,
+    reset: bool | None = None,
+    unaligned: bool = False,
     seed: int = 0,
     tell: Tell | None = None,
     **settings: Any,
@@ -73,9 +76,9 @@ def merge(
     """One state out of several by a method of `symcheck.merge.methods`, with its `settings`.
 
     With a spec and no base the others are aligned to the first; `align` says otherwise. States whose units are in no
-    common order are refused, with LoadError, unless `force`. With a `trial` the merged model is measured beside the
-    single ones, the average of the states as given and the mean of their outputs; `reset` re-estimates running
-    statistics on the first data set of it.
+    common order are refused, with LoadError, unless `unaligned`. With a `trial` the merged model is measured beside the
+    single ones, the average of the states as given and the mean of their outputs; the running statistics of batch
+    normalisations are re-estimated on the first data set of it, unless `reset` says otherwise.
     """
     chosen, step = methods.get(method, where="method"), tell or _silent
     given = Sources(tuple(states), base)
@@ -85,25 +88,26 @@ def merge(
     wanted = (spec is not None and base is None) if align is None else align
     if wanted:
         sources, alignments = _aligned(given, called, spec, trial, seed, step)
+        notes += chance(alignments, proved=trial is not None)
     relations = _relations(sources, called)
     if not wanted or base is not None:
         step("checking that they belong together")
-        drift = {} if spec is None or wanted else _drift(sources, called, spec, seed)
-        notes += _checked(sources, relations, drift, force)
+        notes += _checked(sources, relations, {} if wanted else _drift(sources, called, spec, seed), unaligned)
     step(f"merging by {method}")
     used = {**chosen.settings, **({"seed": seed} if "seed" in chosen.settings else {}), **settings}
     state = chosen(sources, **used)
     models = {**dict(zip(called, given.states, strict=True)), NAIVE: average(given)}
-    if reset:
+    anew = trial is not None and has_statistics(trial.module) if reset is None else reset
+    if anew:
         step("re-estimating running statistics")
-        models[UNRESET], state = state, _reset(trial, sources, lambda calibrated: chosen(calibrated, **used))
+        models[UNRESET], state = state, _reset(trial, state)
     elif given.statistics:
-        notes.append("running statistics were averaged, which is not what the merged network has: re-estimate them")
-    step("comparing the layers")
+        notes.append(_AVERAGED)
+    step("comparing the layers and measuring the models")
     layers = kept(sources, state)
-    step("measuring the models")
     found = () if trial is None else scores(trial, {**models, MERGED: state}, len(called))
-    return Merge(state, method, used, layers, relations, alignments, found, tuple(notes))
+    notes += setbacks(found, called, NAIVE, MERGED)
+    return Merge(state, method, used, layers, relations, alignments, found, anew, tuple(notes))
 
 
 def _called(names: Sequence[str], count: int) -> tuple[str, ...]:
@@ -149,10 +153,12 @@ def _aligned(
     return Sources((*ahead, *(one.aligned for one in found)), given.base), records
 
 
-def _drift(sources: Sources, names: Sequence[str], spec: Spec, seed: int) -> dict[str, float]:
-    """Of every model the share of units that matching it to the base, or to the first, would move."""
+def _drift(sources: Sources, names: Sequence[str], spec: Spec | None, seed: int) -> dict[str, float]:
+    """Of every model the share of units that matching to the base, or the first, would move; nothing without a spec."""
     from symcheck.align.alignment import align
 
+    if spec is None:
+        return {}
     first = sources.states[0] if sources.base is None else sources.base
     units = spec.only(kinds=["permutation"])
     found = {}
@@ -174,13 +180,13 @@ def _relations(sources: Sources, names: Sequence[str]) -> dict[str, Relation]:
 
 
 def _checked(
-    sources: Sources, relations: Mapping[str, Relation], drift: Mapping[str, float], force: bool
+    sources: Sources, relations: Mapping[str, Relation], drift: Mapping[str, float], unaligned: bool
 ) -> list[str]:
-    """Refuse what must not be mixed; what is only odd, or forced, is a note."""
+    """Refuse what must not be mixed; what is only odd, or wanted, is a note."""
     try:
-        hint = "give --model (or --spec) and they are aligned first, or --force to merge them as they are"
+        hint = "give --model (or --spec) and they are aligned first, or --unaligned to merge them as they are"
         if sources.base is not None:
-            hint = "was it trained from this base? --model with --align brings it there, --force merges it as it is"
+            hint = "was it trained from this base? --model with --align brings it there, --unaligned merges it as it is"
         refuse_mixed(relations, hint)
         for name, share in drift.items():
             if not share <= DRIFT:
@@ -192,26 +198,21 @@ def _checked(
                 raise LoadError(
                     f"the update is {found.distance:.2g} times as large as the base",
                     where=name,
-                    hint="give the checkpoint that it was trained from, or --force",
+                    hint="give the checkpoint that it was trained from, or --unaligned",
                 )
     except LoadError as error:
-        if not force:
+        if not unaligned:
             raise
-        return [f"forced: {error.message} ({error.where})"]
+        return [f"unaligned: {error.message} ({error.where})"]
     tested = sum(len(found.orders) for found in relations.values())
     return [] if tested else ["no tensor was large enough to tell whether the units are in a common order"]
 
 
-def _reset(
-    trial: Trial | None, sources: Sources, merged: Callable[[Sources], dict[str, Tensor]]
-) -> dict[str, Tensor]:
-    """What is merged of the sources as they are on the data, with statistics measured anew."""
+def _reset(trial: Trial | None, state: State) -> dict[str, Tensor]:
+    """The merged state with running statistics measured on the first data set."""
     if trial is None:
-        raise ConfigError("statistics are re-estimated from data", where="--reset", hint="give data with --inputs")
-    data = next(iter(trial.data.values()))
-    states = tuple(calibrated(trial, state, data) for state in sources.states)
-    base = None if sources.base is None else calibrated(trial, sources.base, data)
-    return reset_statistics(trial, merged(Sources(states, base)), data)
+        raise ConfigError("statistics are re-estimated from data", where="--reset", hint="give -i data and --model")
+    return reset_statistics(trial, state, next(iter(trial.data.values())))
 
 
 def plain(value: Any) -> Any:

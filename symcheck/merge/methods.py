@@ -41,14 +41,17 @@ class Method:
         return MappingProxyType({p.name: p.default for p in parameters})
 
     def __call__(self, sources: Sources, **settings: Any) -> Merged:
-        """The merged state. Raises ConfigError for a setting that the method does not read, or a missing base."""
-        for name in settings:
+        """The merged state. Raises ConfigError for a setting that the method does not read, or a missing base, or for
+        a number or a result that is not finite."""
+        for name, value in settings.items():
             if name not in self.settings:
                 raise ConfigError(
                     f"the method '{self.name}' has no setting '{name}'",
                     where=name,
                     hint=f"it reads {', '.join(self.settings)}",
                 )
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{value} is no number to merge with", where=name, hint="give a finite number")
         if self.based and sources.base is None:
             raise ConfigError(
                 f"the method '{self.name}' adds up updates from a base, and there is none",
@@ -89,6 +92,8 @@ def slerp(sources: Sources, *, t: float = 0.5) -> Merged:
         raise ConfigError(
             f"an arc joins two checkpoints, not {len(sources.states)}", where="method slerp", hint="give two"
         )
+    if not 0 <= t <= 1:
+        raise ConfigError(f"{t:g} is not on the arc", where="t", hint="0 is the first checkpoint, 1 the second")
     line = torch.tensor([1 - t, t], dtype=torch.float64)
 
     def arc(layer: Layer) -> Tensor:

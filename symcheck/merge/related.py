@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from symcheck.errors import LoadError
-from symcheck.merge.sources import State
+from symcheck.merge.sources import State, finite
 
 CLEAR = 4.0  # deviations from what a random order gives
 ALIKE = 0.5  # a cosine that no two independent trainings reach
@@ -57,6 +57,8 @@ def relation(a: State, b: State) -> Relation:
     orders, products = [], [0.0, 0.0, 0.0]
     for name, (x, y) in floats.items():
         one, two = x.detach().double(), y.detach().double()
+        if not (finite(one) and finite(two)):  # masks
+            continue
         for i, (p, q) in enumerate(((one, one), (one, two), (two, two))):
             products[i] += float((p * q).sum())
         if not bool((one == two).all()) and (found := order(name, one, two)) is not None:

@@ -76,7 +76,7 @@ class Sources:
                     hint="only checkpoints whose tensors have the same names and shapes are merged",
                 )
         for i, state in enumerate(self.all, 1):
-            if odd := [name for name in self._differing if not bool(torch.isfinite(state[name]).all())]:
+            if odd := [name for name in self._differing if not finite(state[name])]:
                 raise LoadError(
                     f"'{odd[0]}' holds NaN or infinities",
                     where=self._called(i),
@@ -129,11 +129,14 @@ class Sources:
         return (self.layer(name) for name in self.names)
 
     def built(self, merged: Callable[[Layer], Tensor], weights: Tensor | None = None) -> dict[str, Tensor]:
-        """The state of merged tensors, each stored as in the first model; statistics are averaged, integers kept."""
+        """The state of merged tensors, each stored as in the first model; statistics are averaged, integers kept.
+
+        Raises ConfigError for a tensor that its dtype cannot hold, or whose norm is beyond float64.
+        """
         done: dict[str, Tensor] = {}
         for layer in self.layers():
             value = layer.mean(weights) if layer.statistic else merged(layer)
-            done[layer.name] = _stored(value, self.states[0][layer.name])
+            done[layer.name] = _stored(layer.name, value, self.states[0][layer.name])
         return {name: done.get(self.ties.get(name, name), tensor.clone()) for name, tensor in self.states[0].items()}
 
     def _called(self, i: int) -> str:
@@ -157,6 +160,11 @@ def differing(a: State, b: State) -> Iterator[str]:
             yield f"'{name}' holds {b[name].dtype}, not {a[name].dtype}"
 
 
+def finite(x: Tensor) -> bool:
+    """Whether a tensor holds neither NaN nor infinities; of a byte's floats as wider ones."""
+    return bool(torch.isfinite(x.float() if x.is_floating_point() and x.element_size() == 1 else x).all())
+
+
 def _kind(x: Tensor) -> tuple[bool, bool]:
     return x.is_floating_point(), x.is_complex()
 
@@ -166,5 +174,12 @@ def _double(x: Tensor) -> Tensor:
     return torch.view_as_real(x).double() if x.is_complex() else x.double()
 
 
-def _stored(value: Tensor, like: Tensor) -> Tensor:
-    return torch.view_as_complex(value.contiguous()).to(like.dtype) if like.is_complex() else value.to(like.dtype)
+def _stored(name: str, value: Tensor, like: Tensor) -> Tensor:
+    stored = torch.view_as_complex(value.contiguous()).to(like.dtype) if like.is_complex() else value.to(like.dtype)
+    if not (finite(stored) and finite(value.square().sum())):
+        raise ConfigError(
+            f"merged, '{name}' holds NaN or infinities",
+            where=f"{name}: entries up to {float(value.abs().max()):.2g}, stored as {like.dtype}".replace("torch.", ""),
+            hint="give a smaller --scale or a larger --density, or checkpoints in float32",
+        )
+    return stored

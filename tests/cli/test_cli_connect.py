@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from symcheck.cli.main import main
+from symcheck.cli.pairs import short_names
 
 NETWORKS = """
 import torch
@@ -29,6 +30,21 @@ def margin(outputs, labels):
 
 def scalar(outputs, labels):
     return outputs.mean()
+
+def flat(outputs, labels):
+    return outputs.detach().square().mean(-1)
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.into, self.out = nn.Linear(16, 16, bias=False), nn.Linear(16, 16)
+        self.out.weight = self.into.weight
+
+    def forward(self, image):
+        return self.out(self.into(image.flatten(1)).tanh())
+
+def tied():
+    return Tied()
 """
 
 
@@ -195,7 +211,7 @@ def test_a_loss_that_is_not_finite_is_never_a_pass(capsys: pytest.CaptureFixture
     b["3.bias"][1] = float("nan")
     save_file(b, "nan.safetensors")
     err = refused(capsys, "a.safetensors", "nan.safetensors", *GIVEN[2:], "--no-align")
-    assert "the loss is not finite for 60 of 60 samples" in err and "naive at t = 1, train data" in err
+    assert "the loss is not finite for 60 of 60 samples" in err and "naive at t = 1\n" in err
 
 
 def test_bad_destinations_are_refused_before_anything_is_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,10 +226,55 @@ def test_bad_destinations_are_refused_before_anything_is_run(capsys: pytest.Capt
         (("--device", "abacus"), "'abacus' cannot be used"),
         (("--loss", "crossentropy"), "unknown loss 'crossentropy'"),
         (("--points", "2"), "greater than or equal to 3"),
+        (("--seed", "9223372036854775808"), "the seed 9223372036854775808 is out of range"),
+        (("--loss", "os:getcwd"), "the loss raised TypeError"),
+        (("--loss", "nets.py:flat", "--path", "bezier"), "the loss has no gradient"),
     ],
 )
 def test_options_are_checked(capsys: pytest.CaptureFixture[str], extra: tuple[str, ...], message: str) -> None:
     assert message in refused(capsys, *GIVEN, "--no-align", *extra)
+
+
+def test_a_data_set_alone_has_its_own_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*GIVEN, "--points", 3, "--no-align", "-o", "found.json") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^train\.npz, 60 samples$", out, re.M) and not re.search(r"\btrain\b(?!\.npz)", out)
+    assert re.search(r"^cost +[\d,]+ samples forward in", out, re.M)
+    assert [*json.loads((folder / "found.json").read_text())["variants"]["naive"]["curves"]] == ["train"]
+
+
+def test_checkpoints_of_one_name_are_told_apart_by_their_folders(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i in (1, 2):
+        (folder / f"run{i}" / "last").mkdir(parents=True)
+        save_file(load_file(f"{'ab'[i - 1]}.safetensors"), f"run{i}/last/model.safetensors")
+    files = [f"run{i}/last/model.safetensors" for i in (1, 2)]
+    assert run(*files, *GIVEN[2:], "--points", 3, "--no-align", "-o", "curves.svg") == 0
+    assert capsys.readouterr().out.startswith(f"{files[0]} and {files[1]}\n")
+    assert f"A = {files[0]}    B = {files[1]}" in (folder / "curves.svg").read_text()
+    assert short_names(["x/a.pt", "x/b.pt"]) == ["a.pt", "b.pt"]
+    assert short_names(["x/a.pt", "x/a.pt"]) == ["a.pt", "a.pt"]
+    assert short_names(["x/a.pt", "a.pt"]) == ["x/a.pt", f"{folder.name}/a.pt"]
+
+
+@pytest.mark.parametrize("command", ["connect", "merge", "align", "distance"])
+def test_tied_tensors_that_differ_are_refused_by_both_names(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    good = {"into.weight": torch.randn(16, 16, generator=generator), "out.bias": torch.zeros(16)}
+    save_file({**good, "out.weight": good["into.weight"].clone()}, "good.safetensors")
+    save_file({**good, "out.weight": -good["into.weight"]}, "odd.safetensors")
+    for files in (("good.safetensors", "odd.safetensors"), ("odd.safetensors", "good.safetensors")):
+        where = ["-o", "found.json" if command == "distance" else "found.safetensors"]
+        where = [] if command == "connect" else where
+        assert main([command, *files, "--model", "nets.py:tied", "-i", "train.npz", *where]) == 2
+        err = capsys.readouterr().err
+        assert "'into.weight' and 'out.weight' are one tensor" in err and "where: odd.safetensors" in err
+    if command == "connect":
+        both = ["good.safetensors", "good.safetensors", "--model", "nets.py:tied", "-i", "train.npz"]
+        assert main([command, *both, "--points", "3", "--no-align"]) == 0
+        assert main([command, *both, "--points", "3", "--aligned", "odd.safetensors"]) == 2
+        assert "'into.weight' and 'out.weight' are one tensor" in capsys.readouterr().err
 
 
 def test_compiled_programs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

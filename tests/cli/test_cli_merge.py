@@ -93,10 +93,12 @@ def test_the_file_says_what_it_was_made_of(folder: Path) -> None:
 def test_other_trainings_are_refused_with_a_way_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("a.safetensors", "c.safetensors", "-o", "m.safetensors") == 2
     err = capsys.readouterr().err
-    assert "a and c are not aligned" in err and "give --model (or --spec)" in err and "--force" in err
+    assert "a and c are not aligned" in err and "give --model (or --spec)" in err and "--unaligned" in err
     assert not Path("m.safetensors").exists()
-    assert run("a.safetensors", "c.safetensors", "-o", "m.safetensors", "--force") == 0
-    assert "forced: a and c are not aligned" in capsys.readouterr().out.replace("\n", " ")
+    assert run("a.safetensors", "c.safetensors", "-o", "m.safetensors", "--force") == 2
+    assert not Path("m.safetensors").exists()
+    assert run("a.safetensors", "c.safetensors", "-o", "m.safetensors", "--unaligned") == 0
+    assert "unaligned: a and c are not aligned" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_layers_and_all_layers(folder: Path, capsys: pytest.CaptureFixture[str])
     assert all(name in out for name in many)
 
 
-def test_statistics_are_reset_when_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_statistics_are_reset_unless_told_otherwise(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import sys
 
     sys.path.insert(0, str(folder))
@@ -161,10 +163,13 @@ def test_statistics_are_reset_when_asked(folder: Path, capsys: pytest.CaptureFix
     save_file(state, "n.safetensors")
     save_file({n: t * 1.1 if t.dim() else t for n, t in state.items()}, "p.safetensors")
     common = ("n.safetensors", "p.safetensors", "--model", "nets.py:normed", "-i", "data.npz")
-    assert run(*common) == 0
-    assert "running statistics were averaged" in capsys.readouterr().out
-    assert run(*common, "--reset", "-o", "m.safetensors") == 0
+    assert run(*common, "--no-reset") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "running statistics were averaged" in out and "give -i data and --reset" in out
+    assert run(*common, "-o", "m.safetensors") == 0
     assert "merged, statistics averaged" in capsys.readouterr().out
+    assert run(*common, "--batch-size", 1) == 2
+    assert "no variance" in capsys.readouterr().err
     merged, x = load_file("m.safetensors"), torch.from_numpy(np.load("data.npz")["x"])
     before = x @ merged["0.weight"].T + merged["0.bias"]
     assert torch.allclose(merged["1.running_mean"], before.mean(0), atol=1e-5)
@@ -195,6 +200,88 @@ def test_refusals(folder: Path, args: list[str], words: str, capsys: pytest.Capt
     assert run(*args) == 2
     assert words in capsys.readouterr().err
     assert Path("t1.safetensors").read_bytes() == before
+
+
+HALF, SINGLE, DOUBLE = torch.float16, torch.float32, torch.float64
+BASED = ["--base", "base.safetensors", "--method"]
+NOT_FINITE = [
+    *((dtype, *case) for dtype in (HALF, SINGLE, DOUBLE) for case in (
+        (["--method", "slerp", "--t", "nan"], "nan is no number"),
+        (["--method", "slerp", "--t", "1e308"], "is not on the arc"),
+        (["--weights", "nan,1"], "weights are at least 0"),
+        ([*BASED, "task", "--scale", "inf"], "inf is no number"),
+        ([*BASED, "task", "--scale", "1e308"], "merged, '0.bias' holds NaN or infinities"),
+        ([*BASED, "iso-c", "--scale", "1e308"], "merged, '0.weight' holds NaN or infinities"),
+    )),
+    (HALF, [*BASED, "task", "--scale", "3e6"], "stored as float16"),
+    (HALF, [*BASED, "dare", "--density", "0.01", "--scale", "3e4"], "or a larger --density"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtype", "args", "words"), NOT_FINITE)
+def test_what_is_not_finite_is_never_written(
+    folder: Path, dtype: torch.dtype, args: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, source in {"base": "a", "t1": "t1", "t2": "t2"}.items():
+        save_file({n: t.to(dtype) for n, t in load_file(f"{source}.safetensors").items()}, f"{name}.safetensors")
+    common = ("t1.safetensors", "t2.safetensors", "-o", "m.safetensors", "--report", "r.json")
+    assert run(*common, *args) == 2
+    assert not Path("m.safetensors").exists() and not Path("r.json").exists()
+    assert words in capsys.readouterr().err
+    mild = [*args[:-1], "0.5,0.5" if "--weights" in args else "0.5"]
+    assert run(*common, *mild) == 0 and all(bool(t.isfinite().all()) for t in load_file("m.safetensors").values())
+
+
+def test_three_folders_are_merged(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec, a = Spec.load(folder / "spec.toml"), load_file("a.safetensors")
+    for i in range(3):
+        Path(f"run{i}").mkdir()
+        save_file(spec.apply(spec.sample(i), a), f"run{i}/model.safetensors")
+    assert run("run0/", "run1/", "run2/", "--spec", "spec.toml", "-o", "m.safetensors") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "run0 + run1 + run2" in out and "nothing was run to prove" in out
+
+
+def test_an_output_is_replaced_only_when_forced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("m.safetensors").write_bytes(b"old")
+    assert run("t1.safetensors", "t2.safetensors", "-o", "m.safetensors", "--unaligned") == 2
+    assert "add --force" in capsys.readouterr().err and Path("m.safetensors").read_bytes() == b"old"
+    assert run("t1.safetensors", "t2.safetensors", "-o", "m.safetensors", "--force") == 0
+    assert load_file("m.safetensors").keys() == SHAPES.keys()
+
+
+def test_a_single_data_set_goes_by_its_file_and_columns_are_explained(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("a.toml", "t1.safetensors", "--report", "r.json") == 0
+    out = capsys.readouterr().out
+    assert "model, on data.npz" in out and "on train" not in out
+    assert {score["data"] for score in json.loads(Path("r.json").read_text())["scores"]} == {"train"}
+    head = next(line for line in out.splitlines() if line.startswith("  layer"))
+    assert head.split()[1:] == ["cosine", "conflict", "interference", "subspace", "size"]
+    below = out[out.index(head) + len(head) :]
+    assert all(f"{column}: " in " ".join(below.split()) for column in head.split()[1:])
+
+
+def test_a_loss_of_ones_own_that_raises(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("losses.py").write_text("def mine(outputs, labels):\n    return outputs.no_such_thing\n")
+    assert run("a.toml", "b.safetensors", "--loss", "losses.py:mine") == 2
+    assert "no_such_thing" in capsys.readouterr().err
+
+
+def test_a_merge_worse_than_its_parts_is_announced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import torch.nn.functional as F
+
+    x, a = torch.from_numpy(np.load("data.npz")["x"]), load_file("a.safetensors")
+    for name in ("0", "2", "4"):
+        x = F.linear(x, a[f"{name}.weight"], a[f"{name}.bias"])
+        x = x.relu() if name != "4" else x
+    np.savez("taught.npz", x=np.load("data.npz")["x"], y=x.argmax(1).numpy())
+    common = ("a.safetensors", "b.safetensors", "--model", "nets.py:mlp", "-i", "taught.npz")
+    assert run(*common, "--unaligned", "--no-align") == 0
+    assert "worse than every one of them: accuracy" in " ".join(capsys.readouterr().out.split())
+    assert run(*common) == 0
+    assert "worse" not in capsys.readouterr().out
 
 
 def test_one_file_given_twice_keeps_its_name_apart(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

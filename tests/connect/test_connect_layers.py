@@ -7,7 +7,7 @@ import torch
 from small_nets import labelled, normed, plain, state_of
 from torch import Tensor, nn
 
-from symcheck.connect.layers import Correction, Moments, Watch, find_layers
+from symcheck.connect.layers import Correction, Moments, Watch, find_layers, moments_of
 from symcheck.connect.path import linear
 from symcheck.connect.walk import Treatment, Walker
 from symcheck.measure.loss import loss_of
@@ -81,7 +81,9 @@ def test_a_normalisation_that_does_more_gets_no_correction_and_one_behind_an_act
 
 def test_calls_are_layers_of_their_own_and_affine_is_what_is_affine() -> None:
     expected = {"same": True, "same (call 2)": True, "norm": False, "own": True, "last": False}
-    assert found(Twice(), 5) == expected
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # where all units of what is bent are off, it cannot be told from affine
+        assert found(Twice(), 5) == expected
 
 
 def test_moments_gathered_in_batches_are_those_of_everything() -> None:
@@ -102,18 +104,21 @@ def test_a_correction_gives_the_interpolated_mean_and_deviation() -> None:
     for moments, scale in ((a, 1.0), (b, 3.0)):
         moments.add(scale * torch.randn(200, 6) + scale, -1)
     correction = Correction.towards(a, b, 0.25)
-    correction(x, -1, 1.0)
-    y = correction(x, -1, None)
+    batch = moments_of(x, -1)
+    y = correction(x, -1, batch)
+    correction.mean.copy_(batch[0])
+    correction.var.copy_(batch[1])
+    assert torch.equal(correction(x, -1), y)
     assert torch.allclose(y.mean(0).double(), 0.75 * a.mean + 0.25 * b.mean, atol=1e-5)
-    assert torch.allclose(y.std(0).double(), 0.75 * a.deviation + 0.25 * b.deviation, rtol=1e-4)
+    assert torch.allclose(y.std(0, correction=0).double(), 0.75 * a.deviation + 0.25 * b.deviation, rtol=1e-4)
 
 
 def test_a_constant_channel_stays_finite() -> None:
     a = Moments()
     a.add(torch.zeros(10, 2), -1)
     correction = Correction.towards(a, a, 0.5)
-    correction(torch.ones(10, 2), -1, 1.0)
-    assert torch.equal(correction(torch.ones(10, 2), -1, None), torch.zeros(10, 2))
+    x = torch.ones(10, 2)
+    assert torch.equal(correction(x, -1, moments_of(x, -1)), torch.zeros(10, 2))
 
 
 def test_a_watch_replaces_what_it_is_given_and_is_gone_afterwards() -> None:
@@ -134,7 +139,7 @@ def test_a_watch_replaces_what_it_is_given_and_is_gone_afterwards() -> None:
 
 @pytest.mark.parametrize("make", [plain, normed])
 def test_repair_gives_every_corrected_layer_the_statistics_between_the_ends(make: type) -> None:
-    """Straight from the definition, on the data that the statistics come from, in one batch: to n / (n − 1)."""
+    """Straight from the definition, on the data that the statistics come from."""
     net, other = make(seed=0), make(seed=1)
     data = labelled(*((6,) if make is plain else (2, 6, 6)), count=4000)
     walker = Walker.of(net, {"train": data}, CE, CPU, 4000)
@@ -145,8 +150,8 @@ def test_repair_gives_every_corrected_layer_the_statistics_between_the_ends(make
     for key in walker.network.corrected:
         mean = 0.7 * ends[0.0][key].mean + 0.3 * ends[1.0][key].mean
         deviation = 0.7 * ends[0.0][key].deviation + 0.3 * ends[1.0][key].deviation
-        assert torch.allclose(repaired[key].mean, mean, atol=1e-3), key
-        assert torch.allclose(repaired[key].deviation, deviation, rtol=5e-4), key
+        assert torch.allclose(repaired[key].mean, mean, atol=1e-5), key
+        assert torch.allclose(repaired[key].deviation, deviation, rtol=1e-5), key
         off.append(float((ends[0.3][key].deviation / deviation - 1).abs().max()))
     assert min(off) > 0.05  # without it they are somewhere else
     assert not net[0]._forward_hooks and not walker.network.module[0]._forward_hooks

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from symcheck.errors import ConfigError, DataError, LoadError
-from symcheck.measure.loss import Labelled, batch_of, loss_for, loss_of, per_sample, scores
+from symcheck.measure.loss import Labelled, Loss, batch_of, loss_for, loss_of, per_sample, scores
 
 CE, MSE = loss_of("cross_entropy"), loss_of("mse")
 
@@ -135,6 +135,43 @@ def test_empty_and_uneven_data_are_refused(inputs: int, labels: int) -> None:
         Labelled({"x": torch.zeros(inputs, 2)}, torch.zeros(labels, dtype=torch.int64))
     with pytest.raises(DataError, match="no labelled samples"):
         Labelled({}, torch.zeros(3))
+
+
+def test_tensors_are_inputs_as_they_are_and_in_a_tuple() -> None:
+    x, labels = torch.randn(4, 2), torch.zeros(4, dtype=torch.int64)
+    assert [*Labelled(x, labels).inputs] == ["input"]
+    for several in ((x, 2 * x), [x, 2 * x]):
+        found = Labelled(several, labels)
+        assert [*found.inputs] == ["input0", "input1"] and torch.equal(found.inputs["input1"], 2 * x)
+    net = TwoInputs()
+    assert torch.equal(
+        scores(net, Labelled((x, 2 * x), x), MSE).loss, scores(net, Labelled({"u": x, "v": 2 * x}, x), MSE).loss
+    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels", "where"),
+    [
+        (3.0, torch.zeros(1), "inputs: float"),
+        ("x", torch.zeros(1), "inputs: str"),
+        ({"x": [1, 2]}, torch.zeros(2), "x: list"),
+        ((torch.zeros(2), None), torch.zeros(2), "input1: NoneType"),
+        (torch.zeros(2), [0, 1], "labels: list"),
+    ],
+)
+def test_what_is_no_tensor_is_refused_by_its_name(inputs: object, labels: object, where: str) -> None:
+    with pytest.raises(DataError, match="are no tensors") as error:
+        Labelled(inputs, labels)  # type: ignore[arg-type]
+    assert error.value.where == f"Labelled(inputs, labels), {where}"
+
+
+def test_a_loss_that_raises_is_its_own_error() -> None:
+    def broken(y: object, z: object) -> torch.Tensor:
+        raise RuntimeError("of my own\nand more")
+
+    with pytest.raises(DataError, match="the loss raised RuntimeError: of my own") as error:
+        per_sample(Loss("broken", broken), None, torch.zeros(4))
+    assert "'broken'" in error.value.where and "and more" not in error.value.message
 
 
 def test_large_samples_make_small_batches() -> None:

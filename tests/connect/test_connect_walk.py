@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ def pair() -> tuple[nn.Sequential, State, State]:
 def oracle(
     net: nn.Module, a: State, b: State, t: float, data: Labelled, *, buffers: bool = True, reset: bool = False
 ) -> float:
-    """The mean loss at t, by hand."""
+    """The mean loss at t, by hand; a reset is one pass in training mode over everything at once."""
     net = copy.deepcopy(net)
     moving = {n for n, x in a.items() if x.is_floating_point() and (buffers or "running" not in n)}
     net.load_state_dict({n: (1 - t) * a[n] + t * b[n] if n in moving else a[n] for n in a})
@@ -38,8 +39,7 @@ def oracle(
                     part.reset_running_stats()
                     part.momentum = None
             net.train()
-            for batch in data.batches(16):
-                net(batch.inputs["x"])
+            net(data.inputs["x"])
         return float(F.cross_entropy(net.eval()(data.inputs["x"]), data.labels))
 
 
@@ -52,14 +52,69 @@ def test_the_losses_are_those_of_a_plain_loop() -> None:
     assert abs(means[2] - skipped[2]) > 0.01  # what an oracle without the buffers finds
 
 
-def test_a_reset_is_cumulative_averaging_over_the_batches() -> None:
+@pytest.mark.parametrize("batch_size", [2, 7, 48, 300])
+def test_a_reset_is_that_of_one_large_batch_whatever_the_batches(batch_size: int) -> None:
     net, a, b = pair()
-    walker = Walker.of(net, {"train": IMAGES}, CE, CPU, 16)
+    walker = Walker.of(net, {"train": IMAGES}, CE, CPU, batch_size)
     walked = walker.walk(linear(a, b), grid(5), Treatment.RESET)
     means = [float(one.loss.mean()) for one in walked.scores["train"]]
     assert means == pytest.approx([oracle(net, a, b, t, IMAGES, reset=True) for t in grid(5)], rel=1e-5)
     assert not any(part.training for part in walker.network.module.modules())
-    assert walker.forwards == 2 * 5 * IMAGES.count
+    assert walker.forwards == (2 if batch_size >= 48 else 3) * 5 * IMAGES.count  # as many passes as layers that learn
+
+
+@pytest.mark.parametrize("batch_size", [2, 300])
+@pytest.mark.parametrize("make", [plain, normed])
+def test_repair_is_that_of_two_passes_over_everything(make: Callable[..., nn.Sequential], batch_size: int) -> None:
+    """Layer after layer: mean and deviation of what comes in after the layers before were corrected, then the scale."""
+    nets, t = [make(seed=0), make(seed=1), make(seed=2)], 0.3
+    a, b = state_of(nets[0]), state_of(nets[1])
+    nets[2].load_state_dict({n: (1 - t) * x + t * b[n] if x.is_floating_point() else x for n, x in a.items()})
+    data = labelled(*((6,) if make is plain else (2, 6, 6)), count=48)
+    walker = Walker.of(nets[0], {"train": data}, CE, CPU, batch_size)
+    after = {key[0] for key in walker.network.corrected}
+    xs = [data.inputs["x"].double() for _ in nets]
+    with torch.no_grad():
+        for name, *parts in zip(nets[0]._modules, *nets, strict=True):
+            xs = [part.double()(x) for part, x in zip(parts, xs, strict=True)]
+            if name in after:
+                axes = [0, *range(2, xs[0].dim())]
+                (m0, s0), (m1, s1), (m, s) = (
+                    (x.mean(axes, keepdim=True), x.std(axes, correction=0, keepdim=True)) for x in xs
+                )
+                xs[2] = (xs[2] - m) / s * ((1 - t) * s0 + t * s1) + (1 - t) * m0 + t * m1
+    expected = F.cross_entropy(xs[2], data.labels, reduction="none")
+    ends = walker.walk(linear(a, b), (0.0, 1.0), watched=(0.0, 1.0)).layers
+    found = walker.walk(linear(a, b), (t,), Treatment.REPAIR, ends=(ends[0.0], ends[1.0]))
+    assert torch.allclose(found.scores["train"][0].loss, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [2, 300])
+@pytest.mark.parametrize("treatment", [Treatment.RESET, Treatment.REPAIR])
+def test_between_a_network_and_itself_both_treatments_change_nothing(treatment: Treatment, batch_size: int) -> None:
+    net = normed().train()
+    for part in net.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = None
+            part.reset_running_stats()
+    with torch.no_grad():
+        net(IMAGES.inputs["x"])  # now the statistics that it keeps are those of the data
+    a = state_of(net.eval())
+    walker = Walker.of(net, {"train": IMAGES}, CE, CPU, batch_size)
+    known = walker.walk(linear(a, a), (0.0, 1.0), watched=(0.0, 1.0))
+    found = walker.walk(linear(a, a), (0.5,), treatment, ends=(known.layers[0.0], known.layers[1.0]))
+    assert torch.allclose(found.scores["train"][0].loss, known.scores["train"][0].loss, rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_whose_statistics_were_reset_is_left_as_it_is_by_torch() -> None:
+    net, a, _ = pair()
+    walker = Walker.of(net, {"train": IMAGES}, CE, CPU, 16)
+    walked = walker.walk(linear(a, a), (0.0,), Treatment.RESET)
+    again = copy.deepcopy(walker.network.module).train()
+    torch.optim.swa_utils.update_bn([IMAGES.inputs["x"]], again)
+    with torch.no_grad():
+        loss = F.cross_entropy(again.eval()(IMAGES.inputs["x"]), IMAGES.labels, reduction="none")
+    assert torch.allclose(loss.double(), walked.scores["train"][0].loss, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("treatment", [*Treatment])
@@ -138,7 +193,7 @@ def test_a_loss_that_is_not_finite_names_the_point() -> None:
     b["4.bias"][0] = float("nan")
     with pytest.raises(DataError, match="not finite for 60 of 60") as error:
         Walker.of(net, {"train": labelled(6)}, CE, CPU).walk(linear(a, b), grid(5), name="naive")
-    assert error.value.where == "naive at t = 1, train data"  # an end that is at fault is named first
+    assert error.value.where == "naive at t = 1"  # an end that is at fault is named first
 
 
 def test_one_class_alone_is_measured() -> None:

@@ -12,11 +12,13 @@ from spec_networks import NETWORKS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from symcheck.errors import ConfigError, LoadError, ModelError
-from symcheck.measure.loss import Labelled, loss_of
-from symcheck.merge.evaluate import ENSEMBLE, Trial, reset_statistics
+from symcheck.errors import ConfigError, DataError, LoadError, ModelError, SymcheckError
+from symcheck.measure.loss import Labelled, Loss, loss_of
+from symcheck.merge.evaluate import ENSEMBLE, Score, Trial, reset_statistics
 from symcheck.merge.merge import MERGED, NAIVE, UNRESET, Merge, merge
+from symcheck.merge.notes import setbacks
 from symcheck.merge.related import order, relation
+from symcheck.weights.session import derive_spec
 from symcheck.weights.spec import Space, Spec
 
 WIDE = (20, 48, 40, 10)
@@ -114,9 +116,9 @@ def test_small_tensors_are_not_judged() -> None:
 def test_what_is_not_aligned_is_refused(other: dict[str, Tensor]) -> None:
     with pytest.raises(LoadError) as caught:
         merge([A, other], names=("a", "b"))
-    assert "a and b are not aligned" in str(caught.value) and "--force" in caught.value.hint
-    done = merge([A, other], force=True)
-    assert done.notes[0].startswith("forced: ")
+    assert "a and b are not aligned" in str(caught.value) and "--unaligned" in caught.value.hint
+    done = merge([A, other], unaligned=True)
+    assert done.notes[0].startswith("unaligned: ")
     assert torch.allclose(done.state["0.weight"], (A["0.weight"] + other["0.weight"]) / 2)
 
 
@@ -155,6 +157,27 @@ def test_updates_from_a_base() -> None:
         merge([tuned[0], {n: 3 * t for n, t in tuned[1].items()}], "task", base=A)
     back = merge([tuned[0], SPEC.apply(SPEC.sample(1), tuned[1])], "task", base=A, spec=SPEC, align=True)
     assert all(torch.allclose(back.state[n], done.state[n], atol=1e-5) for n in A)
+
+
+def test_infinities_of_a_mask_do_not_hide_how_far_models_are_apart() -> None:
+    mask = {"mask": torch.full((9, 9), -math.inf).triu(1)}
+    done = merge([noisy(A, 1) | mask, noisy(A, 2) | mask], "task", base=A | mask)
+    found = done.relations["the base and model 1"]
+    assert 0.05 < found.distance < 0.2 and found.cosine > 0.9
+    assert torch.equal(done.state["mask"], mask["mask"])
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3, 1e100])
+def test_what_a_layer_kept_does_not_depend_on_its_unit(size: float) -> None:
+    states = [{"w": size * state["0.weight"].double()} for state in (A, noisy(A, 1), noisy(A, 2))]
+    (layer,) = merge(states, unaligned=True).layers
+    average = sum(state["w"] for state in states) / 3
+    for state, found in zip(states, layer.interference, strict=True):
+        whole = float((average - state["w"]).norm() / state["w"].norm())  # nearly all directions lead
+        assert found == pytest.approx(whole, rel=0.1) and found < 0.2
+    sizes = torch.linalg.svdvals(average / size)
+    entropy = torch.special.entr(sizes / sizes.sum()).sum()
+    assert layer.rank == pytest.approx(float(entropy.exp())) and min(layer.alignment) > 0.98
 
 
 def test_a_few_units_out_of_order_are_seen_with_a_spec() -> None:
@@ -229,7 +252,7 @@ def test_the_module_and_the_states_stay_as_they_were() -> None:
 def test_an_output_that_is_not_finite_is_no_result() -> None:
     huge = {n: t * 1e30 for n, t in noisy(A, 1).items()}
     with pytest.raises(ModelError, match="'model 2' is NaN or infinite"):
-        merge([A, huge], trial=Trial(mlp(9), {"train": data()}, CROSS), force=True)
+        merge([A, huge], trial=Trial(mlp(9), {"train": data()}, CROSS), unaligned=True)
 
 
 def normalised(seed: int) -> nn.Sequential:
@@ -257,39 +280,148 @@ def test_statistics_are_measured_anew() -> None:
     assert not torch.allclose(state["1.running_mean"], reset["1.running_mean"], atol=0.1)
 
 
-def test_a_reset_is_asked_for_and_both_are_measured() -> None:
+def test_with_data_statistics_are_reset_and_both_are_measured() -> None:
     state = dict(normalised(1).state_dict())
     other = noisy(state, 2)
     other["1.running_var"], other["4.running_var"] = state["1.running_var"] * 1.1, state["4.running_var"] * 1.1
     trial = Trial(normalised(3), {"train": data()}, CROSS)
-    plain = merge([state, other], trial=trial)
-    assert any("running statistics were averaged" in note for note in plain.notes)
-    reset = merge([state, other], trial=trial, reset=True)
-    assert not reset.notes and [s.model for s in reset.scores][-2:] == [UNRESET, MERGED]
-    assert measured(reset)[UNRESET][0] == pytest.approx(measured(plain)[MERGED][0])
-    assert measured(reset)[MERGED][0] != pytest.approx(measured(plain)[MERGED][0])
-    assert torch.equal(plain.state["0.weight"], reset.state["0.weight"])
+    averaged = merge([state, other], trial=trial, reset=False)
+    assert any("running statistics were averaged" in note for note in averaged.notes) and not averaged.reset
+    reset = merge([state, other], trial=trial)
+    assert reset.reset and not any("running statistics" in note for note in reset.notes)
+    assert [s.model for s in reset.scores][-2:] == [UNRESET, MERGED]
+    assert measured(reset)[UNRESET][0] == pytest.approx(measured(averaged)[MERGED][0])
+    assert measured(reset)[MERGED][0] != pytest.approx(measured(averaged)[MERGED][0])
+    assert any("give -i data and --reset" in note for note in merge([state, other]).notes)
     with pytest.raises(ConfigError, match="re-estimated from data"):
         merge([state, other], reset=True)
     with pytest.raises(ConfigError, match="no running statistics"):
         merge([A, noisy(A, 1)], trial=Trial(mlp(1), {"train": data()}, CROSS), reset=True)
 
 
-def test_a_scale_against_the_running_statistics_survives_their_reset() -> None:
-    """(c γ, c² var) is the same function, and another one as soon as var is measured."""
-    module, batch = normalised(1), data(count=4000)  # measuring leaves √(1 − 1/n) of every deviation
-    trial = Trial(module, {"train": batch}, CROSS, batch_size=4000)
-    state = reset_statistics(trial, dict(module.state_dict()), batch)
+def test_a_reset_changes_statistics_and_nothing_else() -> None:
+    """Even where the gains of one model stand against statistics of another size."""
+    module = normalised(1)
+    state = dict(module.state_dict())
     c = torch.linspace(0.3, 3, 48)
     other = state | {"1.weight": c * state["1.weight"], "1.running_var": c**2 * state["1.running_var"]}
-    done = merge([state, other], trial=trial, reset=True)
-    rows = {score.model: score for score in done.scores}
-    assert rows["model 1"].loss == pytest.approx(rows["model 2"].loss, rel=1e-4)
-    assert rows[MERGED].loss == pytest.approx(rows["model 1"].loss, rel=1e-3)
-    assert rows["model 2"].distance < 1e-3
-    careless = reset_statistics(trial, merge([state, other]).state, batch)  # of the states as they are
-    outputs = [torch.func.functional_call(module, s, (batch.inputs["x"],)).detach() for s in (state, careless)]
-    assert float((outputs[0] - outputs[1]).norm() / outputs[0].norm()) > 0.1
+    trial = Trial(module, {"train": data()}, CROSS)
+    reset, averaged = (merge([state, other], trial=trial, reset=each) for each in (True, False))
+    learned = [n for n in state if "running" not in n and "num" not in n]
+    assert all(torch.equal(reset.state[n], averaged.state[n]) for n in learned)
+    expected = reset_statistics(trial, averaged.state, data())
+    assert all(torch.equal(reset.state[n], expected[n]) for n in state)
+    assert not torch.allclose(reset.state["1.running_var"], averaged.state["1.running_var"], rtol=0.1)
+
+
+def test_a_copy_in_another_gauge_keeps_its_function_through_alignment_and_reset() -> None:
+    module, batch = normalised(1), data(count=4000)
+    trial = Trial(module, {"train": batch}, CROSS, batch_size=4000)
+    state = reset_statistics(trial, dict(module.state_dict()), batch)
+    module.load_state_dict(state)
+    spec = derive_spec(module, batch.inputs["x"][:4], seed=0)
+    exponents = {n: s.exponents or {} for n, s in spec.spaces.items() if s.kind == "scale"}
+    scales = [n for n, powers in exponents.items() if any("running_mean" in key for key in powers)]
+    spaces = [n for n, s in spec.spaces.items() if s.kind in ("permutation", "sign")] + scales
+    assert len(scales) == 2  # of what is normalised, with its statistics; they stay those of the data
+    moved = spec.apply(spec.sample(3, spaces=spaces), state)
+    done = merge([state, moved], spec=spec, trial=trial)
+    rows = measured(done)
+    assert done.reset and rows[MERGED][0] == pytest.approx(rows["model 1"][0], rel=1e-3)
+    assert rows[NAIVE][2] > 0.1 > 1e-2 > rows[UNRESET][2]
+
+
+def test_one_sample_has_no_statistics() -> None:
+    states = [dict(normalised(1).state_dict()), dict(normalised(1).state_dict())]
+    states[1] = noisy(states[1], 2, 0.01) | {n: t for n, t in states[0].items() if "var" in n}
+    for trial in (
+        Trial(normalised(3), {"train": data(count=1)}, CROSS), Trial(normalised(3), {"train": data()}, CROSS, 1)
+    ):  # fmt: skip
+        with pytest.raises(DataError, match="no variance") as caught:
+            merge(states, trial=trial)
+        assert "--batch-size" in caught.value.hint and "--no-reset" in caught.value.hint
+        assert merge(states, trial=trial, reset=False).scores
+
+
+def raising(outputs: object, labels: Tensor) -> Tensor:
+    raise RuntimeError("no such loss")
+
+
+def test_a_loss_that_raises_is_named() -> None:
+    with pytest.raises(SymcheckError, match="no such loss"):
+        merge([A, noisy(A, 1)], trial=Trial(mlp(9), {"train": data()}, Loss("mine", raising)))
+
+
+@pytest.mark.parametrize("network", [mlp(9), normalised(3)], ids=["measured", "reset"])
+def test_data_of_another_network_are_named(network: nn.Module) -> None:
+    state = dict(network.state_dict())
+    wrong = Labelled({"x": torch.ones(30, WIDE[0] + 1)}, torch.zeros(30, dtype=torch.long))
+    with pytest.raises(ModelError, match="raised RuntimeError") as caught:
+        merge([state, state], trial=Trial(network, {"train": wrong}, CROSS))
+    assert caught.value.where == f"inputs x (30, {WIDE[0] + 1})"
+
+
+def taught() -> Labelled:
+    """Labels that the network A predicts, all of them."""
+    x = data().inputs["x"]
+    return Labelled({"x": x}, torch.func.functional_call(mlp(0), A, (x,)).argmax(1))
+
+
+@pytest.mark.parametrize("what", ["accuracy", "loss"])
+def test_a_merge_that_is_worse_than_all_says_so(what: str) -> None:
+    labelled, loss = (taught(), CROSS) if what == "accuracy" else (numbers(), loss_of("mse"))
+    trial = Trial(mlp(9), {"train": labelled}, loss)
+    worse = merge([A, MOVED], unaligned=True, trial=trial)
+    notes = [note for note in worse.notes if note.startswith("the merged network is worse")]
+    rows = measured(worse)
+    assert len(notes) == 1 and f"worse than every one of them: {what} " in notes[0]
+    if what == "accuracy":
+        assert f"{what} {100 * (rows[MERGED][1] or 0):.3g} % against 100 %" in notes[0]
+    best = merge([A, MOVED], spec=SPEC, trial=trial)
+    assert not any("worse" in note for note in best.notes)
+
+
+def numbers() -> Labelled:
+    """The outputs of the network A as labels."""
+    x = data().inputs["x"]
+    return Labelled({"x": x}, torch.func.functional_call(mlp(0), A, (x,)).detach())
+
+
+def test_a_merge_that_is_worse_than_the_naive_average_says_so() -> None:
+    tuned = [noisy(A, 1, 0.02), noisy(A, 2, 0.02)]
+    trial = Trial(mlp(9), {"train": taught()}, CROSS)
+    overdone = merge(tuned, "task", base=A, scale=40.0, trial=trial)
+    assert sum("worse than the average of the checkpoints as given" in note for note in overdone.notes) == 1
+    assert not any("worse" in note for note in merge(tuned, "task", base=A, scale=0.5, trial=trial).notes)
+
+
+def test_worse_within_the_standard_error_is_not_worse() -> None:
+    def score(model: str, accuracy: float, error: float, data: str = "test") -> Score:
+        return Score(model, data, 1 - accuracy, error, accuracy, error, 0.0)
+
+    rows = [score("a", 0.9, 0.02), score("b", 0.8, 0.02), score(NAIVE, 0.1, 0.02)]
+    assert not [*setbacks([*rows, score(MERGED, 0.78, 0.02)], ["a", "b"], NAIVE, MERGED)]
+    (found,) = setbacks([*rows, score(MERGED, 0.76, 0.02)], ["a", "b"], NAIVE, MERGED)
+    assert found.endswith("every one of them: accuracy 76 % against 80 %")
+    assert not [*setbacks([*rows, score(MERGED, 0.85, 0.02)], ["a", "b"], NAIVE, MERGED)]
+    first = [score(name, 0.9, 0.02, "train") for name in ("a", "b", NAIVE, MERGED)]
+    (found,) = setbacks([*first, *rows, score(MERGED, 0.5, 0.02)], ["a", "b"], NAIVE, MERGED)
+    assert found.endswith("80 %, on test") and not [*setbacks([], ["a"], NAIVE, MERGED)]
+
+
+def test_an_alignment_by_chance_is_named() -> None:
+    notes = merge([A, B], spec=SPEC).notes
+    assert any("alignment of model 2 found little more than chance: cosine 0.3" in note for note in notes)
+    notes = merge([A, SPEC.apply(SPEC.sample(3), noisy(A, 4, 0.5))], spec=SPEC).notes
+    assert not any("chance" in note for note in notes)
+
+
+def test_what_was_not_run_is_not_proved() -> None:
+    said = "nothing was run to prove"
+    assert any(said in note for note in merge([A, MOVED], spec=SPEC).notes)
+    proved = merge([A, MOVED], spec=SPEC, trial=Trial(mlp(9), {"train": data()}, CROSS))
+    assert not any(said in note for note in proved.notes)
+    assert not any(said in note for note in merge([A, noisy(A, 1)]).notes)
 
 
 def test_a_spec_that_does_not_hold_is_found_out() -> None:
