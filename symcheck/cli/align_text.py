@@ -13,7 +13,7 @@ from symcheck.align.controls import Matched
 from symcheck.align.streamed import Streamed
 from symcheck.cli.align_run import Found
 from symcheck.report.numbers import count, duration, number
-from symcheck.report.page import GAP, INDENT, Page
+from symcheck.report.page import Page
 from symcheck.weights.folding import rows
 
 _HEAD = ("", "units", "moved", "cosine", "margin", "doubles")
@@ -29,7 +29,7 @@ def show(found: Found, console: Console, *, every: bool = False) -> None:
         table = _rows(found, one, every)
         if table:
             page.line()
-            _table(page, _HEAD, table)
+            page.table(_HEAD, table)
         page.line()
         for label, words, style in _lines(found, k):
             page.labelled(Text(label, "dim"), page.text(words, style), _LABEL)
@@ -114,14 +114,3 @@ def _on_disk(streamed: Streamed) -> Iterator[tuple[str, str, str]]:
 def _thinned(values: Sequence[float]) -> Sequence[float]:
     """The first three values and the last."""
     return values if len(values) <= 4 else [*values[:3], values[-1]]
-
-
-def _table(page: Page, head: Sequence[str], body: Sequence[Sequence[str]]) -> None:
-    table = [[page.text(word, "dim") for word in head], *([page.text(cell) for cell in row] for row in body)]
-    sizes = [max(row[i].cell_len for row in table) for i in range(len(head))]
-    wide = sum(sizes) + GAP * (len(sizes) - 1) + INDENT - page.width
-    sizes[0] -= max(0, min(wide, sizes[0] - 12))
-    for row in table:
-        for cell, size in zip(row[1:], sizes[1:], strict=True):
-            cell.align("right", size)
-        page.row(list(zip(row, sizes, strict=True)), INDENT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.text import Text
@@ -11,7 +11,7 @@ from symcheck.cli.connect_run import Found
 from symcheck.connect.barrier import Barrier
 from symcheck.connect.result import Connection, Curve, Variant
 from symcheck.report.numbers import count, duration, number, ratio
-from symcheck.report.page import GAP, INDENT, Page
+from symcheck.report.page import INDENT, Page
 
 _HEAD = ("", "loss A", "½", "B", "barrier", "at", "ratio", "error A, ½, B, %", "barrier, %")
 _LAYERS, _LABEL = 5, 12  # how many layers are shown; the labels of the lines below the tables
@@ -50,7 +50,7 @@ def _curves(page: Page, found: Found, data: str) -> None:
     page.line(f"{found.data if data == 'train' else data}, {count(first.samples, 'sample')}", "bold")
     rows = [_row(connection, name, data, curve) for name, curve in curves.items()]
     head = _HEAD if first.error is not None else _HEAD[:-2]
-    _table(page, head, rows)
+    page.table(head, rows)
 
 
 def _row(connection: Connection, name: str, data: str, curve: Curve) -> list[str]:
@@ -82,7 +82,7 @@ def _layers(page: Page, connection: Connection) -> None:
     page.line()
     page.line("Deviation of a layer's outputs at the midpoint, relative to the ends", "bold")
     rows = [[layer, *(number(v.deviation.get(layer)) for v in variants.values())] for _, layer in shrunk]
-    _table(page, ("", *variants), rows)
+    page.table(("", *variants), rows)
 
 
 def _mechanisms(page: Page, connection: Connection) -> None:
@@ -94,7 +94,7 @@ def _mechanisms(page: Page, connection: Connection) -> None:
         page.line(f"{first.claim} ({slot})", "bold")
         what = "share" if first.measure == "share" else "error"
         head = ("", f"{what} A", f"{what} B", "midpoint", "barrier", "at", "loss barrier on moved data")
-        _table(page, head, [_mechanism(name, variant, i) for name, variant in variants.items()])
+        page.table(head, [_mechanism(name, variant, i) for name, variant in variants.items()])
 
 
 def _mechanism(name: str, variant: Variant, i: int) -> list[str]:
@@ -120,15 +120,3 @@ def _lines(found: Found) -> Iterator[tuple[str, str, str]]:
     for note in connection.notes:
         yield "note", note, ""
     yield "cost", f"{count(connection.forwards, 'sample')} forward in {duration(connection.seconds)}", "dim"
-
-
-def _table(page: Page, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their cells: names to the left, numbers to the right."""
-    table = [[page.text(word, "dim") for word in head], *([page.text(cell) for cell in row] for row in rows)]
-    sizes = [max(row[i].cell_len for row in table) for i in range(len(head))]
-    wide = sum(sizes) + GAP * (len(sizes) - 1) + INDENT - page.width
-    sizes[0] -= max(0, min(wide, sizes[0] - 12))
-    for row in table:
-        for cell, size in zip(row[1:], sizes[1:], strict=True):
-            cell.align("right", size)
-        page.row(list(zip(row, sizes, strict=True)), INDENT)

@@ -72,6 +72,17 @@ class Page:
             whole.rstrip()
             self.whole(whole)
 
+    def table(self, head: Sequence[str], body: Sequence[Sequence[str]]) -> None:
+        """Columns as wide as their cells: names to the left, cut where there is no room, numbers to the right."""
+        rows = [[self.text(word, "dim") for word in head], *([self.text(cell) for cell in row] for row in body)]
+        sizes = [max(row[i].cell_len for row in rows) for i in range(len(head))]
+        wide = sum(sizes) + GAP * (len(sizes) - 1) + INDENT - self.width
+        sizes[0] -= max(0, min(wide, sizes[0] - 12))
+        for row in rows:
+            for cell, size in zip(row[1:], sizes[1:], strict=True):
+                cell.align("right", size)
+            self.row(list(zip(row, sizes, strict=True)), INDENT)
+
     def whole(self, text: Text) -> None:
         """A line as it is, so that a command in it can be copied."""
         self.console.print(text, soft_wrap=True)
