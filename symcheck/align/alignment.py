@@ -135,7 +135,7 @@ def align(
     steps = (*two.steps, _element(spec, problem, best.element), *undone(spec, one.steps))
     if last := natural(spec, steps, problem.a, problem.sizes):
         steps = (*steps, last)
-    left = left_alone(spec, problem)
+    left = left_alone(spec, problem, one.fixed)
     moved = applied(spec, steps, b)
     stored = alike(a, b, problem.voting), alike(a, moved, problem.voting)
     found = Alignment(moved, steps, problem, before, tuple(runs), left, central=len(two.steps), stored=stored)

@@ -60,6 +60,12 @@ def by_activations(problem: Problem, evidence: Evidence, tell: Tell | None = Non
     found = correlations(evidence.module, sides[0], sides[1], problem.spec, evidence.batches())
     seen = [problem.spec.spaces[name] for name in problem.matched if name in found.matrices]
     seen = [space for space in seen if not space.over and not any(problem.inner(space))]
+    if not seen:
+        raise ConfigError(
+            "no output of a module shows the activations of a space",
+            where="--matcher activations",
+            hint="use --matcher weights for this network",
+        )
     for space in seen:
         gains = found.matrices[space.name][0].to(problem.device)
         signs = problem.signs(space)
@@ -72,12 +78,6 @@ def by_activations(problem: Problem, evidence: Evidence, tell: Tell | None = Non
                 problem.turn(sign, flips)
     held = {space.name for space in seen} | {sign.name for space in seen for sign in problem.signs(space)}
     done = match(problem, [name for name in problem.matched if name not in held], tell, held=frozenset(held))
-    if not seen:
-        raise ConfigError(
-            "no output of a module shows the activations of a space",
-            where="--matcher activations",
-            hint="use --matcher weights for this network",
-        )
     return done, found.notes
 
 

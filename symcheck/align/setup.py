@@ -114,8 +114,8 @@ def _plain(
     return True
 
 
-def left_alone(spec: Spec, problem: Problem) -> dict[str, str]:
-    """The spaces that are not looked for, and why."""
+def left_alone(spec: Spec, problem: Problem, fixed: Collection[str] = ()) -> dict[str, str]:
+    """The spaces that are not looked for, and why; `fixed` are those that the gauge has decided."""
     found: dict[str, str] = {}
     for name, space in spec.spaces.items():
         if name in problem.matched or name in problem.turning or space.kind in ("shift", "scale"):
@@ -132,6 +132,8 @@ def left_alone(spec: Spec, problem: Problem) -> dict[str, str]:
             found[name] = "part of a rotation that is looked for"
         elif space.kind in MATRICES:
             found[name] = "acts in a basis of gains that cannot be folded"
-        else:
+        elif name in fixed:
             found[name] = "decided by the gains"
+        else:
+            found[name] = "not looked for"
     return found
