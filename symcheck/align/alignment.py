@@ -17,14 +17,13 @@ from symcheck.align.controls import Matched, Planted, cosine, fresh, matched, nu
 from symcheck.align.evidence import Evidence
 from symcheck.align.gauge import GAUGES, gauged, natural, undone
 from symcheck.align.matchers import matched_by
-from symcheck.align.problem import Problem, dot
+from symcheck.align.problem import Problem, cosine_of
 from symcheck.align.products import Products
 from symcheck.align.setup import check_finite, check_same, left_alone, problem_of
 from symcheck.align.starts import random_start, signature_start
-from symcheck.errors import LoadError
+from symcheck.align.steps import Steps, applied
 from symcheck.weights.spec import Spec
 
-Steps = tuple[dict[str, Tensor], ...]
 Tell = Callable[[str], None]
 
 
@@ -132,22 +131,17 @@ def align(
     problem = replace(fresh(problem, given), source=dict(best.source))
     for name, part in best.element.items():
         problem.turn(spec.spaces[name], part)
-    steps = (*two.steps, _element(spec, problem, best.element), *undone(spec, one.steps))
+    steps = (*two.steps, problem.found(), *undone(spec, one.steps))
     if last := natural(spec, steps, problem.a, problem.sizes):
         steps = (*steps, last)
     left = left_alone(spec, problem, one.fixed)
     moved = applied(spec, steps, b)
-    stored = alike(a, b, problem.voting), alike(a, moved, problem.voting)
-    found = Alignment(moved, steps, problem, before, tuple(runs), left, central=len(two.steps), stored=stored)
+    names = sorted(problem.voting & a.keys())
+    then, now = (cosine_of((a[n], other[n]) for n in names) for other in (b, moved))
+    found = Alignment(moved, steps, problem, before, tuple(runs), left, central=len(two.steps), stored=(then, now))
     if not controls:
         return found
     return _controlled(found, given, seed, tell or _silent, by_weights=matcher in ("weights", "sinkhorn"))
-
-
-def alike(a: Mapping[str, Tensor], b: Mapping[str, Tensor], names: Collection[str]) -> float:
-    """⟨A, B⟩ / (‖A‖ ‖B‖) over these tensors, as they are."""
-    sums = [sum(float(dot(x[n], y[n])) for n in names if n in a) for x, y in ((a, b), (a, a), (b, b))]
-    return sums[0] / math.sqrt(sums[1] * sums[2]) if sums[1] * sums[2] > 0 else 0.0
 
 
 def _controlled(
@@ -184,30 +178,3 @@ def _run(
     done, notes = matched_by(matcher, problem, order, evidence, said, products)
     cosines = tuple(value / norm for value in done.objective)
     return Run(start, cosines, done.solved, done.settled, dict(problem.source), dict(problem.element), notes)
-
-
-def _element(spec: Spec, problem: Problem, turned: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Turns and permutations as one element, in the order of the spec."""
-    parts = {**turned, **{name: problem.targets(name).cpu() for name in problem.matched}}
-    return {name: parts[name] for name in spec.spaces if name in parts}
-
-
-def applied(spec: Spec, steps: Steps, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The steps one after another, in float64 where they do more than move and flip; in the dtypes of the state."""
-    found = dict(state)
-    exact = all(spec.spaces[name].kind in ("permutation", "sign") for step in steps for name in step)
-    if not exact:
-        found = {n: t.double() if t.is_floating_point() else t for n, t in found.items()}
-    for step in steps:
-        found = spec.apply(step, found)
-    found = {name: found[name].to(t.dtype) for name, t in state.items()}
-    lost = [name for name, t in found.items() if t.is_floating_point() and not bool(t.isfinite().all())]
-    if lost:
-        raise LoadError(
-            f"the aligned '{lost[0]}' does not fit into {str(found[lost[0]].dtype).removeprefix('torch.')}",
-            where=f"{len(lost)} tensors, in the gauge of A",
-            hint="convert the checkpoints to float32 first, or leave the scales: gauges sign only (--gauges sign)",
-        )
-    return found
-
-

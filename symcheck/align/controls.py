@@ -6,21 +6,20 @@ null: the same search on B with the entries of every tensor shuffled.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from symcheck.align.assign import margins
-from symcheck.align.blocks import Block
-from symcheck.align.problem import Problem
+from symcheck.align.problem import Problem, cosine_of, rows
 from symcheck.align.products import Products
 from symcheck.align.starts import signature_start
-from symcheck.align.turns import rows
+from symcheck.align.steps import applied
+from symcheck.align.turns import drawn
 from symcheck.align.weight import Ascent, match
 from symcheck.groups.draws import Draws
-from symcheck.weights.element import sample
 from symcheck.weights.spec import Space
 
 _SAME = 1e-3  # of a unit's norm: a unit that is closer is recovered
@@ -55,12 +54,8 @@ class Matched:
 def planted(problem: Problem, seed: int) -> Planted:
     """Look for the element that a random one has hidden: A against g·A, with everything that the problem looks for."""
     names = (*problem.matched, *problem.turning)
-    element = sample(problem.spec, seed, spaces=names) if names else {}
-    for name, part in element.items():
-        if problem.spec.spaces[name].kind == "general":  # both sides are balanced: what is left are rotations
-            element[name] = torch.linalg.qr(part)[0]
-    hidden = {name: t.cpu() for name, t in problem.a.items()}
-    hidden |= _narrow(problem.spec.apply(element, _wide(hidden)), hidden)
+    element = drawn(problem.spec, seed, names)
+    hidden = applied(problem.spec, (element,), {name: t.cpu() for name, t in problem.a.items()})
     trial = fresh(problem, hidden)
     searched(trial)
     good = total = 0
@@ -89,7 +84,7 @@ def searched(problem: Problem) -> Ascent:
 
 def fresh(problem: Problem, b: Mapping[str, Tensor]) -> Problem:
     """The same problem with another B, from the identity."""
-    return replace(problem, b=dict(b), source={}, element={}, version={})
+    return replace(problem, b=dict(b), source={}, element={}, version={}, soft={}, best=set())
 
 
 def cosine(problem: Problem, objective: float) -> float:
@@ -118,7 +113,7 @@ def matched(problem: Problem, given: Mapping[str, Tensor]) -> tuple[Matched, ...
         blocks = {use.block for use in problem.uses(space)}
         rest = torch.arange(space.size, device=problem.device)
         moved = int((problem.source[name] != rest).sum())
-        then, now = (_cosine(p, blocks) for p in (before, problem))
+        then, now = (cosine_of((p.view_a(block), p.view_b(block)) for block in blocks) for p in (before, problem))
         one = Matched(name, space.kind, problem.source[name].numel(), moved, then, now)
         plain = not space.over and not any(problem.inner(space)) and space.size <= _LARGEST
         found.append(_with_margin(one, problem, products, space) if plain and space.size > 1 else one)
@@ -132,19 +127,3 @@ def _with_margin(one: Matched, problem: Problem, products: Products, space: Spac
     size = float(gains.gather(1, source[:, None]).mean())
     ambiguous = int((costs <= _TIE * size).sum())
     return replace(one, margin=float(costs.median()) / size if size else 0.0, ambiguous=ambiguous)
-
-
-def _cosine(problem: Problem, blocks: Iterable[Block]) -> float:
-    pairs = [(problem.view_a(block), problem.view_b(block)) for block in blocks]
-    dot, a, b = (sum(float((x * y).sum()) for x, y in both) for both in (
-        pairs, [(x, x) for x, _ in pairs], [(y, y) for _, y in pairs]
-    ))  # fmt: skip
-    return dot / (a * b) ** 0.5 if a * b > 0 else 0.0
-
-
-def _wide(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: t.double() if t.is_floating_point() else t for name, t in state.items()}
-
-
-def _narrow(state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: t.to(like[name].dtype) for name, t in state.items()}

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from symcheck.align.assign import assign
 from symcheck.align.problem import Problem, Use
-from symcheck.align.products import flips
 from symcheck.align.trees import tree_gains
-from symcheck.align.turns import improve_turn, turns
+from symcheck.align.turns import improve_turn
 from symcheck.weights.spec import Space
 
 _GAIN = 1e-9
@@ -112,7 +111,7 @@ def _groups(
     for turn in turned:
         sides: dict[object, list[_Part]] = {}
         for use in problem.uses(turn):
-            power = turns(problem, turn, use)
+            power = problem.exponent(turn, use)
             if power:
                 side = power > 0 if turn.kind == "general" else use.block.tensor
                 sides.setdefault(side, []).append(_part(problem, space, permuted, use.block.atoms.index, use))
@@ -133,7 +132,7 @@ def _odd(problem: Problem, spaces: tuple[Space, ...], use: Use) -> frozenset[str
     found = set()
     for own in spaces:
         here = [Use(use.block, d) for d, atom in enumerate(use.block.atoms) if atom == own.on]
-        found |= {sign.name for sign in problem.signs(own) if any(flips(problem, sign, other) for other in here)}
+        found |= {sign.name for sign in problem.signs(own) if any(problem.exponent(sign, other) % 2 for other in here)}
     return frozenset(found)
 
 

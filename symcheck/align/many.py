@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from symcheck.align.alignment import Alignment, Tell, align, applied
+from symcheck.align.alignment import Alignment, Tell, align
 from symcheck.align.problem import Problem
+from symcheck.align.steps import applied
 from symcheck.align.weight import match
 from symcheck.weights.element import inverse
 from symcheck.weights.spec import Spec
@@ -91,7 +92,7 @@ def _renumbered(spec: Spec, one: Alignment, problem: Problem, b: Mapping[str, Te
     """The alignment with what the common numbering made of its element."""
     element = problem.found()
     steps = tuple(
-        {name: element[name] for name in spec.spaces if name in element} if k == one.central else step
+        element if k == one.central else step
         for k, step in enumerate(one.steps)
     )
     return replace(one, problem=problem, steps=steps, aligned=applied(spec, steps, b))

@@ -20,7 +20,9 @@ from symcheck.align.problem import Problem
 from symcheck.align.products import Products
 from symcheck.align.weight import Ascent, match
 from symcheck.errors import ConfigError, ModelError
+from symcheck.measure.loss import scores
 from symcheck.registry import suggest
+from symcheck.weights.doubled import private
 from symcheck.weights.spec import Space
 
 Tell = Callable[[float], None]
@@ -93,6 +95,7 @@ def by_sinkhorn(problem: Problem, tell: Tell | None = None) -> Ascent:
     for space in soft:
         matrix = problem.soft.pop(space.name)
         problem.source[space.name] = assign(matrix)
+    problem.best.clear()  # a rounded matrix is no assignment of the gains
     return match(problem, None, tell)
 
 
@@ -104,6 +107,7 @@ def by_straight_through(problem: Problem, evidence: Evidence, tell: Tell | None 
     if evidence.loss is None:
         raise ConfigError("there is no loss", where="--matcher straight-through", hint="give labels, and --loss")
     match(problem)
+    own = private(evidence.module)
     learned = {problem.spec.ties.get(n, n) for n, _ in evidence.module.named_parameters()}
     free = {n: t.clone().requires_grad_() for n, t in problem.a.items() if n in problem.voting & learned}
     optimiser = torch.optim.Adam(free.values(), lr=_RATE)
@@ -118,7 +122,8 @@ def by_straight_through(problem: Problem, evidence: Evidence, tell: Tell | None 
         middle = {n: (problem.a[n] + passed[n]) / 2 if n in passed else _middle(problem.a[n], arranged[n])
                   for n in problem.a}  # fmt: skip
         loss = evidence.loss_at(evidence.state_of(trial.spec, middle), batches[step % len(batches)])
-        whole = _whole(evidence, trial, {n: t.detach() for n, t in middle.items()})
+        own.load_state_dict(evidence.state_of(trial.spec, {n: t.detach() for n, t in middle.items()}))
+        whole = float(scores(own, evidence.data, evidence.loss).loss.mean())
         if whole < best[0]:
             best = (whole, dict(trial.source), dict(trial.b), dict(trial.element))
         if not loss.requires_grad or not bool(loss.isfinite()):
@@ -153,12 +158,3 @@ def _gains(problem: Problem, space: Space) -> Tensor:
 
 def _middle(a: Tensor, b: Tensor) -> Tensor:
     return (a + b) / 2 if a.is_floating_point() else a
-
-
-def _whole(evidence: Evidence, problem: Problem, state: dict[str, Tensor]) -> float:
-    """The loss over all samples."""
-    with torch.no_grad():
-        named = evidence.state_of(problem.spec, state)
-        batches = list(evidence.data.batches(512))
-        total = sum(float(evidence.loss_at(named, batch)) * batch.count for batch in batches)
-        return total / evidence.data.count

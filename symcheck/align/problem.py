@@ -7,14 +7,17 @@ the numbering of B: first they, then the permutations, as an element acts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from symcheck.align.blocks import Block, blocks_of
+from symcheck.weights.act import exponent_of
 from symcheck.weights.checks import acted_tensors
 from symcheck.weights.element import element_shape
 from symcheck.weights.moves import identity, moved
@@ -122,6 +125,11 @@ class Problem:
         found = (self.spec.spaces[name] for name in self.turning)
         return tuple(s for s in found if s.kind == "sign" and (s.on, s.over) == (space.on, space.over))
 
+    def exponent(self, space: Space, use: Use) -> Fraction:
+        """The power with which a space acts at an occurrence of its atom, 0 where it does not; odd: signs flip it."""
+        name, j = use.block.tensor, use.block.marks[use.dim]
+        return exponent_of(space, name, j, self.spec.places[use.block.atoms[use.dim]][name][j])
+
     def view_a(self, block: Block) -> Tensor:
         """The block of A."""
         return block.view(self.a[block.tensor])
@@ -197,13 +205,28 @@ class Problem:
             self.version[name] = self.version.get(name, 0) + 1
 
     def found(self) -> dict[str, Tensor]:
-        """The element so far: turns and signs, and the permutations that send unit source[i] to slot i."""
+        """The element so far, in the spec's order: turns, signs, and permutations that send source[i] to slot i."""
         parts = {name: part.clone() for name, part in self.element.items()}
-        return parts | {name: self.targets(name).cpu() for name in self.matched}
+        parts |= {name: self.targets(name).cpu() for name in self.matched}
+        return {name: parts[name] for name in self.spec.spaces if name in parts}
 
     def targets(self, name: str) -> Tensor:
         """The permutation of a space as an element: (*over, n) in the numbering of B."""
         return self.to_units(self.spec.spaces[name], self.source[name].argsort(-1))
+
+
+def rows(space: Space, use: Use, view: Tensor) -> Tensor:
+    """A block as rows along a space, (*over, n, rest)."""
+    lead = [use.block.atoms.index(atom) for atom in space.over]
+    moved = view.movedim((*lead, use.dim), tuple(range(len(lead) + 1)))
+    return moved.reshape(*moved.shape[: len(lead) + 1], -1)
+
+
+def cosine_of(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """Σ ⟨x, y⟩ / √(Σ ‖x‖² Σ ‖y‖²), 0 where there is nothing."""
+    sums = [[float(dot(x, y)), float(dot(x, x)), float(dot(y, y))] for x, y in pairs]
+    both, one, two = (sum(column) for column in zip(*sums, strict=True)) if sums else (0.0, 0.0, 0.0)
+    return both / math.sqrt(one * two) if one * two > 0 else 0.0
 
 
 def dot(x: Tensor, y: Tensor) -> Tensor:

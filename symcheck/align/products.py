@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from symcheck.align.problem import Problem, Sources, Use
-from symcheck.weights.act import exponent_of
+from symcheck.align.problem import Problem, Sources, Use, rows
 from symcheck.weights.spec import Space
 
 Classes = dict[frozenset[str], Tensor]  # by the sign spaces that are odd there: the gains of those blocks
@@ -84,7 +83,7 @@ class Products:
         if any(kept.versions.get(u.block.tensor, 0) != problem.version.get(u.block.tensor, 0) for u in uses):
             return False
         moved = {t: (seen[t] != problem.source[t]).flatten().nonzero()[:, 0] for t in seen}
-        moved = {t: rows for t, rows in moved.items() if len(rows)}
+        moved = {t: slots for t, slots in moved.items() if len(slots)}
         plain = not space.over and all(not problem.spec.spaces[t].over for t in seen)
         if moved and not plain:
             return False
@@ -93,21 +92,21 @@ class Products:
         if any(len(dims) > 1 for _, _, dims in affected) or cost >= sum(rest(u) for u in uses):
             return not affected
         now = dict(seen)
-        for t, rows in moved.items():
+        for t, slots in moved.items():
             for use in (u for other, u, _ in affected if other == t):
-                self._exchange(space, kept.classes, use, now, t, rows)
+                self._exchange(space, kept.classes, use, now, t, slots)
             now[t] = problem.source[t]
         return True
 
-    def _exchange(self, space: Space, classes: Classes, use: Use, now: Sources, t: str, rows: Tensor) -> None:
-        """Add what the slots `rows` of the neighbour t contribute now, less what they did."""
+    def _exchange(self, space: Space, classes: Classes, use: Use, now: Sources, t: str, slots: Tensor) -> None:
+        """Add what the slots of the neighbour t contribute now, less what they did."""
         problem = self.problem
         (dim,) = self._others(use, t)
-        a = matrix(problem.view_a(use.block).index_select(dim, rows), space, use)
-        new, old = problem.source[t][rows], now[t][rows]
+        a = rows(space, use, problem.view_a(use.block).index_select(dim, slots))
+        new, old = problem.source[t][slots], now[t][slots]
         key = self.odd(space, use)
         views = [problem.view_b(use.block, {**now, t: source}, but=[use.dim]) for source in (new, old)]
-        self._add(classes, key, a, matrix(views[0] - views[1], space, use))
+        self._add(classes, key, a, rows(space, use, views[0] - views[1]))
 
     def _others(self, use: Use, t: str) -> list[int]:
         atom = self.problem.spec.spaces[t].on
@@ -116,7 +115,7 @@ class Products:
     def matrices(self, space: Space, use: Use) -> tuple[Tensor, Tensor]:
         """A's and B's rows along the space, (*over, n, rest); all else in the order of A's slots."""
         view = self.problem.view_b(use.block, but=[use.dim])
-        return matrix(self.problem.view_a(use.block), space, use), matrix(view, space, use)
+        return rows(space, use, self.problem.view_a(use.block)), rows(space, use, view)
 
     def _add(self, classes: Classes, key: frozenset[str], a: Tensor, b: Tensor) -> None:
         self.multiplied += a.numel() * b.shape[-2]
@@ -129,21 +128,7 @@ class Products:
 
     def odd(self, space: Space, use: Use) -> frozenset[str]:
         """The sign spaces of the same units that flip this occurrence."""
-        return frozenset(sign.name for sign in self.problem.signs(space) if flips(self.problem, sign, use))
-
-
-def flips(problem: Problem, sign: Space, use: Use) -> bool:
-    """Whether a sign of the space changes the sign of the block at this occurrence."""
-    name = use.block.tensor
-    where = problem.spec.places[sign.on or ""][name][use.block.marks[use.dim]]
-    return exponent_of(sign, name, use.block.marks[use.dim], where) % 2 == 1
-
-
-def matrix(view: Tensor, space: Space, use: Use) -> Tensor:
-    """A block as rows along the space, (*over, n, rest)."""
-    lead = [use.block.atoms.index(atom) for atom in space.over]
-    moved = view.movedim((*lead, use.dim), tuple(range(len(lead) + 1)))
-    return moved.reshape(*moved.shape[: len(lead) + 1], -1)
+        return frozenset(sign.name for sign in self.problem.signs(space) if self.problem.exponent(sign, use) % 2)
 
 
 def rest(use: Use) -> float:

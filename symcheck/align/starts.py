@@ -18,11 +18,10 @@ from symcheck.align.assign import assign
 from symcheck.align.blocks import Block
 from symcheck.align.certainty import WORTH, searched
 from symcheck.align.heads import improve_heads
-from symcheck.align.problem import Problem, Use
+from symcheck.align.problem import Problem, Use, rows
 from symcheck.align.products import Products
-from symcheck.align.turns import flipped, improve_turn, rows
+from symcheck.align.turns import drawn, flipped, improve_turn
 from symcheck.groups.draws import Draws
-from symcheck.weights.element import sample
 from symcheck.weights.spec import Space
 
 _ENOUGH, _COLUMNS = 0.1, 64  # the share, or the number for each unit, of settled entries from which they decide alone
@@ -34,13 +33,12 @@ def random_start(problem: Problem, seed: int) -> None:
     """Every space in an order, and turned, as drawn from (seed, name)."""
     problem.best.clear()
     turning = [n for n in problem.turning if problem.spec.spaces[n].kind != "tree"]
-    for name, part in sample(problem.spec, seed, spaces=turning).items() if turning else ():
-        space = problem.spec.spaces[name]  # both sides are balanced: what is left of a general group are rotations
-        problem.turn(space, torch.linalg.qr(part)[0] if space.kind == "general" else part)
+    for name, part in drawn(problem.spec, seed, turning).items():
+        problem.turn(problem.spec.spaces[name], part)
     for name in problem.matched:
         shape = problem.source[name].shape
-        drawn = Draws(seed, f"start:{name}").permutations(math.prod(shape[:-1]), shape[-1])
-        problem.source[name] = drawn.reshape(shape).to(problem.device)
+        order = Draws(seed, f"start:{name}").permutations(math.prod(shape[:-1]), shape[-1])
+        problem.source[name] = order.reshape(shape).to(problem.device)
 
 
 def signature_start(

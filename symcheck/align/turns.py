@@ -5,14 +5,15 @@ All of them leave ‖B‖ as it is; a general matrix is sought among the rotatio
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
-from symcheck.align.problem import Problem, Use
-from symcheck.weights.act import exponent_of
-from symcheck.weights.element import element_shape
+from symcheck.align.problem import Problem, Use, rows
+from symcheck.weights.element import element_shape, sample
 from symcheck.weights.frames import coordinates
-from symcheck.weights.spec import Space
+from symcheck.weights.spec import Space, Spec
 
 _GAIN = 1e-9  # of the objective's parts: less is rounding
 
@@ -52,24 +53,11 @@ def _cross(problem: Problem, space: Space, uses: tuple[Use, ...]) -> Tensor | No
     """Σ x yᵀ over all that turns, x of A and y of B, (*over, n, n) by A's slots."""
     total: Tensor | None = None
     for use in uses:
-        if turns(problem, space, use):
+        if problem.exponent(space, use):
             x, y = (rows(space, use, view) for view in _pair(problem, use))
             both = x.double() @ y.double().mT
             total = both if total is None else total + both
     return total
-
-
-def turns(problem: Problem, space: Space, use: Use) -> float:
-    """The exponent with which a space acts at an occurrence, 0 where it does not."""
-    name, j = use.block.tensor, use.block.marks[use.dim]
-    return float(exponent_of(space, name, j, problem.spec.places[use.block.atoms[use.dim]][name][j]))
-
-
-def rows(space: Space, use: Use, view: Tensor) -> Tensor:
-    """The rows along the space, (*over, n, rest)."""
-    lead = [use.block.atoms.index(atom) for atom in space.over]
-    moved = view.movedim((*lead, use.dim), tuple(range(len(lead) + 1)))
-    return moved.reshape(*moved.shape[: len(lead) + 1], -1)
 
 
 def _pair(problem: Problem, use: Use) -> tuple[Tensor, Tensor]:
@@ -82,7 +70,7 @@ def flipped(problem: Problem, space: Space) -> tuple[Use, ...]:
         powers = space.exponents or {}
         return tuple(Use(block, 0) for block in problem.blocks if powers.get(block.tensor, (0,))[0] % 2)
     found = (Use(block, d) for block in problem.blocks for d, atom in enumerate(block.atoms) if atom == space.on)
-    return tuple(use for use in found if turns(problem, space, use) % 2)
+    return tuple(use for use in found if problem.exponent(space, use) % 2)
 
 
 def _improve_sign(problem: Problem, space: Space, uses: tuple[Use, ...] | None) -> bool:
@@ -125,3 +113,9 @@ def _improve_with_turns(problem: Problem, space: Space) -> bool:
         return True
     problem.restore(*kept)
     return False
+
+
+def drawn(spec: Spec, seed: int, names: Collection[str]) -> dict[str, Tensor]:
+    """A random element of these spaces that leaves norms alone: of a general group a rotation."""
+    parts = sample(spec, seed, spaces=names) if names else {}
+    return {n: torch.linalg.qr(p)[0] if spec.spaces[n].kind == "general" else p for n, p in parts.items()}

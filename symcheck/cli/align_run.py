@@ -16,13 +16,14 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from symcheck.align.alignment import Alignment, align, applied
+from symcheck.align.alignment import Alignment, align
 from symcheck.align.evidence import Evidence
 from symcheck.align.gauge import GAUGES
 from symcheck.align.many import Cycle, align_many
 from symcheck.align.matchers import MATCHERS
 from symcheck.align.proof import SameFunction, same_function
 from symcheck.align.setup import DISCRETE
+from symcheck.align.steps import applied
 from symcheck.align.streamed import Streamed
 from symcheck.cli.align_outputs import check_outputs
 from symcheck.cli.labelled import labelled_data, without_labels

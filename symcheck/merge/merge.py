@@ -125,9 +125,9 @@ def _aligned(
     given: Sources, names: Sequence[str], spec: Spec | None, trial: Trial | None, seed: int, tell: Tell
 ) -> tuple[Sources, dict[str, Any]]:
     """Every state brought onto the base, or onto the first; with a network it must stay the function that it was."""
-    from symcheck.align.alignment import applied
     from symcheck.align.many import align_many
     from symcheck.align.proof import same_function
+    from symcheck.align.steps import applied
 
     if spec is None:
         raise ConfigError(

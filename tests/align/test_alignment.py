@@ -6,11 +6,12 @@ import pytest
 import torch
 from spec_networks import NETWORKS, State
 
-from symcheck.align.alignment import align, applied
+from symcheck.align.alignment import align
 from symcheck.align.distance import distances
 from symcheck.align.gauge import GAUGES, gauged, undone
 from symcheck.align.many import align_many
 from symcheck.align.matchers import doubly_stochastic
+from symcheck.align.steps import applied
 from symcheck.errors import ConfigError, LoadError
 
 # where something of the spec is not looked for, and what: signs with additive terms, a rotation beside gains that stay

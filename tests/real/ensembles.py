@@ -20,7 +20,7 @@ from test_real_protein import Designer, chain, designer
 from torch import Tensor, nn
 
 from symcheck.align.alignment import Alignment
-from symcheck.align.turns import rows
+from symcheck.align.problem import rows
 from symcheck.connect.path import linear
 
 KCAL = 627.5095  # kcal/mol in a hartree
