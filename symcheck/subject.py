@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
@@ -53,6 +54,19 @@ class Subject:
             return None
         tensors = [*self.module.parameters(), *self.module.buffers()]
         return next((t.dtype for t in tensors if t.is_floating_point()), None)
+
+
+@contextmanager
+def evaluating(module: nn.Module | None) -> Iterator[None]:
+    """The module in evaluation mode; afterwards each part is in the mode it was in before."""
+    modes = {part: part.training for part in module.modules()} if module is not None else {}
+    try:
+        if module is not None:
+            module.eval()
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
 
 
 def as_subject(model: Any) -> Subject:

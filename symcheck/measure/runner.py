@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from symcheck.errors import ConfigError, DataError, ModelError, SymcheckError
 from symcheck.measure.samples import Batch
-from symcheck.subject import Subject, named_outputs
+from symcheck.subject import Subject, evaluating, named_outputs
 
 _DERIVE = re.compile(r"(-?)\s*d\(\s*([\w.]+)\s*\)\s*/\s*d\(\s*([\w.]+)\s*\)")
 _MODES = (torch.inference_mode, torch.no_grad)  # then gradients
@@ -253,19 +253,14 @@ def _replaced(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Callable
 @contextmanager
 def measuring(runner: Runner) -> Iterator[None]:
     """Eval mode, full float32 precision and deterministic convolutions while measuring; everything is restored."""
-    module = runner.module
-    training = {m: m.training for m in module.modules()} if module is not None else {}
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark)
     try:
-        if module is not None:
-            module.eval()
         matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = False, False, True, False
-        yield
+        with evaluating(runner.module):
+            yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before
-        for part, mode in training.items():
-            part.training = mode
 
 
 def environment(runner: Runner, mapping: Mapping[str, Any] | None = None) -> dict[str, Any]:

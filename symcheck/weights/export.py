@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from symcheck.errors import ModelError
+from symcheck.subject import evaluating
 
 LOGGERS = ("torch.export", "torch._export", "torch.fx", "torch._subclasses.fake_tensor")
 REMEDIES = (  # what torch says -> what is the matter, and the way out
@@ -56,17 +57,13 @@ def _quiet() -> Iterator[None]:
 
 def export(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.export.ExportedProgram:
     """The functional graph of a model in evaluation mode, with attention, norms and recurrent layers kept whole."""
-    training = model.training
-    model.eval()
     try:
-        with _quiet(), _gradients(), torch.enable_grad():
+        with evaluating(model), _quiet(), _gradients(), torch.enable_grad():
             program = torch.export.export(model, tuple(args), dict(kwargs), strict=False)
             whole: torch.export.ExportedProgram = program.run_decompositions({})
             return whole
     except Exception as error:
         raise untraceable(model, error) from error
-    finally:
-        model.train(training)
 
 
 def untraceable(model: nn.Module, error: Exception) -> ModelError:

@@ -165,3 +165,10 @@ def test_what_symcheck_load_returns_is_a_model() -> None:
     spec = symcheck.derive_spec(subject, torch.randn(3, 12, 2))
     assert {"permutation", "scale"} <= {s.kind for s in spec.spaces.values()}
     assert symcheck.verify_spec(spec, subject, torch.randn(3, 12, 2)).holds
+
+
+def test_every_part_keeps_its_mode() -> None:
+    inner = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Dropout(0.5), nn.Linear(4, 2)).eval()
+    wrapper = nn.Sequential(inner)  # a new module is in training mode, what it wraps may not be
+    session.derive_spec(wrapper, torch.randn(5, 3))
+    assert wrapper.training and not any(part.training for part in inner.modules())
