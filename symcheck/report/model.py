@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -46,7 +46,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Scale:
-    """The error over all pairs on one scale: mean with its 95 % interval, quantiles, maximum."""
+    """The error over all pairs on one scale: mean with its 95 % interval, quantiles (two with intervals), maximum."""
 
     mean: float
     low: float
@@ -55,6 +55,10 @@ class Scale:
     q95: float
     q99: float
     max: float
+    q95_low: float | None = None
+    q95_high: float | None = None
+    q99_low: float | None = None
+    q99_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,36 @@ class Worst:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """The error against the group element: the mean over samples under each one (spread scale).
+
+    `kind` says what `at` holds for each element: `angle` (radians, 1 if mirrored else 0), `rotation` (axis times
+    angle, 3 numbers, then 1 if it reverses orientation else 0), `number` (one parameter), `listed` (nothing: labels).
+    """
+
+    kind: str
+    labels: tuple[str, ...]
+    errors: tuple[float, ...]
+    at: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """With confidence `confidence` at most the fraction `fraction` of data × group has an error above `limit`.
+
+    `draws` independent pairs (x, g) were drawn from `law`, of which `violations` had an error above the limit
+    (spread scale); `fraction` is the Clopper-Pearson bound BetaInv(confidence; v + 1, n - v).
+    """
+
+    limit: float
+    confidence: float
+    fraction: float
+    draws: int
+    violations: int
+    law: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """One output under one part of one claim's group."""
 
@@ -125,6 +159,11 @@ class Finding:
     advantage: float | None = None
     size: float | None = None
     spread: float | None = None
+    component: float | None = None  # largest error of one number of an invariant output, on its own spread
+    curve: Curve | None = None
+    by_sample: tuple[float, ...] = ()  # mean error of each sample over the elements (spread scale)
+    distribution: tuple[float, ...] = ()  # quantiles of the error at evenly spaced levels 0..1 (spread scale)
+    certificate: Certificate | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +205,7 @@ class Report:
         """Plain data; numbers that are not finite become None and are counted under `nonfinite`."""
         counter = [0]
         plain: dict[str, Any] = {"schema": self.schema, "verdict": str(self.worst)}
-        plain |= {k: v for k, v in _finite(asdict(self), counter).items() if k != "schema"}
+        plain |= {k: v for k, v in finite(asdict(self), counter).items() if k != "schema"}
         plain["nonfinite"] = counter[0]
         return plain
 
@@ -179,21 +218,35 @@ class Report:
         """Read what `to_json` wrote; null numbers come back as NaN."""
         try:
             data = json.loads(text)
+        except ValueError as error:
+            raise LoadError(
+                f"the report cannot be read: {error}",
+                where=where,
+                hint="write it again with symcheck audit -o FILE.json",
+            ) from error
+        return cls.from_dict(data, where)
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str = "report") -> Report:
+        """Read what `to_dict` made; null numbers come back as NaN."""
+        try:
             if data.get("schema") != SCHEMA:
                 raise LoadError(
                     f"this is not a {SCHEMA} document", where=where, hint="write it with symcheck audit -o FILE.json"
                 )
+            from symcheck.report.reading import finding
+
             return cls(
                 subject=data["subject"],
                 environment=data["environment"],
                 settings=data["settings"],
-                findings=tuple(_finding(f) for f in data["findings"]),
+                findings=tuple(finding(f) for f in data["findings"]),
                 notes=tuple(data["notes"]),
                 seconds=data["seconds"],
                 forwards=data["forwards"],
                 proposed=data["proposed"],
             )
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise LoadError(
                 f"the report cannot be read: {error}",
                 where=where,
@@ -201,31 +254,13 @@ class Report:
             ) from error
 
 
-def _finite(value: Any, counter: list[int]) -> Any:
+def finite(value: Any, counter: list[int]) -> Any:
+    """Plain data: what is not a finite number becomes None and is counted."""
     if isinstance(value, float) and not math.isfinite(value):
         counter[0] += 1
         return None
     if isinstance(value, dict):
-        return {str(k): _finite(v, counter) for k, v in value.items()}
+        return {str(k): finite(v, counter) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v, counter) for v in value]
+        return [finite(v, counter) for v in value]
     return str(value) if isinstance(value, StrEnum) else value
-
-
-def _finding(data: Mapping[str, Any]) -> Finding:
-    error, worst = data["error"], data["worst"]
-    parts = {
-        "verdict": Verdict(data["verdict"]),
-        "share": data["share"] and Share(**_known(Share, data["share"], math.nan)),
-        "error": error and Error(**{k: Scale(**_known(Scale, error[k], math.nan)) for k in _known(Error, error, None)}),
-        "floor": Floor(**_known(Floor, data["floor"], None)),
-        "counts": Counts(**_known(Counts, data["counts"], None)),
-        "worst": worst and Worst(**{"value": math.nan, **_known(Worst, worst, None, drop=True)}),
-    }
-    return Finding(**_known(Finding, {**data, **parts}, None))
-
-
-def _known(kind: type, data: Mapping[str, Any], missing: float | None, *, drop: bool = False) -> dict[str, Any]:
-    """The fields of one dataclass in its JSON object: null is `missing` or dropped, keys of a later version pass."""
-    found = {f.name: data[f.name] for f in fields(kind) if f.name in data}
-    return {name: missing if value is None else value for name, value in found.items() if not (drop and value is None)}
