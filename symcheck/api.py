@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,18 +17,19 @@ from symcheck.claim import Claim
 from symcheck.errors import ClaimError, ConfigError, DataError
 from symcheck.grammar import parse_claim
 from symcheck.measure.audit import Audit, Options
+from symcheck.measure.certify import Ask
 from symcheck.measure.evaluator import Evaluator, chunks_for
+from symcheck.measure.given import Inputs, digest, first_samples, named_inputs, owner_of, without_ignored
 from symcheck.measure.propose import propose
 from symcheck.measure.runner import Runner, environment, measuring
 from symcheck.measure.samples import Samples
-from symcheck.measure.worst import WorstPair, save_worst
+from symcheck.measure.worst import WorstPair, save_worst, with_sides
 from symcheck.registry import suggest
 from symcheck.report.model import Finding, Report
 from symcheck.subject import Subject, as_subject
 from symcheck.version import __version__
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-Inputs = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
 
 def audit(
@@ -45,6 +45,7 @@ def audit(
     dtype: str = "as-is",
     batch_size: int | None = None,
     worst: bool = False,
+    certify: Ask | None = None,
     derive: Mapping[str, str] | None = None,
     save: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -54,6 +55,7 @@ def audit(
     `model` is an nn.Module, a callable on tensors, or a Subject; `claims` are sentences such as
     `SO(3): pos=points -> energy=scalar`, or None to have them proposed from the input shapes; `inputs` is a tensor,
     a tuple or a dict of tensors with a leading sample axis. `tolerance` is relative to the output's spread.
+    `certify=Ask(0.01)` also draws independent pairs, to bound the fraction of data × group above the tolerance.
     `save` writes the worst pairs to a file for replay; `progress` is called with (pairs done, pairs in all).
     Raises SymcheckError (ClaimError, DataError, ModelError, ConfigError) when nothing could be concluded.
     """
@@ -63,7 +65,7 @@ def audit(
     subject = as_subject(model)
     subject = replace(subject, derive=dict(derive)) if derive else subject
     texts = _claims(claims)
-    options = _options(elements, seed, tolerance, worst, texts)
+    options = replace(_options(elements, seed, tolerance, worst, texts), certify=certify)
     tensors, texts = without_ignored(named_inputs(inputs if inputs is not None else ()), texts)
     tensors = first_samples(tensors, samples, texts)
     runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, tensors), [], cast=dtype != "as-is")
@@ -72,9 +74,10 @@ def audit(
         findings, notes = _measure(session, texts, proposed)
     if save is not None:
         origin = {"seed": seed, "dtype": dtype, "derive": dict(subject.derive), **vars(subject.source)}
-        save_worst(save, session.pairs, origin)
+        drawn = [with_sides(pair, audit_runner(subject, pair, device, dtype)) for pair in session.pairs]
+        save_worst(save, drawn, origin)
         findings = [replace(f, worst=f.worst and replace(f.worst, file=f"{save}#{i}")) for i, f in enumerate(findings)]
-    settings = {"elements": elements, "seed": seed, "tolerance": tolerance, "claims": list(texts)}
+    settings = {"elements": elements, "seed": seed, "tolerance": tolerance, "claims": texts, "data": digest(tensors)}
     report = _report(session, findings, (*subject.notes, *notes), settings)
     return replace(report, seconds=time.perf_counter() - start, proposed=proposed)
 
@@ -105,7 +108,7 @@ def _session(
     batch_size: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[Audit, list[str], bool]:
-    data = Samples({n: x.to(runner.device) for n, x in tensors.items()}, _owner(texts, tensors))
+    data = Samples({n: x.to(runner.device) for n, x in tensors.items()}, owner_of(texts, tensors))
     if data.count < 2:
         raise DataError(
             f"{data.count} sample(s) are too few", where="inputs", hint="give at least 2 samples along the leading axis"
@@ -169,64 +172,6 @@ def _precisions(runner: Runner) -> tuple[Runner, Runner | None]:
         return runner, runner.at(torch.float64)
     except (RuntimeError, TypeError):
         return runner, None
-
-
-def named_inputs(inputs: Inputs) -> dict[str, Tensor]:
-    """Inputs by name: a tensor or array is `input`, a tuple `input0`, `input1`, ..."""
-    if isinstance(inputs, Tensor | np.ndarray):
-        inputs = {"input": torch.as_tensor(inputs)}
-    elif isinstance(inputs, tuple | list):
-        inputs = {f"input{i}": x for i, x in enumerate(inputs)}
-    if not isinstance(inputs, Mapping) or not all(isinstance(x, Tensor | np.ndarray) for x in inputs.values()):
-        raise DataError(
-            "the inputs are no tensors",
-            where=f"audit(model, claims, inputs): inputs is a {type(inputs).__name__}",
-            hint="give a tensor, a tuple or a dict of tensors with a leading sample axis",
-        )
-    tensors = {name: torch.as_tensor(x) for name, x in inputs.items()}
-    for name, x in tensors.items():
-        if not x.numel():
-            raise DataError(f"input '{name}' is empty", where=f"shape {tuple(x.shape)}", hint="give some samples")
-        if x.is_floating_point() and not bool(torch.isfinite(x).all()):
-            raise DataError(
-                f"input '{name}' contains NaN or infinity",
-                where="inputs",
-                hint="clean the data: nothing can be concluded",
-            )
-    if not tensors:
-        raise DataError("there are no inputs", where="inputs", hint="give a tensor, a tuple or a dict of tensors")
-    return tensors
-
-
-def without_ignored(tensors: dict[str, Tensor], texts: Sequence[str]) -> tuple[dict[str, Tensor], list[str]]:
-    """Inputs that every claim declares `ignore` (labels in a data file) are not given to the model."""
-    trees = [parse_claim(text) for text in texts]
-    slots = [{s.name: s for s in tree.inputs} for tree in trees]
-    ignored = [n for n in tensors if trees and all(n in s and s[n].terms[0].name == "ignore" for s in slots)]
-    kept = [
-        str(replace(tree, inputs=tuple(s for s in tree.inputs if s.name not in ignored))) if ignored else text
-        for tree, text in zip(trees, texts, strict=True)
-    ]
-    return {name: x for name, x in tensors.items() if name not in ignored}, kept
-
-
-def first_samples(tensors: dict[str, Tensor], samples: int, texts: Sequence[str]) -> dict[str, Tensor]:
-    """The first `samples` samples; packed data keep the rows and edges of those samples."""
-    owner = _owner(texts, tensors)
-    if owner is None:
-        return {name: x[:samples] if x.dim() else x for name, x in tensors.items()}
-    packed = Samples(tensors, owner)
-    return dict(packed.take(torch.arange(min(samples, packed.count))).tensors)
-
-
-def _owner(texts: Sequence[str], tensors: Mapping[str, Tensor]) -> str | None:
-    """The input that a claim declares as `owner`."""
-    for text in texts:
-        names = list(tensors)
-        for i, slot in enumerate(parse_claim(text).inputs):
-            if slot.terms[0].name == "owner":
-                return slot.name or (names[i] if i < len(names) else None)
-    return None
 
 
 def _output_names(texts: Sequence[str]) -> list[str]:

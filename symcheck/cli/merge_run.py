@@ -13,12 +13,12 @@ from typing import Any
 from rich.console import Console
 from torch import nn
 
-from symcheck.api import named_inputs, without_ignored
 from symcheck.cli.labelled import Data, data_name, device_of, labelled_data
 from symcheck.cli.pairs import Checkpoints, load_network, load_states
 from symcheck.cli.run import file_settings, inputs_of
 from symcheck.cli.steps import steps
 from symcheck.errors import ConfigError, DataError
+from symcheck.measure.given import named_inputs, without_ignored
 from symcheck.merge.evaluate import Trial
 from symcheck.merge.merge import Merge, merge, plain
 from symcheck.report.write import check_path, write_text

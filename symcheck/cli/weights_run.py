@@ -12,13 +12,13 @@ from typing import Any
 from rich.console import Console
 from torch import Tensor, nn
 
-from symcheck.api import first_samples, named_inputs, without_ignored
 from symcheck.cli.labelled import without_labels
 from symcheck.cli.run import file_settings, inputs_of, subject_of
 from symcheck.cli.states import is_tensors, read_state
 from symcheck.cli.steps import Tell, steps
 from symcheck.errors import ConfigError, ModelError
 from symcheck.loading.sniff import Kind, sniff
+from symcheck.measure.given import first_samples, named_inputs, without_ignored
 from symcheck.report.model import Report, Verdict
 from symcheck.report.write import check_path, write_report
 from symcheck.weights.act import check_fit

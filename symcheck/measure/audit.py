@@ -9,6 +9,7 @@ import torch
 
 from symcheck.actions.base import Bound
 from symcheck.claim import BoundClaim, Claim
+from symcheck.measure.certify import Ask, certify
 from symcheck.measure.defect import Slot, slot_for
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.finding import Facts, assemble
@@ -35,6 +36,7 @@ class Options:
     tolerance: float = 1e-3
     tolerances: Mapping[str, float] = field(default_factory=dict)
     worst: bool = False
+    certify: Ask | None = None
 
 
 @dataclass
@@ -75,19 +77,33 @@ class Audit:
         probe = self._probe(bound, slots, parts, cells)
         precisions, others = probe.precision(), company(self.evaluator, bound, slots)
         claim, findings = str(bound.claim), []
+        tolerance = self.options.tolerances.get(claim, self.options.tolerance)
         for part, cell, precision in zip(parts, cells, precisions, strict=True):
+            mine: list[Finding] = []
             for name, slot in slots.items():
                 searched = search_worst(self.evaluator, bound, slot, part, cell[name]) if self.options.worst else None
                 facts = Facts(
                     claim, bound.group, slot, part, cell[name], precision[name], laws_in, laws_out[name], *others[name],
-                    tuple(probe.notes), searched, self.options.tolerances.get(claim, self.options.tolerance),
+                    tuple(probe.notes), searched, tolerance,
                 )  # fmt: skip
                 finding = assemble(facts)
                 if finding.verdict is Verdict.BROKEN and (instead := suggest_action(probe, slot)):
                     finding = replace(finding, advice=instead)
-                findings.append(finding)
+                mine.append(finding)
                 self.pairs.append(keep_worst(self.evaluator, bound, facts, finding.spread or 0.0))
+            findings += self._certified(bound, slots, part, mine, tolerance)
         return findings
+
+    def _certified(
+        self, bound: BoundClaim, slots: Mapping[str, Slot], part: Stratum, findings: list[Finding], limit: float
+    ) -> list[Finding]:
+        """The findings of one part, each with its certificate where one was asked for."""
+        if self.options.certify is None:
+            return findings
+        limits = {f.output: (limit, f.spread or 0.0) for f in findings}
+        seed = self.options.seed
+        found = certify(self.evaluator, bound, slots, part, limits, self.options.certify, seed)
+        return [replace(f, certificate=found[f.output]) for f in findings]
 
     def _probe(
         self, bound: BoundClaim, slots: Mapping[str, Slot], parts: list[Stratum], cells: list[dict[str, Cell]]

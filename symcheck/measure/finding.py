@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from symcheck.groups.base import Group
+from symcheck.measure.curve import curve_of, rounded
 from symcheck.measure.defect import Slot
 from symcheck.measure.floors import RATIO, Precision
 from symcheck.measure.laws import Law
 from symcheck.measure.plan import Stratum
 from symcheck.measure.search import Searched
-from symcheck.measure.statistics import Interval, crossed_interval
+from symcheck.measure.statistics import Interval, crossed_interval, quantile_interval
 from symcheck.measure.tally import Cell
 from symcheck.measure.verdict import Decision, Evidence, decide
 from symcheck.report.model import Counts, Error, Finding, Floor, Scale, Share, Verdict, Worst
+
+QUANTILES = 41  # points of the distribution: every 2.5 %
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,19 @@ def assemble(facts: Facts) -> Finding:
         advantage=None if cell.advantage is None or not spread > 0 else math.sqrt(cell.advantage) / spread,
         size=numbers.size,
         spread=spread,
+        component=None if cell.component is None else cell.component[1],
+        **(_drawn(facts, spread) if numbers.error is not None and spread > 0 else {}),
     )
+
+
+def _drawn(facts: Facts, spread: float) -> dict[str, Any]:
+    """What is drawn, and what a later run is compared with: by element, by sample, and the distribution."""
+    errors = np.sqrt(facts.cell.squared) / spread
+    return {
+        "curve": curve_of(facts.group, facts.stratum.g, errors.mean(axis=1)),
+        "by_sample": rounded(errors.mean(axis=0)),
+        "distribution": rounded(np.quantile(errors, np.linspace(0.0, 1.0, QUANTILES))),
+    }
 
 
 def _by_component(decision: Decision, facts: Facts) -> Decision:
@@ -126,7 +142,8 @@ def _scale(errors: np.ndarray, exhaustive: bool, linear: np.ndarray | None = Non
     interval = crossed_interval(errors if linear is None else linear, exhaustive=exhaustive)
     ranked = np.sort(errors, axis=None)
     q50, q95, q99, top = (float(ranked[round(q * (ranked.size - 1))]) for q in (0.5, 0.95, 0.99, 1.0))
-    return Scale(float(errors.mean()), max(interval.low, 0.0), interval.high, q50, q95, q99, top)
+    ends = [end for level in (0.95, 0.99) for end in quantile_interval(errors, level, exhaustive=exhaustive)]
+    return Scale(float(errors.mean()), max(interval.low, 0.0), interval.high, q50, q95, q99, top, *ends)
 
 
 def _share(cell: Cell, total: tuple[float, float], exhaustive: bool) -> Share | None:

@@ -14,10 +14,10 @@ from torch import Tensor
 from symcheck.claim import BoundClaim
 from symcheck.groups.base import Group
 from symcheck.groups.draws import Draws
-from symcheck.measure.defect import Slot, base_of, defect, ready
+from symcheck.measure.defect import Slot
 from symcheck.measure.evaluator import Evaluator
+from symcheck.measure.pairs import pair_errors
 from symcheck.measure.plan import Stratum
-from symcheck.measure.samples import move_batch
 from symcheck.measure.tally import Cell
 
 STARTS, CHILDREN, INPUTS = 80, 4, 4
@@ -85,15 +85,4 @@ def _same_part(group: Group, g: Tensor, stratum: Stratum) -> Tensor:
 
 def _errors(evaluator: Evaluator, bound: BoundClaim, slot: Slot, g: Tensor, sample: int) -> Tensor:
     """||δ|| of one sample under every element of g, on the host; NaN counts as the worst."""
-    device = evaluator.runner.device
-    elements = ready(bound, {slot.name: slot}, g, device)
-    base, size = evaluator.base(bound), max(1, evaluator.chunks.size)
-    found = []
-    for first in range(0, len(g), size):
-        index = torch.arange(first, min(first + size, len(g)), device=device)
-        picks = torch.full_like(index, sample)
-        batch = evaluator.samples.take(picks)
-        outputs = evaluator.run(move_batch(bound, elements.inputs, index, batch))
-        delta = defect(slot, elements, index, outputs[slot.name], base_of(slot, base, picks), batch)
-        found.append(slot.squared(delta, batch).sqrt())
-    return torch.cat(found).nan_to_num(nan=math.inf).cpu()
+    return pair_errors(evaluator, bound, {slot.name: slot}, g, torch.full((len(g),), sample))[slot.name]

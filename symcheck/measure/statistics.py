@@ -57,3 +57,22 @@ def samples_to_decide(interval: Interval, tolerance: float, samples: int) -> int
     if not gap > 0 or not math.isfinite(reach):
         return 2**31
     return min(2**31, math.ceil(samples * max(1.0, (reach / gap) ** 2 * 1.1)) + 1)
+
+
+def quantile_interval(
+    cells: np.ndarray, level: float, *, exhaustive: bool = False
+) -> tuple[float | None, float | None]:
+    """The interval of one quantile of `cells` (K, B): that of the share below it, read off the ranked cells.
+
+    None: so few rows or columns that the quantile has no bound on that side. Source: Woodruff 1952.
+    """
+    ranked = np.sort(cells, axis=None)
+    quantile = ranked[max(math.ceil(level * ranked.size) - 1, 0)]
+    below = crossed_interval((cells <= quantile).astype(np.float64), exhaustive=exhaustive)
+    reach = below.high - below.mean
+    if not np.isfinite(cells).all() or not math.isfinite(reach):
+        return None, None
+    if quantile == ranked[-1]:  # nothing lies above it: all cells are equal, or there are too few
+        return (float(quantile), float(quantile)) if ranked[0] == quantile else (None, None)
+    low, high = (math.ceil((level + side * reach) * ranked.size) - 1 for side in (-1, 1))
+    return float(ranked[max(low, 0)]), float(ranked[high]) if high < ranked.size else None

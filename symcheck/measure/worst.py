@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from symcheck.claim import BoundClaim, Claim
 from symcheck.errors import ConfigError, LoadError
-from symcheck.measure.defect import base_of, defect, ready, slot_for
+from symcheck.measure.defect import Elements, Slot, base_of, defect, ready, slot_for
 from symcheck.measure.evaluator import Evaluator, chunks_for
 from symcheck.measure.finding import Facts
 from symcheck.measure.runner import Runner, measuring
-from symcheck.measure.samples import Samples, move_batch
+from symcheck.measure.samples import Batch, Samples, move_batch
 
 FORMAT = "symcheck.worst/1"
 _NUMBERS = ("error", "floor", "spread")  # kept as text: JSON has no NaN
@@ -40,6 +40,8 @@ class WorstPair:
     error: float  # ||δ||, like the rounding floor and the spread, in the output's unit
     floor: float
     spread: float
+    # moved/INPUT = g·x, left/OUTPUT = f(g·x), right/OUTPUT = g·f(x)
+    sides: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def keep_worst(evaluator: Evaluator, bound: BoundClaim, facts: Facts, spread: float) -> WorstPair:
@@ -71,7 +73,8 @@ def save_worst(path: Path, pairs: Sequence[WorstPair], source: Mapping[str, Any]
     for i, pair in enumerate(pairs):
         tensors[f"{i}/element"] = pair.element.contiguous().clone()
         tensors |= {f"{i}/input/{name}": x.contiguous().clone() for name, x in pair.inputs.items()}
-        plain = {k: v for k, v in vars(pair).items() if k not in ("element", "inputs", *_NUMBERS)}
+        tensors |= {f"{i}/{name}": x.contiguous().clone() for name, x in pair.sides.items()}
+        plain = {k: v for k, v in vars(pair).items() if k not in ("element", "inputs", "sides", *_NUMBERS)}
         entries.append({**plain, "inputs": list(pair.inputs), **{k: repr(getattr(pair, k)) for k in _NUMBERS}})
     metadata = {"format": FORMAT, "pairs": json.dumps(entries), "source": json.dumps(source, default=str)}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -117,20 +120,42 @@ def load_worst(path: Path) -> tuple[list[WorstPair], dict[str, Any]]:
 
 def replay(pair: WorstPair, runner: Runner) -> float:
     """||δ|| of a stored pair, recomputed."""
+    with measuring(runner):
+        found = _again(pair, runner, pair.form["pulled"])
+        delta = defect(found.slot, found.elements, found.index, found.left, found.base, found.batch)
+        return float(found.slot.squared(delta, found.batch).sqrt()[0])
+
+
+def with_sides(pair: WorstPair, runner: Runner) -> WorstPair:
+    """The pair with both sides of the claim: g·x, f(g·x) and g·f(x), as they are drawn."""
+    found = _again(pair, runner, False)
+    right = found.slot.act(found.elements.outputs[pair.output], found.index, found.base, found.batch)
+    sides = {f"moved/{name}": x for name, x in found.moved.items()}
+    sides |= {f"left/{pair.output}": found.left, f"right/{pair.output}": right}
+    return replace(pair, sides={name: x.detach().cpu() for name, x in sides.items()})
+
+
+@dataclass(frozen=True)
+class _Again:
+    slot: Slot
+    elements: Elements
+    index: Tensor
+    batch: Batch
+    moved: Mapping[str, Tensor]
+    left: Tensor
+    base: Tensor
+
+
+def _again(pair: WorstPair, runner: Runner, pulled: bool) -> _Again:
+    """Run the subject on x and on g·x once more."""
     samples = Samples({n: x.to(runner.device) for n, x in pair.inputs.items()}, pair.owner or None)
     evaluator = Evaluator(runner, samples, chunks_for(samples, 1))
     bound = Claim.parse(pair.claim).bind(samples.shapes())
-    with measuring(runner):
-        return _again(evaluator, bound, pair)
-
-
-def _again(evaluator: Evaluator, bound: BoundClaim, pair: WorstPair) -> float:
-    runner, samples, base = evaluator.runner, evaluator.samples, evaluator.base(bound)
+    base = evaluator.base(bound)
     outputs = bound.outputs({n: s for n, s in base.shapes().items() if n != base.owner_name})
-    slot = slot_for(pair.output, outputs[pair.output], base, pair.form["pulled"], pair.form["resampled"])
+    slot = slot_for(pair.output, outputs[pair.output], base, pulled, pair.form["resampled"])
     elements = ready(bound, {slot.name: slot}, pair.element, runner.device)
     index = torch.zeros(1, dtype=torch.int64, device=runner.device)
     batch = samples.take(index)
-    moved = runner(move_batch(bound, elements.inputs, index, batch))
-    delta = defect(slot, elements, index, moved[slot.name], base_of(slot, base, index), batch)
-    return float(slot.squared(delta, batch).sqrt()[0])
+    moved = move_batch(bound, elements.inputs, index, batch)
+    return _Again(slot, elements, index, batch, moved.tensors, runner(moved)[slot.name], base_of(slot, base, index))

@@ -1,0 +1,1 @@
+"""What is acceptable: gates, limits, baselines, waivers. Pure data, no torch."""
