@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from symcheck.cli.run import subject_of
 from symcheck.cli.states import read_state
 from symcheck.errors import ConfigError, LoadError
+from symcheck.files import readable, sha256
 from symcheck.loading import load_subject, read_subject_file
 from symcheck.loading.data import read_safetensors
-from symcheck.loading.files import readable, sha256
 from symcheck.loading.fit import select_state
 from symcheck.loading.sniff import Kind, sniff
 from symcheck.subject import Subject

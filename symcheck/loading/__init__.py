@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from symcheck.loading.sniff import Kind, sniff
-from symcheck.loading.subject_file import SubjectFile, read_subject_file
+from symcheck.subject_file import SubjectFile, read_subject_file
 
 if TYPE_CHECKING:
     from symcheck.loading.inputs import load_inputs

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from symcheck.errors import LoadError
-from symcheck.loading.files import open_zip, reason
+from symcheck.files import open_zip, reason
 from symcheck.loading.pickled import suspicious
 from symcheck.loading.sniff import Kind, header_length
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from symcheck.errors import LoadError
-from symcheck.loading.files import reason
+from symcheck.files import reason
 from symcheck.registry import suggest
 
 _SHOWN = 10

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from symcheck.errors import DataError, LoadError
+from symcheck.files import open_zip, readable
 from symcheck.importing import import_object
 from symcheck.loading.data import read_safetensors, read_torch
 from symcheck.loading.distributions import distribution, draw
-from symcheck.loading.files import open_zip, readable
 from symcheck.loading.sniff import Kind, sniff
 from symcheck.registry import suggest
 

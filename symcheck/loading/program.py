@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from symcheck.errors import LoadError
-from symcheck.loading.files import open_zip, reason
+from symcheck.files import open_zip, reason
 from symcheck.loading.pickled import load_pickled
 from symcheck.loading.pt2 import load_exported
 from symcheck.loading.sniff import Kind

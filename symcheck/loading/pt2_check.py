@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from symcheck.errors import LoadError
+from symcheck.files import open_zip, reason
 from symcheck.loading.data import read_torch_bytes
-from symcheck.loading.files import open_zip, reason
 
 _PICKLED_PREFIXES = ("opaque_obj", "custom_obj")
 _NATIVE = "data/aotinductor/"

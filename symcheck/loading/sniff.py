@@ -6,7 +6,7 @@ import struct
 from enum import StrEnum
 from pathlib import Path
 
-from symcheck.loading.files import open_zip, readable
+from symcheck.files import open_zip, readable
 
 _ONNX_FIELDS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
 

@@ -13,9 +13,9 @@ from typing import Any
 from torch import nn
 
 from symcheck.errors import LoadError
+from symcheck.files import readable, sha256
 from symcheck.importing import import_object
 from symcheck.loading.data import pickled_names, read_safetensors, read_torch, safetensors_names
-from symcheck.loading.files import readable, sha256
 from symcheck.loading.fit import check_names, fit_state, select_state
 from symcheck.loading.program import load_program, load_trusted_pickle, pickled_subject
 from symcheck.loading.sniff import Kind, sniff

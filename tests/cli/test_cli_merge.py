@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from symcheck.cli.main import main
-from symcheck.loading.files import sha256
+from symcheck.files import sha256
 from symcheck.weights.spec import Spec
 
 NETS = """

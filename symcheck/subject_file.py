@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from symcheck.errors import ConfigError
-from symcheck.loading.files import readable
+from symcheck.files import readable
 from symcheck.registry import suggest
 
 
@@ -107,19 +107,29 @@ _EXAMPLES = {
 }
 
 
+# what stands beside a subject in a configuration: read by the gates
+GATE_KEYS = ("gate", "waiver", "subject", "baseline")
+
+
 def read_subject_file(path: str | Path) -> SubjectFile:
     """The subject that a TOML file states, its relative paths taken from the folder of the file.
 
-    In a file called pyproject.toml the table `[tool.symcheck]` is read. Raises ConfigError with the line for
-    a syntax error, with a suggestion for an unknown key, with the expected type for a wrong value; LoadError
-    when the file cannot be read.
+    In a file called pyproject.toml the table `[tool.symcheck]` is read; what belongs to gates is left alone. Raises
+    ConfigError with the line for a syntax error, with a suggestion for an unknown key, with the expected type for a
+    wrong value; LoadError when the file cannot be read.
     """
     path = readable(path)
-    table, prefix = _table(path)
+    table, prefix = read_table(path)
+    own = {key: value for key, value in table.items() if key not in GATE_KEYS}
+    return subject_from(own, path, prefix, known=[*_KINDS, *GATE_KEYS])
+
+
+def subject_from(table: Mapping[str, Any], path: Path, prefix: str = "", known: Iterable[str] = _KINDS) -> SubjectFile:
+    """The subject that one table of the file `path` states; `prefix` is what stands before its keys."""
     for key, value in table.items():
         where = f"{path}, key '{prefix}{key}'"
         if key not in _KINDS:
-            raise ConfigError(f"unknown key '{key}'", where=where, hint=suggest(key, [*_KINDS]))
+            raise ConfigError(f"unknown key '{key}'", where=where, hint=suggest(key, [*known]))
         fits, expected = _KINDS[key]
         if not fits(value):
             raise ConfigError(
@@ -128,8 +138,8 @@ def read_subject_file(path: str | Path) -> SubjectFile:
     return _resolved(table, path.resolve().parent)
 
 
-def _table(path: Path) -> tuple[dict[str, Any], str]:
-    """The table of the file that is ours, and what stands before its keys."""
+def read_table(path: Path) -> tuple[dict[str, Any], str]:
+    """The table of a configuration file that is ours, and what stands before its keys."""
     try:
         with path.open("rb") as file:
             document = tomllib.load(file)
