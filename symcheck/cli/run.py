@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from symcheck.api import audit, audit_runner
+from symcheck.cli.progress import progress
 from symcheck.errors import ConfigError
-from symcheck.loading import load_inputs, load_subject, read_subject_file
+from symcheck.loading import SubjectFile, load_inputs, load_subject, read_subject_file
 from symcheck.measure.worst import load_worst, replay
 from symcheck.report.model import Report
 from symcheck.report.numbers import number
@@ -39,7 +39,7 @@ def run_audit(
     subject = subject_of(settings, allow_program)
     inputs = inputs_of(settings)
     beside = outputs[0].with_suffix(".worst.safetensors") if outputs else None
-    with _progress(console) as tell, redirect_stdout(sys.stderr):
+    with progress(console) as tell, redirect_stdout(sys.stderr):
         report = audit(
             subject, settings.get("claims") or None, inputs,
             samples=settings["samples"], elements=settings["elements"], seed=settings["seed"],
@@ -115,18 +115,10 @@ def file_settings(path: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]
         path = Path("pyproject.toml")
         if flags.get("model") or not path.is_file() or "[tool.symcheck" not in path.read_text(encoding="utf-8"):
             return {}
-    found = read_subject_file(path)
+    return settings_of(read_subject_file(path), path.resolve().parent, flags)
+
+
+def settings_of(found: SubjectFile, folder: Path, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What a subject file in `folder` states."""
     settings = {k: v for k, v in vars(found).items() if v not in (None, {}, [], ())}
-    return {**settings, "base": path.resolve().parent} if "inputs" not in flags else settings
-
-
-@contextmanager
-def _progress(console: Console | None) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr with the time left; nothing when stderr is no terminal."""
-    if console is None or not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("auditing", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    return {**settings, "base": folder} if "inputs" not in flags else settings

@@ -110,7 +110,7 @@ def run_weights(
         if path is not None and not settings.get("model") and _is_bare(path, asked, allow_program):
             study = _bare(path, settings, asked)
         else:
-            study = _study(settings, allow_program, asked, tell)
+            study = study_of(settings, allow_program, asked, tell)
         counted = _counted(study, settings["seed"], asked, tell)
         same = _same(study, settings, asked, tell)
         written = _write(study, settings, asked, tell)
@@ -121,7 +121,7 @@ def run_weights(
     return found
 
 
-def _study(settings: Mapping[str, Any], allow_program: bool, asked: Asked, tell: Tell) -> Study:
+def study_of(settings: Mapping[str, Any], allow_program: bool, asked: Asked, tell: Tell) -> Study:
     """The subject with its spec, derived or given, and the report of the proof."""
     tell("loading")
     subject = subject_of(settings, allow_program, "weights")

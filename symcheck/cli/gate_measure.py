@@ -1,0 +1,211 @@
+"""Measures what gates ask for: one audit for all claims that want the same draws, one run for each other check."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from symcheck.api import audit
+from symcheck.cli.run import DEFAULTS, inputs_of, settings_of, subject_of
+from symcheck.errors import ConfigError, SymcheckError
+from symcheck.gate.config import Gate, GateFile
+from symcheck.gate.intervals import widened
+from symcheck.gate.judge import Judgement, judge, judged_barrier, judged_proof, unmeasured
+from symcheck.gate.reports import label_of
+from symcheck.gate.rules import TOLERANCE, limit_of
+from symcheck.measure.certify import Ask
+from symcheck.report.model import Report
+from symcheck.report.outcome import Status
+
+LOOKS = 3  # how often at most an undecided gate is measured
+_EXAMPLES = 4  # inputs that a proof runs on
+Progress = Callable[[int, int], None] | None
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How the gates of one run are measured; `budget` is the most forwards that one audit may take when undecided."""
+
+    config: GateFile
+    flags: Mapping[str, Any]
+    allow_program: bool = False
+    until_decided: bool = False
+    budget: int = 0
+    worst_file: Path | None = None
+    progress: Progress = None
+
+    def settings(self, gate: Gate) -> dict[str, Any]:
+        """The settings of a gate's subject; flags beat the gate, which beats the subject, which beats the defaults."""
+        found = self.config.subject(gate)
+        folder = self.config.path.resolve().parent
+        if gate.subject.endswith(".toml"):
+            folder = (folder / gate.subject).resolve().parent
+        own = {k: getattr(gate, k) for k in ("samples", "elements") if getattr(gate, k) is not None}
+        return {**DEFAULTS, **settings_of(found, folder, self.flags), **own, **self.flags}
+
+
+def measured(run: Measuring, gates: Sequence[Gate]) -> tuple[list[Judgement], list[Report]]:
+    """The judgements of all gates, and the reports they rest on; a gate that fails to be measured says why."""
+    judgements: list[Judgement] = []
+    reports: list[Report] = []
+    claims = sorted((g for g in gates if g.check == "claim"), key=_draws)
+    for i, (_, group) in enumerate(groupby(claims, key=_draws)):
+        found, report = _safely(_claims, replace(run, worst_file=_numbered(run.worst_file, i)), list(group))
+        judgements += found
+        reports += report
+    checks = {"barrier": _barrier, "weights": _weights, "same-function": _same_function}
+    for gate in gates:
+        if gate.check in checks:
+            found, report = _safely(checks[gate.check], run, [gate])
+            judgements += found
+            reports += report
+    order = {gate.id: i for i, gate in enumerate(gates)}
+    return sorted(judgements, key=lambda j: order[j.outcome.gate]), reports
+
+
+Check = Callable[[Measuring, list[Gate]], tuple[list[Judgement], list[Report]]]
+
+
+def _safely(check: Check, run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[Report]]:
+    """What a check found; an error of the user's is the reason why its gates were not measured."""
+    try:
+        with redirect_stdout(sys.stderr):
+            return check(run, gates)
+    except SymcheckError as error:
+        reason = error.message + (f" ({error.where})" if error.where else "")
+        label = label_of(run.config.subject(gates[0]), gates[0].subject)
+        return [Judgement(unmeasured(gate, label, reason, error.hint)) for gate in gates], []
+
+
+def _draws(gate: Gate) -> tuple[str, int, int, float, float, float]:
+    """Gates with equal keys share one audit; a certificate is for one limit."""
+    limit = limit_of(gate) if gate.fraction is not None else 0.0
+    return gate.subject, gate.samples or 0, gate.elements or 0, gate.fraction or 0.0, gate.confidence, limit
+
+
+def _claims(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[Report]]:
+    settings, label = run.settings(gates[0]), label_of(run.config.subject(gates[0]), gates[0].subject)
+    wider = widened(LOOKS) if run.until_decided else 1.0
+    reports: list[Report] = []
+    found: dict[str, list[Judgement]] = {}
+    asked = gates
+    for look in range(LOOKS if run.until_decided else 1):
+        report, files = _audited(run, settings, asked, look)
+        reports.append(report)
+        for gate in asked:
+            found[gate.id] = judge(gate, report, label, _replay(files), wider)
+        asked = [gate for gate in asked if any(_open(j) for j in found[gate.id])]
+        grown = _grown(settings, report, run.budget)
+        if not asked or grown is None:
+            break
+        settings = grown
+    return [j for gate in gates for j in found[gate.id]], reports
+
+
+def _audited(
+    run: Measuring, settings: Mapping[str, Any], gates: Sequence[Gate], look: int
+) -> tuple[Report, Path | None]:
+    """One audit of all claims of the gates; the tolerance of a claim is the smallest limit that its gates set."""
+    claims = list(dict.fromkeys(gate.claim for gate in gates))
+    limits = {claim: _tolerances(settings, [g for g in gates if g.claim == claim]) for claim in claims}
+    file = run.worst_file if run.worst_file is None or look == 0 else _numbered(run.worst_file, look)
+    first = gates[0]
+    report = audit(
+        subject_of(settings, run.allow_program, "gate"), claims, inputs_of(settings),
+        samples=settings["samples"], elements=settings["elements"], seed=settings["seed"], tolerance=limits,
+        device=settings["device"], dtype=settings["dtype"], batch_size=settings.get("batch_size"), save=file,
+        certify=None if first.fraction is None else Ask(first.fraction, first.confidence), progress=run.progress,
+    )  # fmt: skip
+    return replace(report, settings={**report.settings, "inputs": settings["inputs"]}), file
+
+
+def _tolerances(settings: Mapping[str, Any], gates: Iterable[Gate]) -> float:
+    """The limit that the verdict on a claim is given at."""
+    limits = [limit_of(g) for g in gates if g.metric == "spread" and g.stat == "mean" and g.limit is not None]
+    common = settings["tolerance"]
+    return min(limits) if limits else float(common) if isinstance(common, float | int) else TOLERANCE
+
+
+def _open(judgement: Judgement) -> bool:
+    """Whether more draws could decide this."""
+    return judgement.outcome.status is Status.INCONCLUSIVE and judgement.outcome.value is not None
+
+
+def _grown(settings: dict[str, Any], report: Report, budget: int) -> dict[str, Any] | None:
+    """Four times as many samples and elements; None where the data or the budget are at an end."""
+    counts = max((f.counts for f in report.findings), key=lambda c: c.pairs)
+    samples, elements = 4 * settings["samples"], 4 * settings["elements"]
+    spent = counts.samples < settings["samples"]  # the data have no more
+    if counts.exhaustive and spent:
+        return None
+    samples = settings["samples"] if spent else samples
+    if samples * elements > budget:
+        return None
+    return {**settings, "samples": samples, "elements": elements}
+
+
+def _numbered(path: Path | None, i: int) -> Path | None:
+    return path if path is None or i == 0 else path.with_suffix(f".{i}{path.suffix}")
+
+
+def _replay(file: Path | None) -> str:
+    return "" if file is None else f"symcheck audit --replay {file}"
+
+
+def _weights(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[Report]]:
+    from symcheck.cli.weights_run import Asked, study_of
+
+    gate, settings = gates[0], run.settings(gates[0])
+    label = label_of(run.config.subject(gate), gate.subject)
+    settings["samples"] = min(settings["samples"], _EXAMPLES)
+    study = study_of(settings, run.allow_program, Asked(spec=Path(gate.spec) if gate.spec else None), lambda _: None)
+    if study.report is None:
+        raise ConfigError("there is no proof", where=f"gate '{gate.id}'", hint="give a model and inputs, or a spec")
+    report = replace(study.report, settings={**study.report.settings, "gate": gate.id})
+    return judged_proof(gate, report, label), [report]
+
+
+def _same_function(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[Report]]:
+    from symcheck.cli.pairs import load_network
+    from symcheck.testing.same import compare
+
+    gate, settings = gates[0], run.settings(gates[0])
+    label = label_of(run.config.subject(gate), gate.subject)
+    subject, checkpoints = load_network(settings, [Path(gate.against)], run.allow_program, "gate")
+    inputs = _own_inputs(settings, subject)
+    limit = None if gate.verdict else limit_of(gate)
+    report = compare(
+        subject, checkpoints.states[1], inputs, tolerance=limit, samples=settings["samples"], device=settings["device"]
+    )
+    about = {**report.subject, "name": label, **checkpoints.sources[0]}
+    report = replace(report, subject=about, settings={**report.settings, "gate": gate.id, "against": gate.against})
+    if not report.findings:
+        raise ConfigError("; ".join(report.notes), where=gate.against, hint="give two checkpoints of one network")
+    return judge(gate, report, label), [report]
+
+
+def _own_inputs(settings: Mapping[str, Any], subject: Any) -> Any:
+    from symcheck.cli.labelled import without_labels
+    from symcheck.cli.weights_run import example_inputs
+
+    return without_labels(example_inputs(settings), settings, subject)
+
+
+def _barrier(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[Report]]:
+    from symcheck.cli.connect_run import Asked, run_connect
+
+    gate, settings = gates[0], run.settings(gates[0])
+    label = label_of(run.config.subject(gate), gate.subject)
+    if not settings.get("checkpoint"):
+        raise ConfigError("there is no first checkpoint", where=f"gate '{gate.id}'", hint="name one in the subject")
+    asked = Asked(spec=Path(gate.spec) if gate.spec else None, align=gate.align)
+    own = {k: v for k, v in settings.items() if k != "samples"} if gate.samples is None else settings
+    found = run_connect(Path(settings["checkpoint"]), Path(gate.against), own, run.allow_program, asked, None)
+    curves = found.connection.variants["aligned" if gate.align else "naive"].curves
+    name, curve = [*curves.items()][-1]
+    return [Judgement(judged_barrier(gate, label, curve.barrier.value, curve.barrier.error, name))], []
