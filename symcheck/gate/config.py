@@ -142,7 +142,7 @@ def _entries(
 def _gate(data: Mapping[str, Any], lines: Lines, path: Path, subjects: dict[str, SubjectFile]) -> Gate:
     known = [f.name for f in fields(Gate) if f.name != "place"]
     check_keys("gate", data, known, lines, path)
-    values = {**data, "allow": tuple(data.get("allow", ()))}
+    values = {"id": "", **data, "allow": tuple(data.get("allow", ()))}
     if data.get("check") == "same-function" and "limit" not in data:
         values["verdict"] = "exact"
     if "claim" in data:
