@@ -13,7 +13,7 @@ from symcheck.files import sha256
 from symcheck.gate.config import Gate, GateFile
 from symcheck.gate.judge import Judgement, judge, judged_barrier, judged_proof, unmeasured
 from symcheck.report.model import Report
-from symcheck.report.outcome import GateReport, Outcome
+from symcheck.report.outcome import GateReport, Outcome, Status
 from symcheck.subject_file import SubjectFile
 
 
@@ -59,8 +59,8 @@ def judged(gate: Gate, config: GateFile, given: Sequence[Given]) -> list[Judgeme
         if g.report is not None and (stale := changed(g.report, subject)):
             return [Judgement(unmeasured(gate, label, f"{g.path}: {stale}", "measure again: symcheck audit"))]
     found = [_judge(gate, g.report, label) for g in mine if g.report is not None]
-    measured = [js for js in found if js[0].finding is not None or js[0].outcome.status != "unmeasured"]
-    return [j for js in measured or found[:1] for j in js]
+    told = [judgements for judgements in found if all(j.outcome.status != Status.UNMEASURED for j in judgements)]
+    return (told or found)[-1]
 
 
 def _judge(gate: Gate, report: Report, label: str) -> list[Judgement]:

@@ -132,17 +132,28 @@ def _numbers(cell: Cell, exhaustive: bool) -> _Numbers:
     interval = crossed_interval(by_spread, exhaustive=exhaustive)
     error = Error(
         absolute=_scale(errors / np.sqrt(cell.components), exhaustive),
-        relative=_scale(errors / size, exhaustive, by_size),
-        spread=_scale(errors / spread, exhaustive, by_spread),
+        relative=_scale(errors / size, exhaustive, by_size, _relative(cell.size)),
+        spread=_scale(errors / spread, exhaustive, by_spread, _relative(variance + cell.between)),
     )
     return _Numbers(error, _share(cell, total, exhaustive), interval, size, spread)
 
 
-def _scale(errors: np.ndarray, exhaustive: bool, linear: np.ndarray | None = None) -> Scale:
+def _relative(squares: np.ndarray) -> float:
+    """Half-width of the interval of √mean over itself, from its cells, one for each sample."""
+    interval = crossed_interval(squares[None], exhaustive=True)
+    return (interval.high - interval.mean) / (2 * interval.mean) if interval.mean > 0 else 0.0
+
+
+def _scale(errors: np.ndarray, exhaustive: bool, linear: np.ndarray | None = None, unit: float = 0.0) -> Scale:
+    """`unit` is the relative half-width of the scale that the errors were divided by: quantiles share it."""
     interval = crossed_interval(errors if linear is None else linear, exhaustive=exhaustive)
     ranked = np.sort(errors, axis=None)
     q50, q95, q99, top = (float(ranked[round(q * (ranked.size - 1))]) for q in (0.5, 0.95, 0.99, 1.0))
-    ends = [end for level in (0.95, 0.99) for end in quantile_interval(errors, level, exhaustive=exhaustive)]
+    ends = []
+    for level, value in ((0.95, q95), (0.99, q99)):
+        low, high = quantile_interval(errors, level, exhaustive=exhaustive)
+        ends += [None if low is None else max(value - math.hypot(value - low, unit * value), 0.0)]
+        ends += [None if high is None else value + math.hypot(high - value, unit * value)]
     return Scale(float(errors.mean()), max(interval.low, 0.0), interval.high, q50, q95, q99, top, *ends)
 
 

@@ -229,8 +229,9 @@ def _replaced(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Callable
             for t in (*module.parameters(), *module.buffers()):
                 t.data = change(t.data) if t.is_floating_point() else t.data
         return module
-    stored = dict(module.named_parameters()) | dict(module.named_buffers())
-    other = {name: change(t) for name, t in stored.items() if t.is_floating_point()}
+    stored = _slots(module)
+    new = {id(t): change(t) for t in stored.values() if t.is_floating_point()}  # tied tensors stay tied
+    other = {name: new[id(t)] for name, t in stored.items() if t.is_floating_point()}
     plain = [
         (vars(part), name, value, change(value))
         for part in module.modules()
@@ -242,12 +243,22 @@ def _replaced(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Callable
         for attributes, name, _, changed in plain:
             attributes[name] = changed
         try:
-            return torch.func.functional_call(module, other, inputs, named)
+            return torch.func.functional_call(module, other, inputs, named, tie_weights=False)
         finally:
             for attributes, name, value, _ in plain:
                 attributes[name] = value
 
     return call
+
+
+def _slots(module: nn.Module) -> dict[str, Tensor]:
+    """Every place where a tensor is stored, once also where a part has two names: swapped twice it would stay so."""
+    return {
+        name: t
+        for prefix, part in module.named_modules()
+        for kind in (part.named_parameters, part.named_buffers)
+        for name, t in kind(prefix, recurse=False, remove_duplicate=False)
+    }
 
 
 @contextmanager

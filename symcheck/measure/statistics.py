@@ -50,15 +50,6 @@ def _interval(mean: float, variance: float, freedom: float, level: float) -> Int
     return Interval(mean, mean - reach, mean + reach, error)
 
 
-def samples_to_decide(interval: Interval, tolerance: float, samples: int) -> int:
-    """About how many samples (and elements) would move `tolerance` out of the interval; errors fall as 1/sqrt(n)."""
-    gap = abs(interval.mean - tolerance)
-    reach = max(interval.high - interval.mean, 0.0)
-    if not gap > 0 or not math.isfinite(reach):
-        return 2**31
-    return min(2**31, math.ceil(samples * max(1.0, (reach / gap) ** 2 * 1.1)) + 1)
-
-
 def quantile_interval(
     cells: np.ndarray, level: float, *, exhaustive: bool = False
 ) -> tuple[float | None, float | None]:

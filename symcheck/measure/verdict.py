@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from symcheck.gate.intervals import samples_to_decide
 from symcheck.measure.floors import RATIO, Precision
-from symcheck.measure.statistics import Interval, samples_to_decide
+from symcheck.measure.statistics import Interval
 from symcheck.report.model import Verdict
 
 
@@ -146,7 +147,7 @@ def _judged(e: Evidence) -> Decision:
         )
     if error.low > e.tolerance:
         return Decision(Verdict.BROKEN, _structural(e))
-    need = samples_to_decide(error, e.tolerance, e.samples)
+    need = samples_to_decide(error.mean, error.high, e.tolerance, e.samples)
     return Decision(
         Verdict.INCONCLUSIVE,
         f"the tolerance {e.tolerance:.3g} lies inside the interval",
