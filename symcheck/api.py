@@ -158,8 +158,15 @@ def _measure(session: Audit, texts: Sequence[str], proposed: bool) -> tuple[list
 
 def audit_runner(subject: Subject, pair: WorstPair, device: str | None, dtype: str) -> Runner:
     """A runner for the replay of a stored pair."""
-    names, cast = _output_names([pair.claim]), dtype != "as-is"
-    return Runner(subject, _device(device, subject), _dtype(dtype, subject, pair.inputs), names, cast=cast)
+    return runner_for(subject, pair.claim, pair.inputs, device, dtype)
+
+
+def runner_for(
+    subject: Subject, claim: str, inputs: Mapping[str, Tensor], device: str | None, dtype: str
+) -> Runner:
+    """A runner that names the outputs as the claim does."""
+    names, cast = _output_names([claim]), dtype != "as-is"
+    return Runner(subject, _device(device, subject), _dtype(dtype, subject, inputs), names, cast=cast)
 
 
 def _precisions(runner: Runner) -> tuple[Runner, Runner | None]:

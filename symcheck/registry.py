@@ -6,7 +6,7 @@ import importlib
 import os
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from symcheck.errors import ClaimError
@@ -14,14 +14,19 @@ from symcheck.errors import ClaimError
 T = TypeVar("T")
 
 
-def suggest(word: str, known: Iterator[str] | list[str]) -> str:
-    """A hint that names the closest known words, or lists them all."""
+def suggest(word: str, known: Iterator[str] | list[str], otherwise: str = "") -> str:
+    """A hint that names the closest known words; where none is close `otherwise`, or else all of them."""
     names = sorted(known)
     by_lower = {name.lower(): name for name in names}
     close = get_close_matches(word.lower(), list(by_lower), n=3, cutoff=0.6)
     if close:
         return "did you mean " + " or ".join(f"'{by_lower[c]}'" for c in close) + "?"
-    return "known: " + ", ".join(names)
+    return otherwise or "known: " + ", ".join(names)
+
+
+def plugins(group: str) -> tuple[EntryPoint, ...]:
+    """What installed packages add under an entry point, not loaded; nothing when SYMCHECK_PLUGINS is set and empty."""
+    return () if not group or os.environ.get("SYMCHECK_PLUGINS") == "" else tuple(entry_points(group=group))
 
 
 class Registry(Generic[T]):
@@ -73,7 +78,6 @@ class Registry(Generic[T]):
                 importlib.import_module(module)
 
     def _load_plugin(self, name: str) -> None:
-        if not self._entry_point or os.environ.get("SYMCHECK_PLUGINS") == "":
-            return
-        for entry in entry_points(group=self._entry_point, name=name):
-            self._items[name] = entry.load()
+        for entry in plugins(self._entry_point):
+            if entry.name == name:
+                self._items[name] = entry.load()

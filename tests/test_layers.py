@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent / "symcheck"
 
 # From the ground up; a module may import its own layer and those below.
 LAYERS = (
-    ("errors", "registry", "grammar", "patterns", "importing", "version", "files", "subject_file"),
+    ("errors", "registry", "grammar", "topics", "patterns", "importing", "version", "files", "subject_file"),
     ("report", "groups"),
     ("gate", "actions"),
     ("claim", "subject"),

@@ -17,7 +17,7 @@ MAX_FILE, MAX_FUNCTION = 300, 50
 UNFINISHED = ("TODO", "FIXME", "XXX", "HACK")
 LOADERS = ("torch.load", "torch.export.load", "torch.jit.load", "pickle.load", "pickle.loads")
 GLOBAL_STATE = ("torch.manual_seed", "torch.seed", "np.random.seed", "numpy.random.seed", "random.seed")
-SHOWN = ("report/text.py", "report/page.py")  # what is laid out for the terminal
+SHOWN = ("report/text.py", "report/gate_text.py", "report/page.py")  # what is laid out for the terminal
 NO_HINT = ("MissingExtra",)  # makes its own
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from symcheck.cli import labelled, options
+from symcheck.cli.choices import names
 from symcheck.cli.values import input_sources, pairs
 
 _MATCH, _OUTPUT = "Matching", "Output"
@@ -32,7 +33,7 @@ Matcher = Annotated[
     typer.Option(
         help="weights, activations (labels are not needed), sinkhorn, straight-through (needs a loss). "
         "[default: weights]",
-        rich_help_panel=_MATCH,
+        rich_help_panel=_MATCH, autocompletion=names("matchers"),
     ),
 ]
 Kinds = Annotated[

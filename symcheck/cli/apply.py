@@ -79,6 +79,8 @@ def apply(
 
       symcheck apply net.safetensors --spec net.toml -o moved.safetensors
 
+      symcheck apply net.safetensors --spec net.toml --element g.safetensors --inverse -o back.safetensors
+
       symcheck apply llama/ --spec llama.toml --kinds permutation,general --seed 1 -o moved/
     """
     if element != "random" and seed is not None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from symcheck.cli import options
+from symcheck.cli.printing import check_output, show
 from symcheck.cli.values import input_sources, pairs
-from symcheck.errors import ConfigError
 
 if TYPE_CHECKING:
     from symcheck.report.model import Report
@@ -59,7 +58,7 @@ def audit(
         "inputs": input_sources(inputs), "claims": claims, "samples": samples, "elements": elements, "seed": seed,
         "tolerance": tolerance, "device": device, "dtype": dtype, "batch_size": batch_size,
     }  # fmt: skip
-    _check_output(format_, output)
+    check_output(format_, output)
     from symcheck.cli.console import error_console, output_console
     from symcheck.cli.run import replay_pairs, run_audit
 
@@ -68,7 +67,7 @@ def audit(
         replay_pairs(replay, checkpoint, given, allow_program, output_console())
         return
     report = run_audit(checkpoint, given, allow_program, worst, output, None if quiet else error_console())
-    _show(report, format_, details)
+    show(report, format_, details)
     if not exit_zero and not _passes(report):
         raise typer.Exit(1)
 
@@ -78,27 +77,3 @@ def _passes(report: Report) -> bool:
     if report.proposed:
         return bool(report.findings) and all(f.verdict != "invalid" for f in report.findings)
     return report.holds
-
-
-def _show(report: Report, format_: str, details: bool) -> None:
-    if format_ == "json":
-        typer.echo(report.to_json(), nl=False)
-    elif format_ == "markdown":
-        from symcheck.report.markdown import render_markdown
-
-        typer.echo(render_markdown(report), nl=False)
-    else:
-        from symcheck.cli.console import output_console
-        from symcheck.report.text import render_text
-
-        render_text(report, output_console(), detailed=details)
-
-
-def _check_output(format_: str, output: list[Path] | None) -> None:
-    """Refuse a bad destination before the measurement, not after it."""
-    if format_ not in ("text", "json", "markdown"):
-        raise ConfigError(f"unknown format '{format_}'", where="--format", hint="use text, json or markdown")
-    from symcheck.report.write import check_path
-
-    for path in output or []:
-        check_path(path)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from symcheck.cli import labelled, options
+from symcheck.cli.choices import names
 from symcheck.cli.values import input_sources, pairs
 
 _PATH, _ALIGN = "The path", "Alignment"
@@ -35,7 +36,7 @@ Kind = Annotated[
     typer.Option(
         "--path",
         help="linear; quadratic: keeps the norm of every tensor; bezier: its middle is trained. [default: linear]",
-        rich_help_panel=_PATH,
+        rich_help_panel=_PATH, autocompletion=names("paths"),
     ),
 ]
 Steps = Annotated[

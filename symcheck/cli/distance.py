@@ -37,6 +37,8 @@ def distance(
       symcheck distance fixtures/digits-mlp-a.toml fixtures/digits-mlp-b.toml
 
       symcheck distance a.safetensors b.safetensors c.safetensors --spec net.toml -o distances.json
+
+      symcheck distance seed-0.pt seed-1.pt seed-2.pt --model nets.py:cnn -m width=64 -i images.npz
     """
     flags = {
         "model": model, "arguments": pairs(argument, "-m", toml=True), "key": key, "inputs": input_sources(inputs),

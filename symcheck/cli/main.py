@@ -21,8 +21,14 @@ from symcheck.cli.apply import apply
 from symcheck.cli.audit import audit
 from symcheck.cli.connect import connect
 from symcheck.cli.distance import distance
+from symcheck.cli.doctor import doctor
+from symcheck.cli.explain import explain
+from symcheck.cli.gate import gate
+from symcheck.cli.list_ import list_
 from symcheck.cli.merge import merge
+from symcheck.cli.report import report
 from symcheck.cli.streams import wants_colour
+from symcheck.cli.usage import usage
 from symcheck.cli.weights import weights
 from symcheck.errors import ConfigError, SymcheckError
 from symcheck.version import __version__
@@ -30,24 +36,29 @@ from symcheck.version import __version__
 UNCONCLUDED, DEFECT, INTERRUPTED, BROKEN_PIPE = 2, 3, 130, 141
 
 # typer brings its own copy of click in some versions and depends on it in others; in both, the public
-# BadParameter leads to the base of all usage errors: BadParameter < UsageError < ClickException
-_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+# BadParameter leads to the base of all its errors: BadParameter < UsageError < ClickException
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="symcheck",
     help="Symmetry analysis of trained neural networks: f(g·θ, g·x) = g·f(θ, x).",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Examples:\n\n  symcheck audit fixtures/potential.toml\n\n  symcheck explain verdicts\n\n  symcheck doctor",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-app.command()(audit)
-app.command()(weights)
-app.command()(apply)
-app.command()(align)
-app.command()(connect)
-app.command()(merge)
-app.command()(distance)
+app.command(short_help="Does f(g·x) = g·f(x) hold? The equivariance error, with floors and a verdict.")(audit)
+app.command(short_help="Do all gates of this project pass? Limits, baselines, an exit code for CI.")(gate)
+app.command(short_help="Which changes of the weights leave the function alone? Derived and proved.")(weights)
+app.command(short_help="Write the checkpoint g·θ for such a change g.")(apply)
+app.command(short_help="Bring a checkpoint onto another one by symmetries of its weights.")(align)
+app.command(short_help="How far does the loss rise between two checkpoints?")(connect)
+app.command(short_help="Make one checkpoint out of several.")(merge)
+app.command(short_help="How far apart are checkpoints, modulo the symmetries of their weights?")(distance)
+app.add_typer(report, name="report", short_help="Show, convert, compare and join what the other commands wrote.")
+app.command(short_help="What does a word mean: a verdict, a metric, a group, ...?")(explain)
+app.command("list", short_help="The names that symcheck knows: groups, actions, metrics, methods and more.")(list_)
+app.command(short_help="Are this installation and its devices fit to measure with?")(doctor)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -65,6 +76,8 @@ def main(args: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except (Exception, KeyboardInterrupt, SystemExit) as error:
+        if isinstance(error, SystemExit) and _completes(given):
+            return int(error.code or 0)
         if traced:
             sys.stderr.write("".join(traceback.format_exception(error)))
         return _exit_code(error)
@@ -103,10 +116,17 @@ def _exit_code(error: BaseException) -> int:
         _say(cause.message, cause.where, cause.hint)
         return UNCONCLUDED
     if isinstance(cause, _ClickError):
-        _say_usage(cause)
+        _say(*usage(cause, "symcheck"))
         return UNCONCLUDED
     _say_defect(cause)
     return DEFECT
+
+
+def _completes(given: Sequence[str]) -> bool:
+    """Whether typer speaks with a shell about completion, and ends the process when it has."""
+    return "_SYMCHECK_COMPLETE" in os.environ or any(
+        word.partition("=")[0] in ("--install-completion", "--show-completion") for word in given
+    )
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -129,14 +149,6 @@ def _say(message: str, where: str = "", hint: str = "") -> None:
         if text:
             style = "bold red" if label == "symcheck" else "bold"
             console.print(Text.assemble((f"{label}:", style), f" {text}"), soft_wrap=True)
-
-
-def _say_usage(error: Exception) -> None:
-    command = "symcheck"
-    if isinstance(error, _UsageError) and (context := getattr(error, "ctx", None)) is not None:
-        command = context.command_path
-    message = getattr(error, "format_message", error.__str__)()
-    _say(message.rstrip("."), command, f"{command} --help")
 
 
 def _say_defect(error: BaseException) -> None:

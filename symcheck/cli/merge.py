@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from symcheck.cli import labelled, options
+from symcheck.cli.choices import names
 from symcheck.cli.values import input_sources, pairs
 
 _METHOD, _ALIGN, _OUTPUT = "How to merge", "Alignment", "Output"
@@ -20,7 +21,7 @@ Method = Annotated[
     str,
     typer.Option(
         help="average, slerp, superpose; with --base also task, ties, dare, dare-ties, iso-c, iso-cts.",
-        rich_help_panel=_METHOD,
+        rich_help_panel=_METHOD, autocompletion=names("methods"),
     ),
 ]
 Base = Annotated[

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from symcheck.cli.choices import names, words
+from symcheck.report.formats import PRINTED
+
 _SUBJECT, _DATA, _MEASURE, _OUTPUT = "The subject", "Inputs", "How much to measure", "Output"
 
 Checkpoint = Annotated[
@@ -20,7 +23,8 @@ Checkpoint = Annotated[
 Claims = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Claims such as 'C4: image -> invariant'; without any, a battery is proposed.", show_default=False
+        help="Claims such as 'C4: image -> invariant'; without any, a battery is proposed.", show_default=False,
+        autocompletion=names("groups"),
     ),
 ]
 Model = Annotated[
@@ -89,13 +93,17 @@ BatchSize = Annotated[
     typer.Option(min=1, help="Pairs in one forward pass; found by itself when not given.", rich_help_panel=_MEASURE),
 ]
 Format = Annotated[
-    str, typer.Option("--format", help="What to print: text, json or markdown.", rich_help_panel=_OUTPUT)
-]
+    str,
+    typer.Option(
+        "--format", help=f"What to print: {', '.join(PRINTED)}.", rich_help_panel=_OUTPUT,
+        autocompletion=words(*PRINTED),
+    ),
+]  # fmt: skip
 Output = Annotated[
     list[Path] | None,
     typer.Option(
-        "-o", "--output", help="Also write FILE.json, .md or .txt; the worst pairs go beside it; repeat.",
-        rich_help_panel=_OUTPUT,
+        "-o", "--output", help="Also write FILE.json, .md, .txt, .html, .xml (JUnit), .sarif, .csv, .pdf, .svg "
+        "or .png; the worst pairs go beside it; repeat.", rich_help_panel=_OUTPUT,
     ),
 ]  # fmt: skip
 Details = Annotated[

@@ -81,6 +81,8 @@ def _holds(gate: Gate, finding: Finding, value: float, low: float | None, high: 
     limit, shown = limit_of(gate), _shown(gate, limit_of(gate))
     hidden = finding.component
     exact = finding.verdict is Verdict.EXACT
+    if low is not None and low > limit and not exact:
+        return _resampled(finding) or Decision(Status.FAILED, f"the whole interval lies above {shown}")
     if gate.metric == "spread" and hidden is not None and not exact and not (hidden <= 10 * limit):
         return Decision(
             Status.FAILED,
@@ -89,13 +91,11 @@ def _holds(gate: Gate, finding: Finding, value: float, low: float | None, high: 
         )
     if high is not None and high <= limit:
         return Decision(Status.PASSED)
-    if finding.verdict is Verdict.EXACT:
+    if exact:
         if value <= limit:
             return Decision(Status.PASSED)
         advice = 'ask for verdict = "exact", which is decided from the rounding floor'
         return Decision(Status.FAILED, f"nothing but rounding is left, yet that is above {shown}", advice)
-    if low is not None and low > limit:
-        return _resampled(finding) or Decision(Status.FAILED, f"the whole interval lies above {shown}")
     return _undecided(gate, finding, value, high)
 
 

@@ -10,6 +10,7 @@ import torch
 from symcheck.actions.base import Bound
 from symcheck.claim import BoundClaim, Claim
 from symcheck.measure.certify import Ask, certify
+from symcheck.measure.curve import where_on
 from symcheck.measure.defect import Slot, slot_for
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.finding import Facts, assemble
@@ -79,12 +80,12 @@ class Audit:
         claim, findings = str(bound.claim), []
         tolerance = self.options.tolerances.get(claim, self.options.tolerance)
         for part, cell, precision in zip(parts, cells, precisions, strict=True):
-            mine: list[Finding] = []
+            mine, where = [], where_on(bound.group, part.g)
             for name, slot in slots.items():
                 searched = search_worst(self.evaluator, bound, slot, part, cell[name]) if self.options.worst else None
                 facts = Facts(
                     claim, bound.group, slot, part, cell[name], precision[name], laws_in, laws_out[name], *others[name],
-                    tuple(probe.notes), searched, tolerance,
+                    tuple(probe.notes), searched, tolerance, where,
                 )  # fmt: skip
                 finding = assemble(facts)
                 if finding.verdict is Verdict.BROKEN and (instead := suggest_action(probe, slot)):

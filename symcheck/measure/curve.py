@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,14 +14,28 @@ from symcheck.report.model import Curve
 DIGITS = 6
 
 
-def curve_of(group: Group, g: Tensor, errors: np.ndarray) -> Curve:
-    """`errors` (K,) over the elements `g`, with coordinates where the group has them.
+@dataclass(frozen=True)
+class Where:
+    """The elements of one part: their names, and their coordinates where the group has them."""
+
+    kind: str
+    labels: tuple[str, ...]
+    at: tuple[tuple[float, ...], ...]
+
+
+def where_on(group: Group, g: Tensor) -> Where:
+    """The elements `g` as they are drawn.
 
     Plane: the angle θ of R(θ) or of R(θ)·diag(1, −1). Space: axis times angle of R or of −R, from the logarithm.
     """
-    labels = tuple(group.label(g, i) for i in range(len(g)))
     kind, at = _coordinates(group, g)
-    return Curve(kind, labels, rounded(errors), tuple(rounded(np.asarray(point)) for point in at))
+    labels = tuple(group.label(g, i) for i in range(len(g)))
+    return Where(kind, labels, tuple(rounded(np.asarray(point)) for point in at))
+
+
+def curve_of(where: Where, errors: np.ndarray) -> Curve:
+    """The errors (K,) over the elements."""
+    return Curve(where.kind, where.labels, rounded(errors), where.at)
 
 
 def rounded(values: np.ndarray) -> tuple[float, ...]:

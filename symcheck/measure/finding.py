@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symcheck.groups.base import Group
-from symcheck.measure.curve import curve_of, rounded
+from symcheck.measure.curve import Where, curve_of, rounded
 from symcheck.measure.defect import Slot
 from symcheck.measure.floors import RATIO, Precision
 from symcheck.measure.laws import Law
@@ -41,6 +41,7 @@ class Facts:
     notes: tuple[str, ...]
     searched: Searched | None
     tolerance: float
+    where: Where
 
 
 def assemble(facts: Facts) -> Finding:
@@ -90,7 +91,7 @@ def _drawn(facts: Facts, spread: float) -> dict[str, Any]:
     """What is drawn, and what a later run is compared with: by element, by sample, and the distribution."""
     errors = np.sqrt(facts.cell.squared) / spread
     return {
-        "curve": curve_of(facts.group, facts.stratum.g, errors.mean(axis=1)),
+        "curve": curve_of(facts.where, errors.mean(axis=1)),
         "by_sample": rounded(errors.mean(axis=0)),
         "distribution": rounded(np.quantile(errors, np.linspace(0.0, 1.0, QUANTILES))),
     }
@@ -127,13 +128,17 @@ def _numbers(cell: Cell, exhaustive: bool) -> _Numbers:
         nothing = Interval(math.nan, math.nan, math.nan, math.nan)
         return _Numbers(None, None, nothing, size, spread)
     # the scales are estimated too: each cell carries the linearised change of the scale that its sample makes
-    by_spread = errors / spread - errors.mean() / (2 * spread**3) * (variance + cell.between - square)
+    within = variance + cell.between  # its mean is below `square` where the variance between samples is clamped to 0
+    by_spread = errors / spread - errors.mean() / (2 * spread**3) * (within - within.mean())
     by_size = errors / size - errors.mean() / (2 * size**3) * (cell.size - size**2)
     interval = crossed_interval(by_spread, exhaustive=exhaustive)
+    plain, roots = _ranked(errors, exhaustive), np.sqrt(cell.components)
+    absolute = errors / roots
+    own = _ranked(absolute, exhaustive) if np.ptp(roots) else None  # samples of different sizes
     error = Error(
-        absolute=_scale(errors / np.sqrt(cell.components), exhaustive),
-        relative=_scale(errors / size, exhaustive, by_size, _relative(cell.size)),
-        spread=_scale(errors / spread, exhaustive, by_spread, _relative(variance + cell.between)),
+        absolute=_scale(absolute, 1.0, own) if own else _scale(absolute, float(roots[0]), plain),
+        relative=_scale(by_size, size, plain, _relative(cell.size)),
+        spread=_scale(by_spread, spread, plain, _relative(within)),
     )
     return _Numbers(error, _share(cell, total, exhaustive), interval, size, spread)
 
@@ -144,17 +149,35 @@ def _relative(squares: np.ndarray) -> float:
     return (interval.high - interval.mean) / (2 * interval.mean) if interval.mean > 0 else 0.0
 
 
-def _scale(errors: np.ndarray, exhaustive: bool, linear: np.ndarray | None = None, unit: float = 0.0) -> Scale:
-    """`unit` is the relative half-width of the scale that the errors were divided by: quantiles share it."""
-    interval = crossed_interval(errors if linear is None else linear, exhaustive=exhaustive)
+@dataclass(frozen=True)
+class _Ranked:
+    """Mean and quantiles of the errors in their own unit."""
+
+    mean: float
+    exhaustive: bool
+    quantiles: tuple[float, ...]  # 50 %, 95 %, 99 %, 100 %
+    ends: tuple[tuple[float | None, float | None], ...]  # of 95 % and 99 %
+
+
+def _ranked(errors: np.ndarray, exhaustive: bool) -> _Ranked:
     ranked = np.sort(errors, axis=None)
-    q50, q95, q99, top = (float(ranked[round(q * (ranked.size - 1))]) for q in (0.5, 0.95, 0.99, 1.0))
-    ends = []
-    for level, value in ((0.95, q95), (0.99, q99)):
-        low, high = quantile_interval(errors, level, exhaustive=exhaustive)
-        ends += [None if low is None else max(value - math.hypot(value - low, unit * value), 0.0)]
-        ends += [None if high is None else value + math.hypot(high - value, unit * value)]
-    return Scale(float(errors.mean()), max(interval.low, 0.0), interval.high, q50, q95, q99, top, *ends)
+    quantiles = tuple(float(ranked[round(q * (ranked.size - 1))]) for q in (0.5, 0.95, 0.99, 1.0))
+    ends = tuple(quantile_interval(errors, level, exhaustive=exhaustive) for level in (0.95, 0.99))
+    return _Ranked(float(errors.mean()), exhaustive, quantiles, ends)
+
+
+def _scale(linear: np.ndarray, unit: float, found: _Ranked, unsure: float = 0.0) -> Scale:
+    """The errors over `unit`: `linear` are the cells whose interval is the mean's, linearised in the unit.
+
+    `unsure` is the relative half-width of the interval of the unit itself, which quantiles share.
+    """
+    interval = crossed_interval(linear, exhaustive=found.exhaustive)
+    mean, q50, q95, q99, top = (np.array([found.mean, *found.quantiles]) / unit).tolist()  # by 0: no numbers
+    ends: list[float | None] = []
+    for value, (low, high) in zip((q95, q99), found.ends, strict=True):
+        ends += [None if low is None else max(value - math.hypot(value - np.divide(low, unit), unsure * value), 0.0)]
+        ends += [None if high is None else value + math.hypot(np.divide(high, unit) - value, unsure * value)]
+    return Scale(mean, max(interval.low, 0.0), interval.high, q50, q95, q99, top, *ends)
 
 
 def _share(cell: Cell, total: tuple[float, float], exhaustive: bool) -> Share | None:

@@ -17,6 +17,7 @@ from typing import Any
 from symcheck.errors import LoadError
 
 SCHEMA = "symcheck.report/1"
+_AGAIN = "write it again with symcheck audit -o FILE.json"
 
 
 class Verdict(StrEnum):
@@ -218,40 +219,16 @@ class Report:
         """Read what `to_json` wrote; null numbers come back as NaN."""
         try:
             data = json.loads(text)
-        except ValueError as error:
-            raise LoadError(
-                f"the report cannot be read: {error}",
-                where=where,
-                hint="write it again with symcheck audit -o FILE.json",
-            ) from error
+        except (ValueError, RecursionError) as error:
+            raise LoadError(f"the report cannot be read: {error}", where=where, hint=_AGAIN) from error
         return cls.from_dict(data, where)
 
     @classmethod
     def from_dict(cls, data: Any, where: str = "report") -> Report:
-        """Read what `to_dict` made; null numbers come back as NaN."""
-        try:
-            if data.get("schema") != SCHEMA:
-                raise LoadError(
-                    f"this is not a {SCHEMA} document", where=where, hint="write it with symcheck audit -o FILE.json"
-                )
-            from symcheck.report.reading import finding
+        """Read what `to_dict` made; null numbers come back as NaN, keys of a later version pass."""
+        from symcheck.report.reading import read_as
 
-            return cls(
-                subject=data["subject"],
-                environment=data["environment"],
-                settings=data["settings"],
-                findings=tuple(finding(f) for f in data["findings"]),
-                notes=tuple(data["notes"]),
-                seconds=data["seconds"],
-                forwards=data["forwards"],
-                proposed=data["proposed"],
-            )
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise LoadError(
-                f"the report cannot be read: {error}",
-                where=where,
-                hint="write it again with symcheck audit -o FILE.json",
-            ) from error
+        return read_as(cls, data, where, _AGAIN)
 
 
 def finite(value: Any, counter: list[int]) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from symcheck.report.model import Finding, Report, Scale, Share, Verdict
@@ -71,6 +72,13 @@ def worst(finding: Finding) -> str:
     return f"{ratio(finding.worst.value)} at {finding.worst.element}, sample {finding.worst.sample}{found}"
 
 
+def replay(findings: Iterable[Finding]) -> str:
+    """The command that recomputes the worst pairs; empty where none was kept."""
+    files = (f.worst.file for f in findings if f.worst and f.worst.file)
+    file = next(files, "")
+    return f"symcheck audit --replay {shlex.quote(file.rpartition('#')[0] or file)}" if file else ""
+
+
 def label(finding: Finding) -> str:
     """Which output, and which part of the group: `forces, improper`."""
     return ", ".join(filter(None, (finding.output, finding.part)))
@@ -125,6 +133,30 @@ def facts(report: Report) -> list[str]:
         f"tolerance {_tolerance(settings)}" if "tolerance" in settings else "",
     ]
     return [piece for piece in pieces if piece]
+
+
+def details(finding: Finding) -> Iterator[tuple[str, str]]:
+    """Everything that one finding holds besides its errors: name and words."""
+    floor, counts = finding.floor, finding.counts
+    extent = "every element" if counts.exhaustive else "drawn"
+    pairs = f"{count(counts.pairs, 'pair')}: {counts.elements} elements ({extent}) × {counts.samples} samples"
+    yield "measured", pairs
+    yield "law", finding.law
+    yield "worst", worst(finding)
+    kinds = (("rounding", floor.rounding), ("action", floor.action), ("batch", floor.batch), ("repeat", floor.repeat))
+    yield "floors / spread", ", ".join(f"{name} {number(value)}" for name, value in kinds)
+    slope = f"{number(floor.low)} to {number(floor.high)}, slope {number(floor.slope)}"
+    yield "precision", slope + (f" ({floor.how})" if floor.how else "")
+    yield "share", NOT_MEASURED if finding.share is None else share(finding.share)
+    yield "pose advantage", ratio(finding.advantage)
+    yield "output", f"size {number(finding.size)}, spread {number(finding.spread)}"
+    if finding.component is not None:
+        yield "one number", f"{ratio(finding.component)} of its own spread"
+    if (sure := finding.certificate) is not None:
+        bound = f"at most {ratio(sure.fraction)} of {sure.law} has an error above {stated(sure.limit)}"
+        drawn = f"{count(sure.draws, 'draw')}, {count(sure.violations, 'violation')}"
+        yield "certificate", f"{bound}, with confidence {stated(sure.confidence)} ({drawn})"
+    yield "tolerance", stated(finding.tolerance)
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:

@@ -1,8 +1,8 @@
-"""A page for the terminal: rows of wrapped cells, and marks for verdicts, in what the encoding can show."""
+"""A page for the terminal: rows of wrapped cells, and marks for verdicts and statuses, as the encoding allows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -10,20 +10,28 @@ from rich.console import Console
 from rich.text import Text
 
 from symcheck.report.model import Verdict
+from symcheck.report.outcome import Status
 
 # a word and a symbol, so that colour never carries the verdict alone
-_MARKS = {
+_MARKS: Mapping[str, tuple[str, str, str]] = {
     Verdict.EXACT: ("✓", "+", "green"),
     Verdict.APPROXIMATE: ("≈", "~", "cyan"),
     Verdict.INCONCLUSIVE: ("?", "?", "yellow"),
     Verdict.BROKEN: ("✗", "x", "bold red"),
     Verdict.TRIVIAL: ("○", "o", "magenta"),
     Verdict.INVALID: ("!", "!", "bold magenta"),
+    Status.PASSED: ("✓", "+", "green"),
+    Status.WAIVED: ("○", "o", "cyan"),
+    Status.FAILED: ("✗", "x", "bold red"),
+    Status.UNMEASURED: ("!", "!", "bold magenta"),
 }
 _ASCII = str.maketrans(
     {"→": "->", "·": ".", "×": "x", "±": "+-", "≈": "~", "≤": "<=", "≥": ">=", "−": "-", "–": "-", "—": "-", "…": "...",
      "°": " deg", "²": "^2", "³": "^3", "⁻": "^-", "¹": "1", "‖": "||", "δ": "delta", "π": "pi", "θ": "theta",
-     "σ": "sigma", "ε": "eps", "√": "sqrt", "∞": "inf", "’": "'", "‘": "'", "“": '"', "”": '"'}
+     "σ": "sigma", "ε": "eps", "√": "sqrt", "∞": "inf", "’": "'", "‘": "'", "“": '"', "”": '"',
+     "ᵀ": "^T", "ⁿ": "^n", "⁹": "^9", "₁": "1", "₂": "2", "₃": "3", "½": "1/2", "≠": "!=", "↔": "<->", "⟨": "<",
+     "⟩": ">", "⊗": "(x)", "⊕": "(+)", "\u0304": "_mean", "\u0302": "_hat", "Å": "A", "Σ": "Sigma", "Δ": "Delta",
+     "Ω": "Omega", "α": "alpha", "λ": "lambda", "τ": "tau", "μ": "mu", "φ": "phi"}
 )  # fmt: skip
 GAP, INDENT = 2, 2
 
@@ -87,15 +95,20 @@ class Page:
         """A line as it is, so that a command in it can be copied."""
         self.console.print(text, soft_wrap=True)
 
-    def mark(self, verdict: Verdict, *, word: bool = True) -> Text:
-        """A verdict's symbol, and its word."""
+    def mark(self, verdict: Verdict | Status, *, word: bool = True) -> Text:
+        """The symbol of a verdict or status, and its word."""
         symbol, plain, style = _MARKS[verdict]
         return Text(f"{symbol if self.unicode else plain}{f' {verdict}' if word else ''}", style)
 
 
-def style_of(verdict: Verdict) -> str:
-    """The colour of a verdict."""
+def style_of(verdict: Verdict | Status) -> str:
+    """The colour of a verdict or status."""
     return _MARKS[verdict][2]
+
+
+def symbol_of(verdict: Verdict | Status) -> str:
+    """The symbol of a verdict or status."""
+    return _MARKS[verdict][0]
 
 
 def packed(pieces: Iterable[str], separator: str, width: int) -> list[str]:

@@ -1,59 +1,181 @@
-"""JSON objects of a report back to its frozen data. No torch, no numpy."""
+"""JSON objects back to frozen data, by the annotations of its classes; what does not fit is named by its place."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from symcheck.report.model import (
-    Certificate,
-    Counts,
-    Curve,
-    Error,
-    Finding,
-    Floor,
-    Scale,
-    Share,
-    Verdict,
-    Worst,
-)
+from symcheck.errors import LoadError
+
+DEEPEST = 50  # levels of nesting in what has no form of its own: settings, environment
+T = TypeVar("T")
+Reader = Callable[[Any], Any]
 
 
-def finding(data: Mapping[str, Any]) -> Finding:
-    """A finding from its JSON object; null numbers come back as NaN, keys of a later version pass."""
-    error, worst, curve, certificate = (data.get(name) for name in ("error", "worst", "curve", "certificate"))
-    parts = {
-        "verdict": Verdict(data["verdict"]),
-        "share": data["share"] and Share(**_known(Share, data["share"], math.nan)),
-        "error": error and Error(**{k: _scale(error[k]) for k in _known(Error, error, None)}),
-        "floor": Floor(**_known(Floor, data["floor"], None)),
-        "counts": Counts(**_known(Counts, data["counts"], None)),
-        "worst": worst and Worst(**{"value": math.nan, **_known(Worst, worst, None, drop=True)}),
-        "curve": curve and _curve(curve),
-        "by_sample": _numbers(data.get("by_sample", ())),
-        "distribution": _numbers(data.get("distribution", ())),
-        "certificate": certificate and Certificate(**_known(Certificate, certificate, None)),
-    }
-    return Finding(**_known(Finding, {**data, **parts}, None))
+class _Unfit(ValueError):
+    """A value that does not fit, with its place: `findings[3].error.spread.mean`."""
+
+    def __init__(self, what: str, place: str = "") -> None:
+        super().__init__(what)
+        self.what, self.place = what, place
+
+    def under(self, step: str) -> _Unfit:
+        return _Unfit(self.what, step + self.place)
 
 
-def _scale(data: Mapping[str, Any]) -> Scale:
-    bounds = {f.name: None for f in fields(Scale) if f.name.endswith(("_low", "_high")) and data.get(f.name) is None}
-    return Scale(**{**_known(Scale, data, math.nan), **bounds})
+def read_as(kind: type[T], data: Any, where: str, hint: str) -> T:
+    """A frozen object from its JSON object: null numbers come back as NaN, keys of a later version pass.
+
+    Raises `LoadError` with the place of the first value that is missing or has the wrong type.
+    """
+    annotation: Any = kind
+    try:
+        found: T = _reader(annotation)(data)
+        return found
+    except _Unfit as fault:
+        place = fault.place.removeprefix(".") or "the document"
+        raise LoadError(f"the report cannot be read: {place} {fault.what}", where=where, hint=hint) from fault
 
 
-def _curve(data: Mapping[str, Any]) -> Curve:
-    at = tuple(_numbers(point) for point in data["at"])
-    return Curve(data["kind"], tuple(data["labels"]), _numbers(data["errors"]), at)
+def shallow(value: Any, limit: int = DEEPEST) -> bool:
+    """Whether plain data is nested at most `limit` levels deep."""
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > limit:
+            return False
+        inner = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
+        level = [v for values in inner for v in values if isinstance(v, dict | list)]
+    return True
 
 
-def _numbers(values: Iterable[float | None]) -> tuple[float, ...]:
-    return tuple(math.nan if value is None else value for value in values)
+@cache
+def _reader(kind: Any) -> Reader:
+    """How a value of one annotation is read."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if NoneType in arguments:
+        return _optional(_reader(next(a for a in arguments if a is not NoneType)))
+    if origin is tuple:
+        return _list(_reader(arguments[0]))
+    if origin is Mapping:
+        return _table
+    if is_dataclass(kind):
+        return _object(kind)
+    if issubclass(kind, StrEnum):
+        return _word(kind)
+    return _number if kind is float else _plain(kind)
 
 
-def _known(kind: type, data: Mapping[str, Any], missing: float | None, *, drop: bool = False) -> dict[str, Any]:
-    """The fields of one dataclass in its JSON object: null is `missing` or dropped, keys of a later version pass."""
-    found = {f.name: data[f.name] for f in fields(kind) if f.name in data}
-    return {name: missing if value is None else value for name, value in found.items() if not (drop and value is None)}
+def _object(kind: Any) -> Reader:
+    hints = get_type_hints(kind)
+    entries = []
+    for f in fields(kind):
+        inner = _constant(f.default) if f.name == "schema" else _reader(hints[f.name])
+        needed = f.name == "schema" or (f.default is MISSING and f.default_factory is MISSING)
+        entries.append((f.name, inner, needed))
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _Unfit(f"is {_shown(value)}, not an object")
+        made = {}
+        for name, inner, needed in entries:
+            if name in value:
+                try:
+                    made[name] = inner(value[name])
+                except _Unfit as fault:
+                    raise fault.under(f".{name}") from None
+            elif needed:
+                raise _Unfit("is missing", f".{name}")
+        return kind(**made)
+
+    return read
+
+
+def _list(inner: Reader) -> Reader:
+    def read(value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise _Unfit(f"is {_shown(value)}, not a list")
+        made = []
+        for item in value:
+            try:
+                made.append(inner(item))
+            except _Unfit as fault:
+                raise fault.under(f"[{len(made)}]") from None
+        return tuple(made)
+
+    return read
+
+
+def _optional(inner: Reader) -> Reader:
+    return lambda value: None if value is None else inner(value)
+
+
+def _word(kind: type[StrEnum]) -> Reader:
+    words = {str(member): member for member in kind}
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str) or value not in words:
+            raise _Unfit(f"is {_shown(value)}, not one of {', '.join(words)}")
+        return words[value]
+
+    return read
+
+
+def _constant(expected: Any) -> Reader:
+    def read(value: Any) -> Any:
+        if value != expected:
+            raise _Unfit(f"is {_shown(value)}, not '{expected}'")
+        return value
+
+    return read
+
+
+def _plain(kind: type) -> Reader:
+    names = {str: "text", int: "a whole number", bool: "true or false"}
+
+    def read(value: Any) -> Any:
+        if type(value) is not kind:
+            raise _Unfit(f"is {_shown(value)}, not {names[kind]}")
+        return value
+
+    return read
+
+
+def _number(value: Any) -> float:
+    if value is None:
+        return math.nan
+    try:
+        number = float(value) if type(value) in (float, int) else None
+    except OverflowError:
+        number = math.inf
+    if number is None:
+        raise _Unfit(f"is {_shown(value)}, not a number")
+    if math.isinf(number):
+        raise _Unfit("is too large for a number")
+    return number
+
+
+def _table(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise _Unfit(f"is {_shown(value)}, not an object")
+    if not shallow(value):
+        raise _Unfit(f"is nested more than {DEEPEST} levels deep")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """A value in few words, whatever it is."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, str):
+        return repr(value if len(value) <= 40 else value[:40] + "…")
+    return f"{value:g}" if isinstance(value, float) else "a number"

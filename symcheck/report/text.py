@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from symcheck.report import numbers
+from symcheck.report.documents import Document
 from symcheck.report.model import Finding, Report, Verdict
+from symcheck.report.outcome import GateReport
 from symcheck.report.page import GAP, INDENT, Page, packed, style_of
 
 _WORST_COLUMN = 32  # with less room than this the worst element gets a line of its own
@@ -31,11 +33,43 @@ def render_text(report: Report, console: Console, *, detailed: bool = False) -> 
     _summary(page, report)
 
 
-def text_of(report: Report, width: int = 100) -> str:
-    """The report as plain text, `width` columns wide."""
+def render_document(document: Document, console: Console, *, detailed: bool = False) -> None:
+    """Print any document: a report, the record of gates, or plain data of another schema."""
+    if isinstance(document, Report):
+        render_text(document, console, detailed=detailed)
+    elif isinstance(document, GateReport):
+        from symcheck.report.gate_text import render_gate_text
+
+        render_gate_text(document, console, detailed=detailed)
+    else:
+        _plain(Page(console), document)
+
+
+def text_of(document: Document, width: int = 100) -> str:
+    """A document as plain text, `width` columns wide."""
     file = io.StringIO()
-    render_text(report, Console(file=file, width=width, color_system=None, force_terminal=False), detailed=True)
+    render_document(document, Console(file=file, width=width, color_system=None, force_terminal=False), detailed=True)
     return file.getvalue()
+
+
+def _plain(page: Page, document: Mapping[str, Any]) -> None:
+    """A line for every value; lists and tables below the second level by their length."""
+    page.line(str(document["schema"]), "bold")
+    for key, value in document.items():
+        inner = value.items() if isinstance(value, Mapping) else [("", value)]
+        for name, item in inner if key != "schema" else ():
+            label = ".".join(filter(None, (key, str(name))))
+            page.labelled(page.text(f"  {label}", "dim"), page.text(_brief(item)), 26)
+
+
+def _brief(value: Any) -> str:
+    """A value of plain data in a few words."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(map(str, value))}}}"
+    if isinstance(value, list):
+        texts = all(isinstance(item, str) for item in value)
+        return "; ".join(value) if texts else numbers.count(len(value), "entry").replace("entrys", "entries")
+    return numbers.number(value, 4) if isinstance(value, float) else str(value)
 
 
 def _header(page: Page, report: Report, detailed: bool) -> None:
@@ -144,9 +178,8 @@ def _summary(page: Page, report: Report) -> None:
     done = f"{numbers.tally(report.findings)} in {numbers.duration(report.seconds)}"
     style = "bold" if not report.findings else style_of(report.worst)
     lines = [f"{done}, {numbers.count(report.forwards, 'forward')}"]
-    failing = (f for f in numbers.worst_first(report.findings) if not f.verdict.holds)
-    if file := next((f.worst.file for f in failing if f.worst and f.worst.file), ""):
-        lines.append(f"replay the worst: symcheck audit --replay {shlex.quote(file.rpartition('#')[0] or file)}")
+    if replay := numbers.replay(f for f in numbers.worst_first(report.findings) if not f.verdict.holds):
+        lines.append(f"replay the worst: {replay}")
     for line in packed(lines, "; ", page.width):
         page.whole(page.text(line, style))
 

@@ -1,4 +1,4 @@
-"""Reports to files, by suffix: written to a temporary file in the same folder and moved, never half-written."""
+"""Documents to files, in the format that the suffix names: written beside the place and moved, never half-written."""
 
 from __future__ import annotations
 
@@ -6,40 +6,80 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import NoReturn
 
-from symcheck.errors import ConfigError, LoadError
+from symcheck.errors import ConfigError
+from symcheck.registry import suggest
+from symcheck.report.documents import Document, judged
+from symcheck.report.formats import FORMATS, format_of
 from symcheck.report.model import Report
-
-SUFFIXES = (".json", ".md", ".txt")
+from symcheck.report.outcome import GateReport
 
 
 def check_path(path: Path) -> None:
     """Refuse a destination that cannot be written, before anything is measured."""
-    if path.suffix not in SUFFIXES:
-        raise ConfigError(
-            f"reports are not written as '{path.suffix or path.name}'",
-            where=str(path),
-            hint=f"end the name in {', '.join(SUFFIXES)}",
-        )
+    format_of(path)
     if not path.parent.is_dir():
         raise ConfigError(f"the folder '{path.parent}' does not exist", where=str(path), hint=f"mkdir -p {path.parent}")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise ConfigError("this cannot be written", where=str(path), hint="choose a file in a folder you may write to")
 
 
-def write_report(report: Report, path: Path) -> None:
-    """Write the report as JSON, Markdown or text, whole or not at all."""
+def write_report(document: Document, path: Path) -> None:
+    """Write a document in the format of the suffix, whole or not at all."""
     check_path(path)
-    write_text(path, _rendered(report, path.suffix))
+    if (format_ := format_of(path)) != "figure":
+        write_text(path, rendered(document, format_))
+        return
+    from symcheck.report.html.figures import write_figure
+
+    write_figure(document, path)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file as UTF-8, whole or not at all."""
+    # a file name that is no UTF-8 reaches the text as lone surrogates: \udcff, in JSON too
+    write_bytes(path, text.encode(errors="backslashreplace"))
+
+
+def rendered(document: Document, format_: str) -> str:
+    """A document as text in one of `formats.FORMATS`; what is no report has no Markdown, JUnit or SARIF."""
+    if format_ not in FORMATS:
+        raise ConfigError(f"unknown format '{format_}'", where="format", hint=suggest(format_, list(FORMATS)))
+    if format_ == "json":
+        if isinstance(document, Report | GateReport):
+            return document.to_json()
+        return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    if format_ == "text":
+        from symcheck.report.text import text_of
+
+        return text_of(document)
+    if format_ == "html":
+        from symcheck.report.html import render_html
+
+        return render_html(document)
+    if format_ == "csv":
+        from symcheck.report.csv_ import render_csv
+
+        return render_csv(document)
+    record = judged(document)
+    if format_ == "junit":
+        from symcheck.report.junit import render_junit
+
+        return render_junit(record)
+    if format_ == "sarif":
+        from symcheck.report.sarif import render_sarif
+
+        return render_sarif(record)
+    from symcheck.report.gate_markdown import render_summary
+
+    return render_summary(document)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all: into a temporary file in the same folder, which is moved into place."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        # a file name that is no UTF-8 reaches the text as lone surrogates: \udcff, in JSON too
-        temporary.write_bytes(text.encode(errors="backslashreplace"))
+        temporary.write_bytes(data)
         os.replace(temporary, path)
     except OSError as error:
         raise ConfigError(
@@ -48,30 +88,3 @@ def write_text(path: Path, text: str) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def read_report(path: Path) -> Report:
-    """Read a JSON report; bare NaN or Infinity, which no JSON has, is refused."""
-    hint = "give a file written with symcheck audit -o FILE.json"
-
-    def refuse(constant: str) -> NoReturn:
-        raise LoadError(f"the report holds {constant}, which is not JSON", where=str(path), hint=hint)
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        json.loads(text, parse_constant=refuse)
-    except (OSError, ValueError, RecursionError) as error:
-        raise LoadError(f"the report cannot be read: {error}", where=str(path), hint=hint) from error
-    return Report.from_json(text, str(path))
-
-
-def _rendered(report: Report, suffix: str) -> str:
-    if suffix == ".json":
-        return report.to_json()
-    if suffix == ".md":
-        from symcheck.report.markdown import render_markdown
-
-        return render_markdown(report)
-    from symcheck.report.text import text_of
-
-    return text_of(report)

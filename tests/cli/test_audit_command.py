@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
 from safetensors.torch import load_file, save_file
 
 from symcheck.cli.main import main
+from symcheck.report.formats import SUFFIXES
 from symcheck.report.schema import schema
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -52,6 +54,16 @@ def test_files_by_suffix_and_replay(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "the same" in capsys.readouterr().out
 
 
+def test_every_format_of_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    outputs = [word for suffix in SUFFIXES for word in ("-o", tmp_path / f"r{suffix}")]
+    assert run("audit", FIXTURES / "digits-cnn.toml", *SMALL, "--format", "github", *outputs) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["::error", "::error", "symcheck:"]
+    assert {p.name for p in tmp_path.iterdir()} == {f"r{suffix}" for suffix in SUFFIXES} | {"r.worst.safetensors"}
+    assert ET.parse(tmp_path / "r.xml").getroot().get("failures") == "2"
+    assert len((tmp_path / "r.csv").read_text().splitlines()) > 20
+
+
 def test_replay_sees_that_a_checkpoint_has_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     weights = load_file(FIXTURES / "digits-cnn.safetensors")
     checkpoint = tmp_path / "net.safetensors"
@@ -74,7 +86,8 @@ def test_replay_sees_that_a_checkpoint_has_changed(tmp_path: Path, capsys: pytes
         ([POTENTIAL, "O(3): pos=points, z=scalar -> energy=scalar"], "forces"),
         ([POTENTIAL, "--dtype", "float23"], "float"),
         ([POTENTIAL, "--device", "cuda:99"], "device"),
-        ([POTENTIAL, "-o", "report.pdf"], ".json"),
+        ([POTENTIAL, "-o", "report.pfd"], "did you mean '.pdf'"),
+        ([POTENTIAL, "--format", "junti"], "did you mean 'junit'"),
         ([POTENTIAL, "-o", "no/such/folder/report.json"], "folder"),
         ([POTENTIAL, "--samples", "1"], "samples"),
         ([WEIGHTS, "-i", "normal(8,3)"], "--model"),

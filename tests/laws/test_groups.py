@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from symcheck.errors import ClaimError
 from symcheck.groups import make_group
 from symcheck.groups.base import Extents, Group, MatrixGroup, groups
 from symcheck.groups.draws import Draws
 from symcheck.groups.semidirect import intertwined
+from symcheck.testing import check_group
+from symcheck.testing.group_laws import LAWS, mixed_elements, nearest
 
 DATA = Extents(degree=5, grid=(12, 8))
 MORE = ["C3", "D5", "Shift(5)", "SO(4)", "O(6)", "SE(4)", "E(3,2)", "GL+(4,2)"]
@@ -44,101 +46,12 @@ def cases() -> list[Group]:
     return [make(text) for text in [*examples(), *MORE]] + others + turned
 
 
-def draw(group: Group, n: int, key: str) -> Tensor:
-    """Elements of order three and more, wherever the group has any: involutions hide inverse mistakes."""
-    g = group.sample(8 * n, Draws(5, key))
-    twice = (group.compose(g, g) - group.identity(len(g))).abs().reshape(len(g), -1).sum(1)
-    long = torch.nonzero(twice > 1e-6).flatten()
-    return g[long][:n] if len(long) >= n else g[:n]
-
-
-def triple(group: Group, n: int = 16) -> tuple[Tensor, Tensor, Tensor]:
-    return draw(group, n, "a"), draw(group, n, "b"), draw(group, n, "c")
-
-
-def close(a: Tensor, b: Tensor, scale: float = 1.0) -> bool:
-    assert a.shape == b.shape and a.dtype == b.dtype
-    return torch.equal(a, b) if not a.is_floating_point() else bool((a - b).abs().max() <= 1e-12 * scale)
-
-
-def size(*gs: Tensor) -> float:
-    return float(torch.stack([g.abs().max().double().clamp(min=1.0) for g in gs]).prod())
-
-
-def associative(group: Group) -> None:
-    a, b, c = triple(group)
-    left, right = group.compose(group.compose(a, b), c), group.compose(a, group.compose(b, c))
-    assert close(left, right, size(a, b, c))
-
-
-def has_identity(group: Group) -> None:
-    a, e = draw(group, 16, "a"), group.identity(16)
-    assert e.dtype == a.dtype and e.dtype in (torch.float64, torch.int64)
-    assert close(group.compose(a, e), a, size(a)) and close(group.compose(e, a), a, size(a))
-
-
-def has_inverses(group: Group) -> None:
-    a, e = draw(group, 16, "a"), group.identity(16)
-    back = group.inverse(a)
-    assert close(group.compose(a, back), e, size(a, back))
-    assert close(group.compose(back, a), e, size(a, back))
-
-
-def faces_are_homomorphisms(group: Group) -> None:
-    a, b, _ = triple(group)
-    for kind in group.faces:
-        x, y, xy = (group.face(kind, g) for g in (a, b, group.compose(a, b)))
-        assert x.dtype == (torch.int64 if kind in ("permutation", "regular", "shift") else torch.float64)
-        if kind in ("permutation", "regular"):
-            slots = torch.arange(x.shape[1]).repeat(16, 1)
-            assert torch.equal(scatter(x, scatter(y, slots)), scatter(xy, slots))
-        elif kind == "shift":
-            assert not ((x + y - xy) % torch.tensor(group.grid if group.order else [10**9])).any()
-        elif kind == "translation":
-            assert close((group.face("linear", a) @ y[:, :, None])[:, :, 0] + x, xy, size(xy))
-        else:
-            assert close(x @ y if kind == "linear" else x * y, xy, size(x, y))
-    for part in group.factors():
-        with pytest.raises(ClaimError, match="no face 'colour'"):
-            part.face("colour", part.identity(1))
-
-
-def scatter(p: Tensor, x: Tensor) -> Tensor:
-    """Slot i goes to slot p(i)."""
-    return torch.full_like(x, -1).scatter(1, p, x)
-
-
-def lists_its_elements(group: Group) -> None:
-    if group.order is None or group.order > 5040:
-        assert group.elements() is None
-        return
-    g = group.elements()
-    assert g is not None and len(g) == group.order
-    assert close(g[:1], group.identity(1))
-    assert len(torch.unique(g.double().round(decimals=9), dim=0)) == group.order
-    pick = Draws(1, "pairs").integers(400, 2, high=group.order)
-    assert listed(g, group.compose(g[pick[:, 0]], g[pick[:, 1]])) and listed(g, group.inverse(g))
-
-
-def listed(elements: Tensor, g: Tensor) -> bool:
-    distance = torch.cdist(g.double().reshape(len(g), -1), elements.double().reshape(len(elements), -1))
-    return bool((distance.amin(1) < 1e-6).all())
-
-
-def rows_stand_alone(group: Group) -> None:
-    g = group.sample(20, Draws(3, "rows"))
-    assert torch.equal(g[:6], group.sample(6, Draws(3, "rows")))
-    assert torch.equal(g[13:], group.sample(7, Draws(3, "rows", start=13)))
-    assert torch.equal(g[19:], group.sample(1, Draws(3, "rows", start=19)))
-    assert len(group.sample(0, Draws(3, "rows"))) == 0
-    assert not torch.equal(g, group.sample(20, Draws(4, "rows")))
-    assert not torch.equal(g, group.sample(20, Draws(3, "other")))
-
-
-def samples_belong(group: Group) -> None:
-    a, b, _ = triple(group)
-    for g in (a, group.compose(a, b), group.inverse(a)):
-        assert belongs(group, g)
+def samples_belong(group: Group) -> Iterator[str]:
+    """Membership by definition; what one's own groups are is not known to the public laws."""
+    a, b = (mixed_elements(group, 16, key) for key in "ab")
+    made = {"sample": a, "ab": group.compose(a, b), "inverse": group.inverse(a)}
+    made["nearby"] = group.nearby(a, 1e-3, Draws(2, "near"))
+    yield from (f"{what} leaves the group" for what, g in made.items() if not belongs(group, g))
 
 
 def belongs(group: Group, g: Tensor) -> bool:
@@ -147,7 +60,7 @@ def belongs(group: Group, g: Tensor) -> bool:
         return all(belongs(f, part) for f, part in zip(group.factors(), group.split(g), strict=True))
     elements = group.elements()
     if elements is not None:
-        return listed(elements, g)
+        return bool((nearest(elements, g)[0] < 1e-6).all())
     if "permutation" in group.faces:
         slots = torch.arange(g.shape[1]).expand_as(g)
         return torch.equal(g.sort(1).values, slots)
@@ -163,67 +76,30 @@ def belongs(group: Group, g: Tensor) -> bool:
     return bool((preserved <= 1e-14).all()) and (group.has_improper or bool((torch.linalg.det(matrix) > 0).all()))
 
 
-def halves_are_even(group: Group) -> None:
-    g = group.sample(400, Draws(7, "halves"))
-    share = group.proper(g).double().mean()
-    assert abs(share - 0.5) < 0.125 if group.has_improper else share == 1.0
+def lists_up_to_5040(group: Group) -> Iterator[str]:
+    """What may stay unlisted elsewhere is listed here, and every compact group is said to be drawn uniformly."""
+    if (group.elements() is not None) != (group.order is not None and group.order <= 5040):
+        yield "is listed exactly when it has no more than 5040 elements"
+    if group.compact and "uniform" not in group.law:
+        yield f"is compact, but drawn as {group.law}"
+    if make_group(group.name).name != group.name:
+        yield "does not parse back"
 
 
-def neighbours_are_near(group: Group) -> None:
-    a = draw(group, 16, "a")
-    near = group.nearby(a, 1e-3, Draws(2, "near"))
-    assert near.dtype == a.dtype and near.shape == a.shape and belongs(group, near)
-    assert torch.equal(near, group.nearby(a, 1e-3, Draws(2, "near")))
-    assert bool((near != a).any())
-    if group.order is None and near.is_floating_point() and type(group).nearby is not Group.nearby:
-        for factor, x, y in zip(group.factors(), group.split(a), group.split(near), strict=True):
-            assert factor.order is not None or float((x - y).double().abs().max()) < 0.1 * size(x)
-            still = factor.nearby(x, torch.zeros(16, dtype=torch.float64), Draws(2, "near"))
-            assert factor.order is not None or close(still, x, 10 * size(x))
-
-
-def is_uniform(group: Group) -> None:
-    """Finite: chi-square on the counts. Compact: E L and E L (x) L do not change when multiplied by an element."""
-    n = 1500
-    if group.order is not None and group.order <= 150:
-        g, elements = group.sample(n, Draws(11, "uniform")), group.elements()
-        places = torch.cdist(g.double().reshape(n, -1), elements.double().reshape(group.order, -1)).argmin(1)
-        expected = n / group.order
-        spread = (places.bincount(minlength=group.order) - expected).square().sum() / expected
-        assert spread <= group.order + 6 * (2 * group.order) ** 0.5
-    elif group.compact and "linear" in group.faces:
-        matrix = group.face("linear", group.sample(n, Draws(11, "uniform")))
-        h = matrix[:3]
-        square, h2 = (torch.einsum("nij,nkl->nikjl", m, m).flatten(3).flatten(1, 2) for m in (matrix, h))
-        for moments, other in ((matrix.mean(0), h), (square.mean(0), h2)):
-            for moved in (other @ moments, moments @ other):
-                assert float((moved - moments).abs().max()) < 6 / n**0.5
-
-
-def is_printable(group: Group) -> None:
-    assert make_group(group.name).name == group.name == str(group)
-    g = draw(group, 4, "a")
-    assert group.law and all(group.label(g, i) for i in range(4))
-    assert group.label(g, 0).count("\n") == 0
-
-
-LAWS: list[Callable[[Group], None]] = [
-    associative, has_identity, has_inverses, faces_are_homomorphisms, lists_its_elements, rows_stand_alone,
-    samples_belong, halves_are_even, neighbours_are_near, is_uniform, is_printable,
-]  # fmt: skip
+OURS: dict[str, Callable[[Group], Iterator[str]]] = {**LAWS, "belongs": samples_belong, "listed": lists_up_to_5040}
 
 
 @pytest.mark.parametrize("group", cases(), ids=lambda g: g.name)
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
-def test_law(law: Callable[[Group], None], group: Group) -> None:
-    law(group)
+@pytest.mark.parametrize("law", OURS)
+def test_law(law: str, group: Group) -> None:
+    assert list(OURS[law](group)) == []
 
 
-def broken(text: str, **methods: Callable[..., object]) -> Group:
-    """The group with some methods replaced by functions of (group, ...)."""
+def broken(text: str, **changes: Any) -> Group:
+    """The group with some attributes replaced, methods by functions of (group, ...)."""
     group = make(text)
-    for name, method in methods.items():
-        setattr(group, name, partial(method, group))
+    for name, change in changes.items():
+        setattr(group, name, partial(change, group) if callable(change) else change)
     return group
 
 
@@ -242,41 +118,68 @@ def mirrorless(group: Group, a: Tensor, b: Tensor) -> Tensor:
     return (a + b) % torch.tensor([5, 2])
 
 
-FAULTS = {
-    "QR without the sign fix": (is_uniform, "SO(3)", {"sample": unsigned}),
-    "never the last": (is_uniform, "C5", {"sample": lambda s, n, rng: rng.integers(n, high=4)}),
-    "gather for scatter": (faces_are_homomorphisms, "S(5)", {"compose": lambda s, a, b: b.gather(1, a)}),
-    "translation not turned": (faces_are_homomorphisms, "SE(3)", {"compose": first_translation}),
-    "mirror turns the wrong way": (faces_are_homomorphisms, "D5", {"compose": mirrorless}),
-    "difference": (associative, "T(3)", {"compose": lambda s, a, b: a - b}),
-    "grid forgotten": (lists_its_elements, "Shift(3,2)", {"compose": lambda s, a, b: a + b}),
-    "identity not first": (lists_its_elements, "D4", {"elements": lambda s: type(s).elements(s).flip(0)}),
-    "an element twice": (lists_its_elements, "I", {"elements": lambda s: s._elements[torch.arange(60) % 59]}),
-    "own inverse": (has_inverses, "A(5)", {"inverse": lambda s, a: a}),
-    "boost transposed": (has_inverses, "SO(1,3)", {"inverse": lambda s, a: a.mT}),
-    "translation not turned back": (has_inverses, "E(3)", {"inverse": lambda s, a: 2 * s.identity(len(a)) - a}),
-    "zero for one": (has_identity, "GL+(3)", {"identity": lambda s, n: torch.zeros(n, 3, 3).double()}),
-    "batch decides": (rows_stand_alone, "C12", {"sample": lambda s, n, rng: rng.integers(n, high=12).flip(0)}),
-    "seed ignored": (rows_stand_alone, "SO(3)", {"sample": lambda s, n, rng: s.identity(n)}),
-    "slightly oblique": (samples_belong, "O(3)", {"sample": lambda s, n, r: make("O(3)").sample(n, r) * (1 + 1e-13)}),
-    "mirrors never drawn": (halves_are_even, "E(3)", {"sample": lambda s, n, r: make("SE(3)").sample(n, r)}),
-    "noise leaves the group": (neighbours_are_near, "SO(3)", {"nearby": lambda s, g, k, r: g + k * r.normal(*g.shape)}),
-    "far away": (neighbours_are_near, "SE(2)", {"nearby": lambda s, g, k, r: s.sample(len(g), r)}),
-    "stays": (neighbours_are_near, "S(5)", {"nearby": lambda s, g, k, r: g}),
-    "empty label": (is_printable, "SO(3)", {"label": lambda s, g, i: ""}),
+def shuffled(group: Group, kind: str, g: Tensor) -> Tensor:
+    return type(group).face(group, kind, group.inverse(g))
+
+
+def of_the_batch(group: Group, n: int, rng: Draws) -> Tensor:
+    return rng.integers(n, high=12).flip(0)
+
+
+FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "QR without the sign fix": ("uniformity", "SO(3)", {"sample": unsigned}),
+    "never the last": ("uniformity", "C5", {"sample": lambda s, n, rng: rng.integers(n, high=4)}),
+    "gather for scatter": ("faces", "S(5)", {"compose": lambda s, a, b: b.gather(1, a)}),
+    "wrong order of factors": ("faces", "SO(3)", {"compose": lambda s, a, b: b @ a}),
+    "an anti-homomorphism": ("faces", "SO(3)", {"face": shuffled}),
+    "a permutation inverted": ("faces", "S(5)", {"face": shuffled}),
+    "left for right multiplication": ("faces", "D4", {"face": shuffled}),
+    "translation not turned": ("faces", "SE(3)", {"compose": first_translation}),
+    "mirror turns the wrong way": ("faces", "D5", {"compose": mirrorless}),
+    "a face in float32": ("faces", "SO(3)", {"face": lambda s, kind, g: type(s).face(s, kind, g).float()}),
+    "a face that no action asks for": ("faces", "SO(2)", {"faces": frozenset({"lineer"})}),
+    "faces never refused": ("faces", "SO(2)", {"face": lambda s, kind, g: g}),
+    "difference": ("associativity", "T(3)", {"compose": lambda s, a, b: a - b}),
+    "another dtype": ("associativity", "C5", {"compose": lambda s, a, b: (a + b).int() % 5}),
+    "grid forgotten": ("elements", "Shift(3,2)", {"compose": lambda s, a, b: a + b}),
+    "identity not first": ("elements", "D4", {"elements": lambda s: type(s).elements(s).flip(0)}),
+    "an element twice": ("elements", "I", {"elements": lambda s: s._elements[torch.arange(60) % 59]}),
+    "an element missing": ("elements", "C6", {"elements": lambda s: torch.arange(5)}),
+    "half of the order": ("order", "C6", {"order": 3}),
+    "no divisor of the order": ("order", "I", {"order": 64}),
+    "twice the order": ("elements", "C6", {"order": 12}),
+    "an infinite order": ("order", "C6", {"order": None}),
+    "a finite order": ("order", "SO(3)", {"order": 60}),
+    "own inverse": ("inverse", "A(5)", {"inverse": lambda s, a: a}),
+    "boost transposed": ("inverse", "SO(1,3)", {"inverse": lambda s, a: a.mT}),
+    "translation not turned back": ("inverse", "E(3)", {"inverse": lambda s, a: 2 * s.identity(len(a)) - a}),
+    "zero for one": ("identity", "GL+(3)", {"identity": lambda s, n: torch.zeros(n, 3, 3).double()}),
+    "batch decides": ("sampling", "C12", {"sample": of_the_batch}),
+    "seed ignored": ("sampling", "SO(3)", {"sample": lambda s, n, rng: s.identity(n)}),
+    "never empty": ("sampling", "C12", {"sample": lambda s, n, rng: rng.integers(max(n, 1), high=12)}),
+    "slightly oblique": ("belongs", "O(3)", {"sample": lambda s, n, r: make("O(3)").sample(n, r) * (1 + 1e-13)}),
+    "mirrors never drawn": ("orientation", "E(3)", {"sample": lambda s, n, r: make("SE(3)").sample(n, r)}),
+    "mirrors not declared": ("orientation", "SO(3)", {"sample": lambda s, n, r: make("O(3)").sample(n, r)}),
+    "all proper": ("orientation", "O(3)", {"proper": lambda s, g: torch.ones(len(g), dtype=torch.bool)}),
+    "noise leaves the group": ("belongs", "SO(3)", {"nearby": lambda s, g, k, r: g + k * r.normal(*g.shape)}),
+    "far away": ("neighbours", "SE(2)", {"nearby": lambda s, g, k, r: s.sample(len(g), r)}),
+    "stays": ("neighbours", "S(5)", {"nearby": lambda s, g, k, r: g}),
+    "empty label": ("words", "SO(3)", {"label": lambda s, g, i: ""}),
+    "two lines": ("words", "SO(3)", {"label": lambda s, g, i: "a\nb"}),
+    "another name": ("words", "SO(3)", {"name": "SO( 3 )"}),
+    "unlisted": ("listed", "C6", {"elements": lambda s: None}),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_law_finds_fault(fault: str) -> None:
-    law, text, methods = FAULTS[fault]
-    law(make(text))
-    with pytest.raises(AssertionError):
-        law(broken(text, **methods))
+    law, text, changes = FAULTS[fault]
+    assert list(OURS[law](make(text))) == []
+    assert list(OURS[law](broken(text, **changes)))
 
 
 def test_every_law_can_fail() -> None:
-    assert {law for law, _, _ in FAULTS.values()} == set(LAWS)
+    assert {law for law, _, _ in FAULTS.values()} == set(OURS)
 
 
 class AboutX(MatrixGroup):
@@ -295,6 +198,5 @@ def test_new_group_is_picked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "_items", dict(groups._items))
     groups.register("Rx")(AboutX)
     assert "Rx" in examples()
-    for law in LAWS:
-        law(make("Rx"))
-    has_inverses(make("Rx x C4"))
+    for text in ("Rx", "Rx x C4"):
+        check_group(text)

@@ -15,7 +15,7 @@ import symcheck
 from symcheck.grammar import parse_claim
 from symcheck.groups.draws import Draws
 from symcheck.groups.products import make_group
-from symcheck.measure.curve import curve_of
+from symcheck.measure.curve import curve_of, where_on
 from symcheck.measure.statistics import quantile_interval
 
 
@@ -29,7 +29,7 @@ def drawn(text: str, count: int = 12) -> tuple[object, Tensor]:
     ("O(3)", "rotation"), ("O", "listed"), ("S(4)", "listed"), ("Scale(0.5,2)", "number")])  # fmt: skip
 def test_kinds(text: str, kind: str) -> None:
     group, g = drawn(text)
-    curve = curve_of(group, g, np.linspace(0, 1, len(g)))  # type: ignore[arg-type]
+    curve = curve_of(where_on(group, g), np.linspace(0, 1, len(g)))  # type: ignore[arg-type]
     assert curve.kind == kind and len(curve.labels) == len(curve.errors) == len(g)
     assert kind == "listed" or len(curve.at) == len(g)
 
@@ -38,7 +38,7 @@ def test_kinds(text: str, kind: str) -> None:
 def test_coordinates_give_the_matrix_back(text: str) -> None:
     group, g = drawn(text, 30)
     matrices = group.face("linear", g)  # type: ignore[attr-defined]
-    curve = curve_of(group, g, np.zeros(len(g)))  # type: ignore[arg-type]
+    curve = curve_of(where_on(group, g), np.zeros(len(g)))  # type: ignore[arg-type]
     assert {point[-1] for point in curve.at} == {0.0, 1.0}
     for matrix, point in zip(matrices, curve.at, strict=True):
         if text == "O(2)":

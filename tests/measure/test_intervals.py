@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from symcheck.measure.statistics import crossed_interval, samples_to_decide
+from symcheck.gate.intervals import samples_to_decide
+from symcheck.measure.statistics import crossed_interval
 
 TRIALS = 2000
 
@@ -67,6 +68,6 @@ def test_nan_and_single_columns_give_no_interval():
 def test_samples_to_decide_grow_as_the_tolerance_comes_near():
     cells = np.random.default_rng(3).standard_normal((16, 16)) + 5
     found = crossed_interval(cells)
-    near = samples_to_decide(found, found.mean + (found.high - found.mean) / 4, 16)
-    far = samples_to_decide(found, found.mean + (found.high - found.mean) / 2, 16)
+    near = samples_to_decide(found.mean, found.high, found.mean + (found.high - found.mean) / 4, 16)
+    far = samples_to_decide(found.mean, found.high, found.mean + (found.high - found.mean) / 2, 16)
     assert near > far > 16

@@ -50,5 +50,12 @@ def test_endless_notes_and_names_are_cut() -> None:
     assert "and 80 more" in text
 
 
+def test_notes_that_grow_when_escaped_leave_room_for_findings() -> None:
+    text = render_markdown(report(finding(Verdict.BROKEN), notes=("@&" * 10**4,) * 30))
+    assert len(text.encode()) <= LIMIT
+    assert len(rows(text)) == 1
+    assert "@&amp;" not in text  # nobody is mentioned
+
+
 def test_empty() -> None:
     assert "nothing was measured" in render_markdown(report())

@@ -1,25 +1,43 @@
-"""The schema: accepts what is written, refuses what is not a report."""
+"""The schemas: accept what is written, refuse what is not a report or a record of gates."""
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
-from reports import full, nan, report
+from reports import every_status, full, nan, report
 
+from symcheck.report.outcome import GateReport
 from symcheck.report.schema import schema
+
+VALIDATORS = {name: Draft202012Validator(schema(name)) for name in ("report", "gate")}
 
 
 @pytest.fixture(scope="module")
 def validator() -> Draft202012Validator:
-    Draft202012Validator.check_schema(schema())
-    return Draft202012Validator(schema())
+    return VALIDATORS["report"]
 
 
-@pytest.mark.parametrize("made", [full(), report(), report(nan())], ids=["full", "empty", "nan"])
-def test_what_is_written_is_valid(validator: Draft202012Validator, made: Any) -> None:
-    validator.validate(json.loads(made.to_json()))
+@pytest.mark.parametrize("name", VALIDATORS)
+def test_the_schemas_are_schemas(name: str) -> None:
+    Draft202012Validator.check_schema(VALIDATORS[name].schema)
+
+
+MADE = {
+    "full": full(),
+    "empty": report(),
+    "nan": report(nan()),
+    "gates": every_status(),
+    "no gates": replace(every_status(), outcomes=(), reports=()),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_is_written_is_valid(name: str) -> None:
+    kind = "gate" if isinstance(MADE[name], GateReport) else "report"
+    VALIDATORS[kind].validate(json.loads(MADE[name].to_json()))
 
 
 def test_nan_is_counted_and_null(validator: Draft202012Validator) -> None:
@@ -48,6 +66,8 @@ def _paths(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 _EXACT = report(full().findings[0]).to_dict()
+_GATE = replace(every_status(), outcomes=every_status().outcomes[:1], reports=(report(full().findings[0]),)).to_dict()
+_FIELDS = [("report", path) for path in _paths(_EXACT)] + [("gate", path) for path in _paths(_GATE)]
 
 
 def _at(document: Any, path: tuple[Any, ...]) -> Any:
@@ -56,20 +76,33 @@ def _at(document: Any, path: tuple[Any, ...]) -> Any:
     return document
 
 
-@pytest.mark.parametrize("path", _paths(_EXACT), ids=str)
-def test_every_field_is_required(validator: Draft202012Validator, path: tuple[Any, ...]) -> None:
-    plain = copy.deepcopy(_EXACT)
+def _document(name: str) -> Any:
+    return copy.deepcopy({"report": _EXACT, "gate": _GATE}[name])
+
+
+@pytest.mark.parametrize(("name", "path"), _FIELDS, ids=str)
+def test_every_field_is_required(name: str, path: tuple[Any, ...]) -> None:
+    plain = _document(name)
     del _at(plain, path[:-1])[path[-1]]
     with pytest.raises(ValidationError):
-        validator.validate(plain)
+        VALIDATORS[name].validate(plain)
 
 
-@pytest.mark.parametrize("path", _paths(_EXACT), ids=str)
-def test_every_field_has_a_type(validator: Draft202012Validator, path: tuple[Any, ...]) -> None:
-    plain = copy.deepcopy(_EXACT)
+@pytest.mark.parametrize(("name", "path"), _FIELDS, ids=str)
+def test_every_field_has_a_type(name: str, path: tuple[Any, ...]) -> None:
+    plain = _document(name)
     _at(plain, path[:-1])[path[-1]] = [{"a": "list"}]
     with pytest.raises(ValidationError):
-        validator.validate(plain)
+        VALIDATORS[name].validate(plain)
+
+
+@pytest.mark.parametrize("status", ["fine", "PASSED", "", None, 1])
+def test_a_status_is_one_of_five(status: Any) -> None:
+    for change in ((), ("outcomes", 0)):
+        plain = _document("gate")
+        _at(plain, change)["status"] = status
+        with pytest.raises(ValidationError):
+            VALIDATORS["gate"].validate(plain)
 
 
 @pytest.mark.parametrize("verdict", ["fine", "EXACT", "", None, 1])

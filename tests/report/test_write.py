@@ -8,8 +8,10 @@ import pytest
 from reports import finding, full, nan, report
 
 from symcheck.errors import ConfigError, LoadError
+from symcheck.report.documents import read_report
+from symcheck.report.formats import FORMATS, SUFFIXES, format_of
 from symcheck.report.model import Verdict
-from symcheck.report.write import check_path, read_report, write_report
+from symcheck.report.write import check_path, rendered, write_report, write_text
 
 
 def test_json_comes_back(tmp_path: Path) -> None:
@@ -28,15 +30,54 @@ def test_the_suffix_decides(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "a.md", "a.txt"]
 
 
-@pytest.mark.parametrize("name", ["a.yaml", "a", "a.json.gz", "missing/a.json"])
+@pytest.mark.parametrize("name", ["a.yaml", "a", "a.json.gz", ".json", "missing/a.json"])
 def test_what_cannot_be_written_is_refused_beforehand(tmp_path: Path, name: str) -> None:
     for act in (check_path, lambda path: write_report(full(), path)):
         with pytest.raises(ConfigError) as caught:
             act(tmp_path / name)
         assert caught.value.hint
     assert not list(tmp_path.iterdir())
-    if "missing" not in name:
-        assert ".json, .md, .txt" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "close"),
+    [("a.jsn", ".json"), ("a.htm", ".html"), ("a.sariff", ".sarif"), ("a.pfd", ".pdf"), ("a.q", ".csv, .html")],
+)
+def test_an_unknown_suffix_has_a_suggestion(tmp_path: Path, name: str, close: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_path(tmp_path / name)
+    assert close in caught.value.hint
+
+
+def test_every_format_has_a_suffix_and_the_longest_wins() -> None:
+    assert {format_of(Path(f"a.b{suffix.upper()}")) for suffix in SUFFIXES} == {*FORMATS, "figure"}
+    assert format_of(Path("a.sarif.json")) == "sarif"
+    assert format_of(Path("a.json")) == "json"
+    with pytest.raises(ConfigError, match="unknown format 'yaml'"):
+        rendered(full(), "yaml")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_each_suffix_holds(tmp_path: Path, suffix: str) -> None:
+    starts = {"sarif": b"{", "json": b"{", "markdown": b"## ", "text": b"potential", "junit": b"<?xml"}
+    starts |= {"csv": b"subject,", "html": b"<!", ".pdf": b"%PDF", ".svg": b"<", ".png": b"\x89PNG"}
+    path = tmp_path / f"a{suffix}"
+    made = finding(Verdict.BROKEN, 0.05, distribution=tuple(i / 20 for i in range(21)))
+    write_report(report(made), path)
+    assert path.read_bytes().lstrip().lower().startswith(starts.get(format_of(path), starts.get(suffix, b"?")).lower())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_renderer_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    for name in ("a.csv", "a.xml"):
+        with pytest.raises(LoadError):
+            write_report({"schema": "symcheck.align/1"}, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_text_is_written_as_it_is(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "é\r\n\udcff")
+    assert (tmp_path / "a").read_bytes() == "é\r\n\\udcff".encode()
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

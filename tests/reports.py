@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from symcheck.report.model import Counts, Error, Finding, Floor, Report, Scale, Share, Verdict, Worst
+from symcheck.report.outcome import GateReport, Outcome, Place, Status
 
 CLAIM = "O(3): pos=points, z=scalar -> energy=scalar, forces=vector"
 TURN = "rotation 73.2 deg about (0.27, 0.53, 0.80)"
@@ -65,3 +66,48 @@ def nan() -> Finding:
     """A finding whose output was not finite."""
     claim = "SE(3): pos=points -> energy=scalar"
     return finding(Verdict.INVALID, math.nan, claim=claim, error=None, share=None, note="NaN in the output")
+
+
+def outcome(status: Status = Status.PASSED, **changes: object) -> Outcome:
+    """One judgement of a gate on a claim; not passed, it says why."""
+    passed = status is Status.PASSED
+    made = Outcome(
+        gate="rotations",
+        status=status,
+        check="claim",
+        subject="potential",
+        claim=CLAIM,
+        output="energy",
+        part="proper",
+        metric="spread",
+        stat="mean",
+        rule="mean error within 0.1 % of the spread",
+        value=3.6e-7 if passed else 0.0523,
+        low=3.3e-7 if passed else 0.0483,
+        high=3.9e-7 if passed else 0.0563,
+        limit=1e-3,
+        verdict="exact" if passed else "broken",
+        reason="" if passed else "the whole interval lies above the limit",
+        advice="" if passed else "look for a cross product",
+        worst=f"8.1 % at {TURN}, sample 12",
+        replay="" if passed else "symcheck audit --replay out/report.worst.safetensors",
+        waiver="known since March, until 2027-01-01" if status is Status.WAIVED else "",
+        fingerprint=f"f{status}",
+        place=Place("gates/symcheck.toml", 12),
+    )
+    return replace(made, **changes)
+
+
+def gates(*outcomes: Outcome, **changes: object) -> GateReport:
+    made = GateReport("gates/symcheck.toml", outcomes, (full(),), environment={"symcheck": "0.1.0"}, seconds=2.34)
+    return replace(made, **changes)
+
+
+def every_status() -> GateReport:
+    """Every status once, one of them a barrier without a unit of its own."""
+    barrier = outcome(
+        Status.UNMEASURED, gate="barrier", check="barrier", claim="", output="", part="", metric="barrier", verdict="",
+        value=None, low=None, high=None, limit=0.5, reason="the second checkpoint is missing", worst="", place=None,
+    )  # fmt: skip
+    others = [outcome(status, gate=f"gate-{status}") for status in Status if status is not Status.UNMEASURED]
+    return gates(*others, barrier, notes=("two gates share a checkpoint",))

@@ -1,0 +1,85 @@
+"""One figure for a paper: the curves and distributions of the worst findings, or the curves between two checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from symcheck.errors import ConfigError, LoadError
+from symcheck.report import numbers
+from symcheck.report.documents import Document
+from symcheck.report.html.figures.barrier import barrier_panels
+from symcheck.report.html.figures.canvas import Panel, as_figure
+from symcheck.report.html.figures.curves import curve_panels
+from symcheck.report.html.figures.distribution import distribution_panel
+from symcheck.report.model import Finding, Report
+from symcheck.report.outcome import GateReport
+
+KINDS = (".pdf", ".svg", ".png")
+_ROWS = 4  # findings in one figure: what fits a page
+_Rows = list[tuple[str, list[Panel]]]
+
+
+def write_figure(document: Document, path: Path) -> None:
+    """Write the figure as PDF with embedded fonts, SVG or PNG, whole or not at all; the same document, the same bytes.
+
+    Raises ConfigError for another suffix, for a document with nothing to draw, and for a place that cannot be written.
+    """
+    kind = path.suffix.lower()
+    if kind not in KINDS:
+        hint = f"end the name in {', '.join(KINDS)}"
+        raise ConfigError(f"figures are not written as '{path.suffix or path.name}'", where=str(path), hint=hint)
+    rows = _rows(document, str(path))
+    if not rows:
+        raise ConfigError(
+            "there is nothing to draw in this document",
+            where=str(path),
+            hint="figures are made of audits and gates with findings, and of what symcheck connect -o FILE.json writes",
+        )
+    _replace(path, as_figure(rows, kind.removeprefix(".")))
+
+
+def _rows(document: Document, where: str) -> _Rows:
+    if isinstance(document, Report):
+        return _findings(document.findings)
+    if isinstance(document, GateReport):
+        return _findings([finding for report in document.reports for finding in report.findings])
+    if document.get("schema") != "symcheck.connect/1":
+        return []
+    try:
+        panels = barrier_panels(document)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, StopIteration) as error:
+        raise LoadError(
+            f"the document cannot be drawn: {type(error).__name__}: {error}",
+            where=where,
+            hint="write it again with symcheck connect -o FILE.json",
+        ) from error
+    return [("", panels[i : i + 2]) for i in range(0, len(panels), 2)]
+
+
+def _findings(findings: Sequence[Finding]) -> _Rows:
+    """The worst findings that have something to draw: the curve, or its first panel, beside the distribution."""
+    rows: _Rows = []
+    for finding in numbers.worst_first(findings):
+        distribution = distribution_panel(finding)
+        panels = [*curve_panels(finding)[-1:], *([distribution] if distribution is not None else [])]
+        if panels:
+            title = ", ".join(filter(None, (finding.claim, numbers.label(finding))))
+            rows.append((f"{title}: {finding.verdict}", panels))
+    return rows[:_ROWS]
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ConfigError(
+            f"the figure cannot be written: {error.strerror}", where=str(path), hint="choose another place"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

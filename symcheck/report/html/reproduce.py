@@ -1,0 +1,62 @@
+"""The command that repeats a run, from what its document says of itself."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symcheck.report.model import Report
+
+
+def audit_command(report: Report) -> str:
+    """`symcheck audit …` or `symcheck weights …` with the claims, inputs and settings of the report."""
+    subject, settings, environment = report.subject, report.settings, report.environment
+    weights = "weights" in settings
+    words = ["symcheck", "weights" if weights else "audit", *_texts([subject.get("path")])]
+    if not weights and not report.proposed:
+        words += _texts(settings.get("claims") or dict.fromkeys(finding.claim for finding in report.findings))
+    words += _model(subject)
+    words += _inputs(settings.get("inputs"))
+    for name, default in (("samples", 64), ("elements", 32), ("seed", 0), ("tolerance", 1e-3)):
+        value = settings.get(name)
+        if not weights and value is not None and value != default and isinstance(value, int | float):
+            words += [f"--{name}", f"{value:g}"]
+    if weights and settings.get("seed"):
+        words += ["--seed", str(settings["seed"])]
+    if not weights and environment.get("dtype") not in (None, "float32"):
+        words += ["--dtype", str(environment["dtype"])]
+    return shlex.join(words)
+
+
+def pair_command(data: Mapping[str, Any], command: str) -> str:
+    """`symcheck connect A B …` and its like, from a document that names its checkpoints."""
+    settings = data.get("settings") or {}
+    sources = data.get("checkpoints") or data.get("sources") or ()
+    words = ["symcheck", command, *_texts(source.get("path") for source in sources)]
+    words += _model(settings)
+    words += _inputs(settings.get("inputs") or (data.get("data") or {}).get("inputs"))
+    words += ["--method", str(data["method"])] if command == "merge" and data.get("method") else []
+    for claim in settings.get("mechanisms") or ():
+        words += ["--mechanisms", str(claim)]
+    words += ["--seed", str(settings["seed"])] if settings.get("seed") else []
+    return shlex.join(words)
+
+
+def _model(about: Mapping[str, Any]) -> list[str]:
+    """The factory with its arguments, and the entry of the file."""
+    words = ["--model", str(about["model"])] if about.get("model") else []
+    arguments = about.get("arguments")
+    for name, value in (arguments if isinstance(arguments, Mapping) else {}).items():
+        words += ["-m", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
+    return words + (["--key", str(about["key"])] if about.get("key") else [])
+
+
+def _inputs(inputs: Any) -> list[str]:
+    if isinstance(inputs, Mapping):
+        return [word for name, source in inputs.items() for word in ("-i", f"{name}={source}")]
+    return ["-i", str(inputs)] if inputs else []
+
+
+def _texts(values: Sequence[Any] | Any) -> list[str]:
+    return [str(value) for value in ([values] if isinstance(values, str) else values) if value]

@@ -1,0 +1,93 @@
+"""What a page is made of: sections of blocks, each a figure, a table, a list of facts, or words."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from symcheck.report.html.figures.canvas import Panel, as_svg
+from symcheck.report.html.figures.inline import inlined
+from symcheck.report.html.plain import clean
+
+ROOM = 2_200_000  # characters of all figures of a page
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An inline SVG with its title."""
+
+    title: str
+    svg: str
+    kind: str = "figure"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words below a head; the first column names the row."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    title: str = ""
+    kind: str = "table"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and words."""
+
+    pairs: Sequence[tuple[str, str]]
+    title: str = ""
+    kind: str = "facts"
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph; or a command, which is shown as it is typed."""
+
+    text: str
+    kind: str = "words"
+
+
+Block = Figure | Table | Facts | Words
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks under a heading; figures side by side where there is room."""
+
+    title: str
+    blocks: Sequence[Block]
+    folded: bool = False
+
+    @property
+    def grid(self) -> list[Block]:
+        """Figures and tables, where there are figures: they stand side by side."""
+        drawn = [block for block in self.blocks if isinstance(block, Figure)]
+        return [*drawn, *(block for block in self.blocks if isinstance(block, Table))] if drawn else []
+
+    @property
+    def below(self) -> list[Block]:
+        """All else, in its order."""
+        beside = {id(block) for block in self.grid}
+        return [block for block in self.blocks if id(block) not in beside]
+
+
+@dataclass
+class Easel:
+    """Draws panels one after another, each with ids of its own, as long as the page has room."""
+
+    room: int = ROOM
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def figures(self, panels: Iterable[Panel]) -> list[Block]:
+        """The panels as figures; one sentence where the page is full."""
+        drawn: list[Block] = []
+        for panel in panels:
+            if self.room <= 0:
+                return [*drawn, Words("Not drawn, to keep this page small: the numbers are in the data of this page.")]
+            title, words = clean(panel.title), clean(panel.words)
+            figure = Figure(title, inlined(as_svg(panel), f"fig{next(self.numbers)}", title, words))
+            self.room -= len(figure.svg)
+            drawn.append(figure)
+        return drawn

@@ -1,0 +1,157 @@
+"""One report from the reports of shards: what belongs together is joined, what contradicts itself is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
+
+from symcheck.errors import LoadError
+from symcheck.report.model import Finding, Report, finite
+from symcheck.report.outcome import GateReport, Outcome
+
+T = TypeVar("T", Finding, Outcome)
+Named = tuple[str, T]
+_ALONE = ("seed", "elements", "samples", "tolerance")  # settings that every shard shares
+_OWN = "one shard measured something else: measure all shards alike"
+
+
+def merge(shards: Sequence[tuple[str, Report | GateReport]]) -> Report | GateReport:
+    """Join the reports of shards, each with its file name: findings of all, counts and seconds added up.
+
+    Findings (and outcomes of gates) that several shards have in common are kept once. Raises `LoadError` where the
+    shards differ in subject, seed, samples, elements, tolerance, precision or data, or where their findings do.
+    """
+    reports = [(name, shard) for name, shard in shards if isinstance(shard, Report)]
+    gates = [(name, shard) for name, shard in shards if isinstance(shard, GateReport)]
+    if not shards or (reports and gates):
+        raise LoadError(
+            "reports of audits and of gates cannot be joined" if shards else "there is nothing to join",
+            where=", ".join(name for name, _ in shards) or "symcheck report merge",
+            hint="give the shards of one kind",
+        )
+    return _reports(reports) if reports else _gates(gates)
+
+
+def _reports(shards: Sequence[tuple[str, Report]]) -> Report:
+    first_name, first = shards[0]
+    for name, shard in shards[1:]:
+        _same_measurement(first_name, first, name, shard)
+    digests = [(name, shard.settings["data"]) for name, shard in shards if "data" in shard.settings]
+    for name, digest in digests[1:]:
+        _equal("digest of the data", *digests[0], name, digest)
+    named = [(name, finding) for name, shard in shards for finding in shard.findings]
+    return replace(
+        first,
+        settings=_settings([shard for _, shard in shards]),
+        findings=_joined(named, lambda f: (f.claim, f.output, f.part), _without_file),
+        notes=_notes(shards),
+        seconds=sum(shard.seconds for _, shard in shards),
+        forwards=sum(shard.forwards for _, shard in shards),
+    )
+
+
+def _gates(shards: Sequence[tuple[str, GateReport]]) -> GateReport:
+    first_name, first = shards[0]
+    for name, shard in shards[1:]:
+        _equal("configuration", first_name, first.config, name, shard.config)
+    named = [(name, outcome) for name, shard in shards for outcome in shard.outcomes]
+    return replace(
+        first,
+        outcomes=_joined(named, _question, lambda o: asdict(replace(o, replay=""))),
+        reports=_embedded([(name, report) for name, shard in shards for report in shard.reports]),
+        notes=_notes(shards),
+        seconds=sum(shard.seconds for _, shard in shards),
+    )
+
+
+def _question(outcome: Outcome) -> Hashable:
+    o = outcome
+    return (o.check, o.gate, o.subject, o.claim, o.output, o.part, o.metric, o.stat)
+
+
+def _embedded(reports: Sequence[tuple[str, Report]]) -> tuple[Report, ...]:
+    """Every report once; those on one subject must be on the same weights."""
+    seen: dict[str, Report] = {}
+    weights: dict[str, tuple[str, str]] = {}
+    for name, report in reports:
+        subject = str(report.subject.get("name") or "")
+        sha256 = str(report.subject.get("sha256") or "")
+        where, known = weights.setdefault(subject, (name, sha256))
+        _equal(f"sha256 of the checkpoint of '{subject}'", where, known, name, sha256)
+        bare = replace(report, seconds=0.0, findings=tuple(_fileless(f) for f in report.findings))
+        seen.setdefault(_text(asdict(bare)), report)
+    return tuple(seen.values())
+
+
+def _same_measurement(first_name: str, first: Report, name: str, shard: Report) -> None:
+    """Refuse shards that did not measure the same thing in the same way."""
+    for key in ("name", "sha256"):
+        _equal(f"subject's {key}", first_name, first.subject.get(key), name, shard.subject.get(key))
+    for key in _ALONE:
+        _equal(key, first_name, first.settings.get(key), name, shard.settings.get(key))
+    _equal("precision", first_name, first.environment.get("dtype"), name, shard.environment.get("dtype"))
+    _equal("origin of the claims (proposed or stated)", first_name, first.proposed, name, shard.proposed)
+
+
+def _settings(shards: Sequence[Report]) -> Mapping[str, Any]:
+    """The settings of the first shard, with the digest of the data from whichever has one, and the claims of all."""
+    digests = [shard.settings["data"] for shard in shards if "data" in shard.settings]
+    lists = [shard.settings.get("claims") for shard in shards]
+    claims = [claim for found in lists if isinstance(found, list | tuple) for claim in found]
+    unique = [claim for i, claim in enumerate(claims) if claim not in claims[:i]]
+    return {**shards[0].settings, **({"data": digests[0]} if digests else {}), **({"claims": unique} if unique else {})}
+
+
+def _joined(named: Iterable[Named[T]], key: Callable[[T], Hashable], plain: Callable[[T], Any]) -> tuple[T, ...]:
+    """Each thing once, in the order of the shards; two answers to one question are refused."""
+    found: dict[Hashable, tuple[str, T, str]] = {}
+    for name, thing in named:
+        text = _text(plain(thing))
+        where, _, known = found.setdefault(key(thing), (name, thing, text))
+        if text != known:
+            what = thing.gate if isinstance(thing, Outcome) else f"{thing.claim}, {thing.output} {thing.part}".strip()
+            raise LoadError(f"two shards contradict each other on '{what}'", where=f"{where} and {name}", hint=_OWN)
+    return tuple(thing for _, thing, _ in found.values())
+
+
+def _notes(shards: Sequence[tuple[str, Report | GateReport]]) -> tuple[str, ...]:
+    """The notes of all, each once, and what the shards were made with where that differs."""
+    notes = dict.fromkeys(note for _, shard in shards for note in shard.notes)
+    for key, what in (("symcheck", "versions of symcheck"), ("torch", "versions of torch"), ("device", "devices")):
+        values = dict.fromkeys(str(v) for _, shard in shards if (v := shard.environment.get(key)) is not None)
+        if len(values) > 1:
+            notes[f"the shards come from different {what}: {', '.join(values)}"] = None
+    digests = [isinstance(shard, Report) and "data" in shard.settings for _, shard in shards]
+    if any(digests) and not all(digests):
+        notes["not every shard names the digest of its data: whether they share it was not checked"] = None
+    return tuple(notes)
+
+
+def _equal(what: str, first_name: str, first: Any, name: str, other: Any) -> None:
+    if _text(first) != _text(other):
+        raise LoadError(
+            f"the shards differ in their {what}: {_brief(first)} and {_brief(other)}",
+            where=f"{first_name} and {name}",
+            hint=_OWN,
+        )
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:60] + "…"
+
+
+def _fileless(finding: Finding) -> Finding:
+    """A finding without the file of its worst pair, which each shard writes for itself."""
+    return finding if finding.worst is None else replace(finding, worst=replace(finding.worst, file=""))
+
+
+def _without_file(finding: Finding) -> dict[str, Any]:
+    return asdict(_fileless(finding))
+
+
+def _text(value: Any) -> str:
+    """Plain data as text in which NaN equals NaN."""
+    return json.dumps(finite(value, [0]), sort_keys=True, default=str)
