@@ -56,6 +56,16 @@ class Subject:
         return next((t.dtype for t in tensors if t.is_floating_point()), None)
 
 
+def slots(module: nn.Module) -> dict[str, Tensor]:
+    """Every place where a tensor is stored, once also where a part has two names: swapped twice it would stay so."""
+    return {
+        name: t
+        for prefix, part in module.named_modules()
+        for kind in (part.named_parameters, part.named_buffers)
+        for name, t in kind(prefix, recurse=False, remove_duplicate=False)
+    }
+
+
 @contextmanager
 def evaluating(module: nn.Module | None) -> Iterator[None]:
     """The module in evaluation mode; afterwards each part is in the mode it was in before."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from symcheck.measure.loss import Labelled, Loss, caller, per_sample
+from symcheck.subject import slots
 from symcheck.weights.spec import Spec
 
 _BATCH = 512
@@ -41,7 +42,8 @@ class Evidence:
         call = caller(self.module, self.data)
 
         def network(*args: Any, **kwargs: Any) -> Any:
-            return torch.func.functional_call(self.module, dict(state), args, kwargs)
+            given = {name: state[name] for name in slots(self.module) if name in state}
+            return torch.func.functional_call(self.module, given, args, kwargs, tie_weights=False)
 
         if self.loss is None:
             return torch.zeros(())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from symcheck.errors import ConfigError, DataError, ModelError, SymcheckError
 from symcheck.measure.samples import Batch
-from symcheck.subject import Subject, evaluating, named_outputs
+from symcheck.subject import Subject, evaluating, named_outputs, slots
 
 _DERIVE = re.compile(r"(-?)\s*d\(\s*([\w.]+)\s*\)\s*/\s*d\(\s*([\w.]+)\s*\)")
 _MODES = (torch.inference_mode, torch.no_grad)  # then gradients
@@ -229,7 +229,7 @@ def _replaced(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Callable
             for t in (*module.parameters(), *module.buffers()):
                 t.data = change(t.data) if t.is_floating_point() else t.data
         return module
-    stored = _slots(module)
+    stored = slots(module)
     new = {id(t): change(t) for t in stored.values() if t.is_floating_point()}  # tied tensors stay tied
     other = {name: new[id(t)] for name, t in stored.items() if t.is_floating_point()}
     plain = [
@@ -249,16 +249,6 @@ def _replaced(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Callable
                 attributes[name] = value
 
     return call
-
-
-def _slots(module: nn.Module) -> dict[str, Tensor]:
-    """Every place where a tensor is stored, once also where a part has two names: swapped twice it would stay so."""
-    return {
-        name: t
-        for prefix, part in module.named_modules()
-        for kind in (part.named_parameters, part.named_buffers)
-        for name, t in kind(prefix, recurse=False, remove_duplicate=False)
-    }
 
 
 @contextmanager

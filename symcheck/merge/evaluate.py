@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from symcheck.errors import ConfigError, DataError, ModelError, SymcheckError
 from symcheck.measure.loss import Labelled, Loss, batch_of, caller, per_sample
 from symcheck.merge.sources import State, finite
+from symcheck.subject import slots
 from symcheck.weights.examples import Call
 
 ENSEMBLE = "ensemble of outputs"
@@ -195,8 +196,10 @@ def _distance(own: _Moments, gap: _Moments) -> float:
 
 
 def _bound(module: nn.Module, state: State) -> Any:
+    given = {name: state[name] for name in slots(module) if name in state}
+
     def run(*args: Tensor, **kwargs: Tensor) -> Any:
-        return functional_call(module, dict(state), args, kwargs, tie_weights=False)
+        return functional_call(module, given, args, kwargs, tie_weights=False)
 
     return run
 
