@@ -35,8 +35,8 @@ STRANGERS = [{"report", "groups"}, {"gate", "actions"}, {"loading", "weights"}, 
 HEAVY = ("torch", "numpy", "scipy", "networkx", "matplotlib")
 LIGHT = (
     "", ".errors", ".registry", ".grammar", ".patterns", ".importing", ".version",
-    ".cli.main", ".cli.audit", ".cli.console", ".cli.gate", ".cli.gate_run", ".cli.report", ".testing", ".pytest_plugin",
-    ".files", ".subject_file", ".topics",
+    ".cli.main", ".cli.audit", ".cli.console", ".cli.gate", ".cli.gate_run", ".cli.report",
+    ".files", ".subject_file", ".testing", ".pytest_plugin",
 )  # fmt: skip
 
 
