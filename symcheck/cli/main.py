@@ -66,8 +66,8 @@ def main(args: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if args is None else args)
     if traced := "--traceback" in given:
         given.remove("--traceback")
-    if given in (["--help"], ["-h"]):
-        app.rich_markup_mode = None  # loading rich costs more than this short page
+    # loading rich costs more than the short page of all commands
+    app.rich_markup_mode = None if given in (["--help"], ["-h"]) else "markdown"
     _quiet_help()
     _replace_what_cannot_be_encoded()
     try:

@@ -48,12 +48,13 @@ def _coordinates(group: Group, g: Tensor) -> tuple[str, list[list[float]]]:
         matrices = group.face("linear", g).double()
         identity = torch.eye(matrices.shape[-1], dtype=torch.float64)
         orthogonal = bool(torch.allclose(matrices @ matrices.transpose(-1, -2), identity, atol=1e-6))
-        if orthogonal and matrices.shape[-1] == 2:
+        turned = bool((matrices != identity).any())  # translations alone turn nothing
+        if turned and orthogonal and matrices.shape[-1] == 2:
             mirrored = (torch.linalg.det(matrices) < 0).double()
             angle = torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0])
             kind = "listed" if group.order is not None and group.has_improper else "angle"
             return kind, torch.stack([angle, mirrored], 1).tolist()
-        if orthogonal and matrices.shape[-1] == 3:
+        if turned and orthogonal and matrices.shape[-1] == 3:
             kind = "listed" if group.order is not None else "rotation"
             return kind, _rotations(matrices).tolist()
     if "factor" in group.faces and len(group.factors()) == 1 and group.order is None:

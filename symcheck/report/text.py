@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from symcheck.report.outcome import GateReport
 from symcheck.report.page import GAP, INDENT, Page, packed, style_of
 
 _WORST_COLUMN = 32  # with less room than this the worst element gets a line of its own
+_MANY = 8  # values of plain data side by side
 _NAMED = 4  # claims, and outputs of a claim, with the same note are listed by name up to here
 
 
@@ -53,23 +54,40 @@ def text_of(document: Document, width: int = 100) -> str:
 
 
 def _plain(page: Page, document: Mapping[str, Any]) -> None:
-    """A line for every value; lists and tables below the second level by their length."""
+    """A line for every value, under its path; many numbers by their range."""
     page.line(str(document["schema"]), "bold")
-    for key, value in document.items():
-        inner = value.items() if isinstance(value, Mapping) else [("", value)]
-        for name, item in inner if key != "schema" else ():
-            label = ".".join(filter(None, (key, str(name))))
-            page.labelled(page.text(f"  {label}", "dim"), page.text(_brief(item)), 26)
+    leaves = list(_leaves({key: value for key, value in document.items() if key != "schema"}))
+    width = min(max((len(path) for path, _ in leaves), default=0) + INDENT, page.width * 3 // 5)
+    for path, words in leaves:
+        page.labelled(page.text(f"  {path}", "dim"), page.text(words), width)
 
 
-def _brief(value: Any) -> str:
-    """A value of plain data in a few words."""
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(map(str, value))}}}"
-    if isinstance(value, list):
-        texts = all(isinstance(item, str) for item in value)
-        return "; ".join(value) if texts else numbers.count(len(value), "entry").replace("entrys", "entries")
-    return numbers.number(value, 4) if isinstance(value, float) else str(value)
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The values of nested plain data with their paths: `variants.naive.loss`."""
+    items = list(value.items() if isinstance(value, Mapping) else enumerate(value, 1))
+    flat = not any(isinstance(item, Mapping | list) for _, item in items)
+    if path and items and (flat if isinstance(value, list) else len(items) > 4 * _MANY):
+        yield path, _several([item for _, item in items])
+        return
+    if isinstance(value, list) and len(items) > _MANY:
+        yield path, f"{len(items)} entries"
+        return
+    for name, item in items:
+        inner = f"{path}.{name}" if path else str(name)
+        if isinstance(item, Mapping | list):
+            yield from _leaves(item, inner)
+        elif item not in (None, ""):
+            yield inner, numbers.number(item, 4) if isinstance(item, float) else str(item)
+
+
+def _several(values: Sequence[Any]) -> str:
+    """Values side by side; where there are many, their number and range."""
+    if len(values) <= _MANY:
+        return ", ".join(numbers.number(v, 3) if isinstance(v, float) else str(v) for v in values)
+    found = [v for v in values if isinstance(v, int | float)]
+    if len(found) < len(values):
+        return f"{len(values)} entries"
+    return f"{len(found)} numbers from {numbers.number(float(min(found)), 3)} to {numbers.number(float(max(found)), 3)}"
 
 
 def _header(page: Page, report: Report, detailed: bool) -> None:
@@ -188,7 +206,7 @@ def _details(page: Page, finding: Finding) -> None:
     """Everything one finding holds."""
     mark = page.mark(finding.verdict)
     page.labelled(mark, page.text(f"{finding.claim} ({numbers.label(finding)})", "bold"), mark.cell_len)
-    _lines(page, _facts(finding))
+    _lines(page, numbers.details(finding))
     if finding.error is not None:
         head = ["error", "mean", "95 % interval", "median", "95 %", "99 %", "max"]
         scales = (finding.error.absolute, finding.error.relative, finding.error.spread)
@@ -199,23 +217,6 @@ def _details(page: Page, finding: Finding) -> None:
             cells = (cell.ljust(size) for cell, size in zip(row, widths, strict=True))
             page.line("  ".join(cells).rstrip(), "dim" if row is head else "", INDENT)
     page.line()
-
-
-def _facts(finding: Finding) -> Iterable[tuple[str, str]]:
-    floor, counts, number = finding.floor, finding.counts, numbers.number
-    extent = "every element" if counts.exhaustive else "drawn"
-    pairs = f"{numbers.count(counts.pairs, 'pair')}: {counts.elements} elements ({extent}) × {counts.samples} samples"
-    yield "measured", pairs
-    yield "law", finding.law
-    yield "worst", numbers.worst(finding)
-    kinds = (("rounding", floor.rounding), ("action", floor.action), ("batch", floor.batch), ("repeat", floor.repeat))
-    yield "floors / spread", ", ".join(f"{name} {number(value)}" for name, value in kinds)
-    slope = f"{number(floor.low)} to {number(floor.high)}, slope {number(floor.slope)}"
-    yield "precision", slope + (f" ({floor.how})" if floor.how else "")
-    yield "share", numbers.NOT_MEASURED if finding.share is None else numbers.share(finding.share)
-    yield "pose advantage", numbers.ratio(finding.advantage)
-    yield "output", f"size {number(finding.size)}, spread {number(finding.spread)}"
-    yield "tolerance", numbers.stated(finding.tolerance)
 
 
 def _lines(page: Page, pairs: Iterable[tuple[str, str]]) -> None:

@@ -55,7 +55,7 @@ def test_files_by_suffix_and_replay(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_every_format_of_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    outputs = [word for suffix in SUFFIXES for word in ("-o", tmp_path / f"r{suffix}")]
+    outputs = [word for suffix in reversed(SUFFIXES) for word in ("-o", tmp_path / f"r{suffix}")]
     assert run("audit", FIXTURES / "digits-cnn.toml", *SMALL, "--format", "github", *outputs) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" ")[0] for line in lines] == ["::error", "::error", "symcheck:"]

@@ -26,7 +26,8 @@ def drawn(text: str, count: int = 12) -> tuple[object, Tensor]:
 
 @pytest.mark.parametrize(("text", "kind"), [
     ("C5", "angle"), ("SO(2)", "angle"), ("O(2)", "angle"), ("D4", "listed"), ("SO(3)", "rotation"),
-    ("O(3)", "rotation"), ("O", "listed"), ("S(4)", "listed"), ("Scale(0.5,2)", "number")])  # fmt: skip
+    ("O(3)", "rotation"), ("O", "listed"), ("S(4)", "listed"), ("Scale(0.5,2)", "number"),
+    ("T(3)", "listed"), ("T(2)", "listed"), ("SE(3)", "rotation")])  # fmt: skip
 def test_kinds(text: str, kind: str) -> None:
     group, g = drawn(text)
     curve = curve_of(where_on(group, g), np.linspace(0, 1, len(g)))  # type: ignore[arg-type]

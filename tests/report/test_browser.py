@@ -136,6 +136,19 @@ def test_plots_follow_the_colour_scheme(chromium: Browser, tmp_path: Path) -> No
     assert dark_paper < 0.2 < 0.5 < dark_text
 
 
+def test_paper_is_white_and_shows_what_is_folded(chromium: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(render_html(drawn_report(tmp_path)))
+    chromium.open(page, dark=True)
+    row = "document.querySelector('details.row:not([open])').offsetHeight"
+    folded, card = chromium.evaluate(row), "getComputedStyle(document.querySelector('.rows')).backgroundColor"
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    chromium.call("Emulation.setEmulatedMedia", media="print", features=dark)
+    assert chromium.evaluate(row) > folded + 300
+    assert _light(chromium.evaluate(card)) == 1
+    assert chromium.evaluate("document.querySelector('form').offsetHeight") == 0
+
+
 def test_every_colour_of_a_plot_has_a_variable_in_both_schemes() -> None:
     html = render_html(full())
     for name in PALETTE:

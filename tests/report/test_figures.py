@@ -240,6 +240,11 @@ def test_a_figure_shows_the_worst_findings(tmp_path: Path) -> None:
     assert len(re.findall("fine \\d", text)) == 3
 
 
+def test_a_figure_of_a_path_names_its_ends(tmp_path: Path) -> None:
+    write_figure(connection(), tmp_path / "a.svg")
+    assert "A is a, B is b</text>" in (tmp_path / "a.svg").read_text()
+
+
 def test_a_figure_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"not written as '\.gif'"):
         write_figure(report(drawn()), tmp_path / "a.gif")

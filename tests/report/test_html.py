@@ -256,3 +256,24 @@ def test_rendering_never_loads_torch(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.split() == ["True", "False"]
+
+
+ODD = (0.0, 5e-324, 1e-120, 1e-16, 1.0, 1e120, 1.7e308, -0.1, -1e308, float("nan"), float("inf"))
+
+
+@pytest.mark.parametrize("kind", ["angle", "rotation", "number", "listed"])
+def test_numbers_at_the_ends_of_their_range_are_no_fault(kind: str) -> None:
+    whole = curve(kind, len(ODD))
+    findings = [
+        drawn(Verdict.EXACT, odd, tolerance=odd, distribution=ODD[i:] + ODD[:i], curve=replace(whole, errors=ODD))
+        for i, odd in enumerate(ODD)
+    ]
+    assert faults(render_html(report(*findings))) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"labels": ("a",)}, {"errors": (0.1,)}, {"at": ((0.0, 0.0),)}, {"at": ()}, {"at": ((0.0,),) * 12}]
+)
+def test_a_curve_whose_parts_do_not_belong_together_is_an_error(change: dict[str, Any]) -> None:
+    with pytest.raises(LoadError, match=r"errors, .* labels"):
+        render_html(report(drawn(curve=replace(curve("angle"), **change))))

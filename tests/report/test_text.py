@@ -8,7 +8,7 @@ from reports import CLAIM, TURN, finding, full, report
 from rich.console import Console
 
 from symcheck.report.model import Report, Verdict
-from symcheck.report.text import render_text, text_of
+from symcheck.report.text import render_document, render_text, text_of
 
 
 def shown(
@@ -131,3 +131,24 @@ def test_text_of_is_plain_and_detailed() -> None:
     text = text_of(full())
     assert "\x1b" not in text
     assert "slope 1.0" in text
+
+
+def test_other_documents_by_the_paths_of_their_values() -> None:
+    document = {
+        "schema": "symcheck.connect/1", "few": [0.1, 0.25], "many": [i / 10 for i in range(25)], "empty": [],
+        "none": None, "rows": [[1.0, 2.0], [3.0, 4.0]], "parts": [{"name": "a"}] * 9, "a": {"b": {"c": "deep\x1b"}},
+        "words": ["x", "y"],
+    }  # fmt: skip
+    file = io.StringIO()
+    render_document(document, Console(file=file, width=80, color_system=None))
+    first, *lines = file.getvalue().splitlines()
+    assert first == "symcheck.connect/1"
+    assert [line.split(maxsplit=1) for line in lines] == [
+        ["few", "0.100, 0.250"],
+        ["many", "25 numbers from 0 to 2.40"],
+        ["rows.1", "1.00, 2.00"],
+        ["rows.2", "3.00, 4.00"],
+        ["parts", "9 entries"],
+        ["a.b.c", "deep"],
+        ["words", "x, y"],
+    ]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 from symcheck.report import numbers
-from symcheck.report.html.figures.barrier import barrier_panels, data_name
+from symcheck.report.html.figures.barrier import barrier_panels, checkpoint_names, data_name, ends
 from symcheck.report.html.reproduce import pair_command
 from symcheck.report.html.view import Block, Easel, Facts, Section, Table, Words
 
@@ -17,7 +16,7 @@ _LAYERS = 40
 
 def document_title(data: Mapping[str, Any]) -> str:
     """The names of the checkpoints."""
-    return " and ".join(_names(data)) or _command(data)
+    return " and ".join(checkpoint_names(data)) or _command(data)
 
 
 def document_summary(data: Mapping[str, Any]) -> list[str]:
@@ -60,20 +59,18 @@ def _command(data: Mapping[str, Any]) -> str:
     return str(data.get("schema", "")).removeprefix("symcheck.").partition("/")[0]
 
 
-def _names(data: Mapping[str, Any]) -> list[str]:
-    sources = data.get("checkpoints") or data.get("sources") or ()
-    return [str(source.get("name") or PurePath(str(source["path"])).stem) for source in sources]
+def _bracketed(words: str) -> str:
+    return f" ({words})" if words else ""
 
 
 def _connect(data: Mapping[str, Any], easel: Easel) -> Iterator[Section]:
-    letters = ", ".join(f"{letter} is {name}" for letter, name in zip("AB", _names(data), strict=False))
     blocks: list[Block] = [*easel.figures(barrier_panels(data))]
     variants = data["variants"]
     for name in next(iter(variants.values()))["curves"]:
         rows = [_path_row(key, variant["curves"][name], data["t"]) for key, variant in variants.items()]
         head = ("path", "loss A", "½", "B", "barrier", "at", "of the naive", "error barrier")
         blocks.append(Table(head, rows, data_name(name)))
-    yield Section("Along the paths from A to B" + (f" ({letters})" if letters else ""), blocks)
+    yield Section(f"Along the paths from A to B{_bracketed(ends(data))}", blocks)
     layers = [*dict.fromkeys(layer for variant in variants.values() for layer in variant.get("deviation") or {})]
     if layers:
         body = [[layer, *(numbers.number(v["deviation"].get(layer)) for v in variants.values())] for layer in layers]
@@ -98,7 +95,7 @@ def _signed(barrier: Mapping[str, Any]) -> str:
 
 
 def _align(data: Mapping[str, Any], easel: Easel) -> Iterator[Section]:
-    names = _names(data)
+    names = checkpoint_names(data)
     for i, record in enumerate(data["alignments"], 1):
         yield Section(f"{names[i]} onto {names[0]}", _alignment(record))
     if data.get("cycles"):
@@ -156,7 +153,7 @@ def _layer(one: Mapping[str, Any]) -> list[str]:
 
 
 def _distance(data: Mapping[str, Any], easel: Easel) -> Iterator[Section]:
-    names = _names(data)
+    names = checkpoint_names(data)
     head = ("", *(str(i) for i in range(1, len(names) + 1)))
     titles = {"raw": "in one gauge", "modulo": "modulo the symmetries", "outputs": "of the outputs, over their spread"}
     for key, title in titles.items():

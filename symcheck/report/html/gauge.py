@@ -9,6 +9,7 @@ from html import escape
 from typing import NamedTuple, TypeGuard
 
 from symcheck.report import numbers, wording
+from symcheck.report.html.plain import drawable
 from symcheck.report.model import Finding
 from symcheck.report.outcome import Outcome
 
@@ -36,7 +37,7 @@ class Axis:
     @classmethod
     def over(cls, values: Iterable[float | None]) -> Axis:
         """An axis on which all of these have a place: from zero, or logarithmic where they span decades."""
-        known = [v for v in values if v is not None and math.isfinite(v)]
+        known = [v for v in (drawable(v) for v in values if v is not None) if v == v]
         above = [v for v in known if v > 0]
         if above and min(known) >= 0 and max(above) > 10**_DECADES * min(above):
             return cls(min(above) / 2, max(above) * 2, True)
@@ -84,7 +85,7 @@ def finding_gauge(finding: Finding, axis: Axis, name: str) -> str:
 
 def outcome_gauge(outcome: Outcome, name: str) -> str:
     """The value with its interval, the limit and the baseline; nothing where there is no number."""
-    if outcome.value is None or not math.isfinite(outcome.value):
+    if not _known(outcome.value):
         return ""
     values = _Values(outcome.value, outcome.low, outcome.high, outcome.limit, outcome.baseline)
     return _svg(Axis.over(values), values, name, "Value against limit", wording.against(outcome))
@@ -92,7 +93,7 @@ def outcome_gauge(outcome: Outcome, name: str) -> str:
 
 def _floor(finding: Finding) -> float | None:
     floors = (finding.floor.rounding, finding.floor.action, finding.floor.batch)
-    return max((v for v in floors if v is not None and math.isfinite(v)), default=None)
+    return max(filter(_known, floors), default=None)
 
 
 def _known(value: float | None) -> TypeGuard[float]:

@@ -69,8 +69,6 @@ def render_html(document: Document, beside: Path | None = None) -> str:
     try:
         page = _page(document, easel, beside)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError, StopIteration) as error:
-        if isinstance(document, Report):
-            raise
         raise LoadError(
             f"the document cannot be shown: {type(error).__name__}: {error}",
             where="report",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from symcheck.report import numbers
@@ -29,6 +30,17 @@ def barrier_panels(data: Mapping[str, Any]) -> list[Panel]:
         what = "share" if one["measure"] == "share" else "error / spread"
         panels.append(_panel(f"Equivariance: {one['claim']}", what, paths, rate=True))
     return panels
+
+
+def checkpoint_names(data: Mapping[str, Any]) -> list[str]:
+    """The names of the checkpoints of a document, else those of their files."""
+    sources = data.get("checkpoints") or data.get("sources") or ()
+    return [str(source.get("name") or PurePath(str(source["path"])).stem) for source in sources]
+
+
+def ends(data: Mapping[str, Any]) -> str:
+    """What A and B are; empty where the document does not say."""
+    return ", ".join(f"{letter} is {name}" for letter, name in zip("AB", checkpoint_names(data), strict=False))
 
 
 def data_name(name: str) -> str:

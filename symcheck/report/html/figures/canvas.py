@@ -129,17 +129,17 @@ def ratios(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def from_zero(axes: Any, values: Sequence[float], limit: float = math.nan, *, name: str = "tolerance") -> None:
+def from_zero(axes: Any, values: Sequence[float], limit: float = math.nan, *, ticks: int = 5) -> None:
     """A vertical axis of errors that starts at zero, with a line at the limit where that is in sight."""
     from matplotlib.ticker import MaxNLocator
 
     top = max(values, default=0.0) or 1.0
     axes.set_ylim(0, 1.12 * top)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(ticks))
     ratios(axes.yaxis)
     if 0.03 * top < limit <= 1.1 * top:
         axes.axhline(limit, color=colour("ink"), lw=1, ls=(0, (4, 3)))
-        note(axes, (1.0, limit), name, ha="right", va="bottom", transform=axes.get_yaxis_transform())
+        note(axes, (1.0, limit), "tolerance", ha="right", va="bottom", transform=axes.get_yaxis_transform())
 
 
 def note(axes: Any, at: tuple[float, float], words: str, **options: Any) -> None:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from symcheck.errors import LoadError
 from symcheck.report import numbers
 from symcheck.report.html.figures.canvas import SMALL, Panel, beside, blank, colour, from_zero, note, plain
-from symcheck.report.html.plain import clean
+from symcheck.report.html.plain import clean, drawable
 from symcheck.report.model import Curve, Finding
 
 _MANY = 26  # elements that are listed by name
 _ROW = 14  # px of one bar
 _LETTERS = 34  # of a label
 _SHORT = (("rotation ", ""), ("reflection", "mirror"), ("permutation ", ""), (".0 deg", "°"), (" deg", "°"))
+_COORDINATES = {"angle": 2, "rotation": 4, "number": 1}
 _STYLES = (("proper", "o", "a"), ("mirrored", "s", "b"))
 
 
 def curve_panels(finding: Finding) -> list[Panel]:
     """The panels of `finding.curve`; none without a curve, or where no error of it is a number."""
-    curve = finding.curve
+    curve = None if finding.curve is None else _sound(finding.curve)
     if curve is None or not any(map(math.isfinite, curve.errors)):
         return []
     if curve.kind == "angle":
@@ -31,6 +34,22 @@ def curve_panels(finding: Finding) -> list[Panel]:
     if curve.kind == "number":
         return [_against(curve, finding.tolerance, by_angle=False)]
     return [_bars(curve, finding.tolerance) if len(curve.labels) <= _MANY else _cells(curve)]
+
+
+def _sound(curve: Curve) -> Curve:
+    """The curve with numbers that can be drawn; LoadError where its parts do not belong together."""
+    count, size = len(curve.errors), _COORDINATES.get(curve.kind, 0)
+    placed = len(curve.at) == count and all(len(at) >= size for at in curve.at)
+    if len(curve.labels) != count or (not placed and (curve.at or size)):
+        raise LoadError(
+            f"a curve of kind '{curve.kind}' has {count} errors, {len(curve.labels)} labels, {len(curve.at)} places",
+            where="curve",
+            hint="write the report again with symcheck audit -o FILE.json",
+        )
+    at = tuple(tuple(map(drawable, point)) for point in curve.at)
+    lost = [any(map(math.isnan, point)) for point in at] or [False] * count
+    errors = tuple(math.nan if gone else drawable(e) for gone, e in zip(lost, curve.errors, strict=True))
+    return replace(curve, errors=errors, at=at)
 
 
 def _words(curve: Curve) -> str:
@@ -76,7 +95,7 @@ def _polar(curve: Curve, tolerance: float) -> Panel:
             else:
                 axes.plot([*angles, angles[0]], [*errors, errors[0]], color=colour(tone), lw=0.8, alpha=0.5)
             axes.plot(angles, errors, marker, color=colour(tone), ms=5, label=name, clip_on=False)
-        from_zero(axes, [e for e in curve.errors if math.isfinite(e)])
+        from_zero(axes, [e for e in curve.errors if math.isfinite(e)], ticks=3)
         top = axes.get_ylim()[1]
         limited = 0.03 * top < tolerance <= top
         if limited:
@@ -252,14 +271,11 @@ def _angle(point: Sequence[float]) -> float:
 
 def _named(curve: Curve, i: int) -> str:
     """What element i is called in a plot: `120° (1, -1, 0)` where its axis is known, else its label, not endless."""
-    if curve.at and len(curve.at[i]) == 4:
-        turn = _angle(curve.at[i])
-        largest = max(map(abs, curve.at[i][:3])) or 1.0
+    if curve.at and len(curve.at[i]) == 4 and (turn := _angle(curve.at[i])) > 0:
+        largest = max(map(abs, curve.at[i][:3]))
         axis = ", ".join(f"{round(part / largest, 2) + 0.0:g}" for part in curve.at[i][:3])
         if not _mirrored(curve, i):
-            return f"{math.degrees(turn):.0f}° ({axis})" if turn else "identity"
-        if not turn:
-            return "inversion"
+            return f"{math.degrees(turn):.0f}° ({axis})"
         return f"mirror ({axis})" if turn > 3.14 else f"inversion + {math.degrees(turn):.0f}° ({axis})"
     words = clean(curve.labels[i])
     words = words.partition(": ")[2] or words

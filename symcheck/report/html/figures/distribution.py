@@ -7,6 +7,7 @@ from typing import Any
 
 from symcheck.report import numbers
 from symcheck.report.html.figures.canvas import Panel, colour, note, plain, ratios
+from symcheck.report.html.plain import drawable
 from symcheck.report.model import Finding
 
 
@@ -15,18 +16,18 @@ def distribution_panel(finding: Finding) -> Panel | None:
 
     Errors of exactly zero have no place on a log axis: they stand at its left end, and their share is named.
     """
-    values = [v for v in finding.distribution if math.isfinite(v)]
+    values = [v for v in map(drawable, finding.distribution) if v == v]
     if len(values) < 2:
         return None
     floors = (finding.floor.rounding, finding.floor.action, finding.floor.batch)
-    floor = max((v for v in floors if v is not None and math.isfinite(v)), default=0.0)
+    floor = max((v for v in map(drawable, (v for v in floors if v is not None)) if v == v), default=0.0)
     zeros = sum(v <= 0 for v in values)
     share = 100 * zeros / len(values)
 
     def draw(axes: Any) -> None:
         plain(axes)
         levels = [100 * i / (len(values) - 1) for i in range(len(values))]
-        marks = [v for v in (*values, floor, finding.tolerance) if v > 0]
+        marks = [v for v in (*values, floor, drawable(finding.tolerance)) if v > 0] or [1.0]
         low, high = min(marks) / 2, max(marks) * 2
         axes.set_xscale("log")
         axes.set_xlim(low, high)
@@ -35,7 +36,9 @@ def distribution_panel(finding: Finding) -> Panel | None:
         shown = [max(v, low) for v in values]
         axes.plot(shown, levels, color=colour("a"), lw=1.8, solid_joinstyle="round")
         if share:
-            note(axes, (low * 1.15, min(share, 88) + 2), f"{share:.0f} % are zero")
+            high_up = share > 12  # then there is room below the curve
+            at = (low * 1.15, share - 3 if high_up else share + 3)
+            note(axes, at, f"{share:.0f} % are zero", va="top" if high_up else "bottom")
         _ticks(axes, low, high)
         axes.set_yticks(range(0, 101, 25), [f"{level} %" for level in range(0, 101, 25)])
         axes.set_xlabel("error / spread")

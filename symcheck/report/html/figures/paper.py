@@ -10,7 +10,7 @@ from pathlib import Path
 from symcheck.errors import ConfigError, LoadError
 from symcheck.report import numbers
 from symcheck.report.documents import Document
-from symcheck.report.html.figures.barrier import barrier_panels
+from symcheck.report.html.figures.barrier import barrier_panels, ends
 from symcheck.report.html.figures.canvas import Panel, as_figure
 from symcheck.report.html.figures.curves import curve_panels
 from symcheck.report.html.figures.distribution import distribution_panel
@@ -56,7 +56,7 @@ def _rows(document: Document, where: str) -> _Rows:
             where=where,
             hint="write it again with symcheck connect -o FILE.json",
         ) from error
-    return [("", panels[i : i + 2]) for i in range(0, len(panels), 2)]
+    return [(ends(document) if i == 0 else "", panels[i : i + 2]) for i in range(0, len(panels), 2)]
 
 
 def _findings(findings: Sequence[Finding]) -> _Rows:
