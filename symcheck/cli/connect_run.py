@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -22,11 +21,10 @@ from symcheck.connect.connect import connect
 from symcheck.connect.result import Connection
 from symcheck.errors import ConfigError
 from symcheck.grammar import parse_claim
-from symcheck.report.write import write_text
+from symcheck.report.write import check_path, write_report
 from symcheck.weights.session import network
 from symcheck.weights.spec import Spec
 
-PICTURES = (".png", ".svg", ".pdf")
 _OPTIONS = ("points", "path", "path_steps", "batch_size", "seed")
 
 
@@ -89,7 +87,8 @@ def document(found: Found, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The document of schema symcheck.connect/1, with the checkpoints and the sources of the data."""
     plain = found.connection.to_dict()
     sources = {name: settings[name] for name in ("model", "arguments", "inputs", "test_inputs") if name in settings}
-    plain["checkpoints"] = [dict(source) for source in found.checkpoints.sources]
+    named = zip(found.checkpoints.sources, found.names, strict=False)
+    plain["checkpoints"] = [{**source, "name": name} for source, name in named]
     plain["settings"] = {**plain["settings"], **sources}
     return plain
 
@@ -104,12 +103,8 @@ def _claims(asked: Asked, data: Data) -> tuple[str, ...]:
 
 
 def _write(found: Found, settings: Mapping[str, Any], path: Path) -> None:
-    if path.suffix == ".json":
-        write_text(path, json.dumps(document(found, settings), indent=2, allow_nan=False, default=str) + "\n")
-        return
-    from symcheck.connect.plot import save_plot
-
-    save_plot(found.connection, path, names=found.names)
+    plain = json.loads(json.dumps(document(found, settings), allow_nan=False, default=str))
+    write_report(plain, path)
 
 
 def _check(asked: Asked) -> None:
@@ -121,14 +116,4 @@ def _check(asked: Asked) -> None:
             hint="drop one of the two",
         )
     for path in asked.outputs:
-        if path.suffix not in (".json", *PICTURES):
-            raise ConfigError(
-                f"nothing is written as '{path.suffix or path.name}'",
-                where=f"-o {path}",
-                hint=f"the document ends in .json, the curves in {', '.join(PICTURES)}",
-            )
-        if not path.parent.is_dir():
-            hint = f"mkdir -p {path.parent}"
-            raise ConfigError(f"the folder '{path.parent}' does not exist", where=str(path), hint=hint)
-        if path.is_dir() or not os.access(path.parent, os.W_OK):
-            raise ConfigError("this cannot be written", where=str(path), hint="choose a file that you may write")
+        check_path(path, plain=True)

@@ -10,8 +10,8 @@ import typer
 
 from symcheck.cli import options
 from symcheck.cli.choices import check_choice, words
+from symcheck.report.formats import PRINTED
 
-FORMATS = ("text", "json", "markdown", "junit", "sarif", "csv", "github")
 _BUDGET = 1_000_000
 _BASELINE, _OUTPUT, _MEASURE = "Baseline", "Output", "How much to measure"
 
@@ -53,8 +53,8 @@ Budget = Annotated[
 Format = Annotated[
     str,
     typer.Option(
-        "--format", help="What to print: text, json, markdown, junit, sarif, csv or github.", rich_help_panel=_OUTPUT,
-        autocompletion=words(*FORMATS),
+        "--format", help=f"What to print: {", ".join(PRINTED)}.", rich_help_panel=_OUTPUT,
+        autocompletion=words(*PRINTED),
     ),
 ]  # fmt: skip
 Output = Annotated[
@@ -101,7 +101,7 @@ def gate(
 
       symcheck gate --baseline baseline.jsonl -o gate.sarif -o gate.xml -o gate.html
     """
-    check_choice(format_, FORMATS, "--format")
+    check_choice(format_, PRINTED, "--format")
     from symcheck.cli.gate_run import Asked, checked, run_gates
 
     flags = {"samples": samples, "elements": elements, "seed": seed, "device": device}

@@ -13,6 +13,7 @@ SUFFIXES = {
     ".xml": "junit", ".csv": "csv", ".pdf": "figure", ".svg": "figure", ".png": "figure",
 }  # fmt: skip
 FORMATS = ("text", "json", "markdown", "html", "junit", "sarif", "csv")  # what is text
+JUDGED = ("markdown", "junit", "sarif")  # what only reports and the records of gates can be
 PRINTED = (*FORMATS, "github")  # what a command prints
 
 

@@ -10,13 +10,17 @@ from pathlib import Path
 from symcheck.errors import ConfigError
 from symcheck.registry import suggest
 from symcheck.report.documents import Document, judged
-from symcheck.report.formats import FORMATS, format_of
+from symcheck.report.formats import FORMATS, JUDGED, format_of
 from symcheck.report.model import Report
 from symcheck.report.outcome import GateReport
 
 
-def check_path(path: Path) -> None:
-    """Refuse a destination that cannot be written, before anything is measured."""
+def check_path(path: Path, *, plain: bool = False) -> None:
+    """Refuse a destination that cannot be written, before anything is measured; `plain` documents have fewer forms."""
+    if plain and format_of(path) in JUDGED:
+        raise ConfigError(
+            f"only reports are written as '{path.suffix}'", where=str(path), hint="use .json, .html, .txt, .csv or .pdf"
+        )
     format_of(path)
     if not path.parent.is_dir():
         raise ConfigError(f"the folder '{path.parent}' does not exist", where=str(path), hint=f"mkdir -p {path.parent}")

@@ -215,7 +215,8 @@ def test_a_loss_that_is_not_finite_is_never_a_pass(capsys: pytest.CaptureFixture
 
 
 def test_bad_destinations_are_refused_before_anything_is_run(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "nothing is written as '.gif'" in refused(capsys, *GIVEN, "-o", "curves.gif")
+    assert "not written as '.gif'" in refused(capsys, *GIVEN, "-o", "curves.gif")
+    assert "only reports are written as '.xml'" in refused(capsys, *GIVEN, "-o", "curves.xml")
     assert "does not exist" in refused(capsys, *GIVEN, "-o", "nowhere/found.json")
 
 
@@ -252,7 +253,7 @@ def test_checkpoints_of_one_name_are_told_apart_by_their_folders(
     files = [f"run{i}/last/model.safetensors" for i in (1, 2)]
     assert run(*files, *GIVEN[2:], "--points", 3, "--no-align", "-o", "curves.svg") == 0
     assert capsys.readouterr().out.startswith(f"{files[0]} and {files[1]}\n")
-    assert f"A = {files[0]}    B = {files[1]}" in (folder / "curves.svg").read_text()
+    assert f"A is {files[0]}, B is {files[1]}" in (folder / "curves.svg").read_text()
     assert short_names(["x/a.pt", "x/b.pt"]) == ["a.pt", "b.pt"]
     assert short_names(["x/a.pt", "x/a.pt"]) == ["a.pt", "a.pt"]
     assert short_names(["x/a.pt", "a.pt"]) == ["x/a.pt", f"{folder.name}/a.pt"]

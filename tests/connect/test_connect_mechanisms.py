@@ -12,10 +12,9 @@ from torch import Tensor, nn
 import symcheck
 from symcheck.connect.connect import connect
 from symcheck.connect.mechanisms import TIMES, moved
-from symcheck.connect.plot import plot
 from symcheck.connect.walk import Walker
 from symcheck.errors import ClaimError, DataError
-from symcheck.measure.loss import Labelled, Loss, loss_of
+from symcheck.measure.loss import Labelled, loss_of
 
 C4 = "C4: image -> invariant"
 
@@ -132,13 +131,3 @@ def test_a_constant_midpoint_has_no_share_that_is_a_number_or_says_so() -> None:
     (one,) = found.variants["naive"].mechanisms
     assert math.isnan(one.error[2]) or one.error[2] <= max(one.error)
     assert "NaN" not in found.to_json()
-
-
-def test_the_rows_of_the_picture_start_at_zero_where_the_losses_allow_it() -> None:
-    a, b = state_of(Pooled(seed=0)), state_of(Pooled(seed=1))
-    for shift, shared in ((0.0, True), (-50.0, False)):
-        loss = Loss("own", lambda y, z, by=shift: y.square().mean(-1) + by)
-        found = connect(Pooled(seed=0), a, b, images(), loss=loss, align=False, points=3, mechanisms=(C4,))
-        panels = plot(found).axes
-        assert len(panels) == 2
-        assert ([panel.get_ylim()[0] for panel in panels] == [0, 0]) == shared
