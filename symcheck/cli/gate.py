@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from symcheck.cli import options
-from symcheck.cli.choices import check_choice, words
-from symcheck.report.formats import PRINTED
+from symcheck.cli.printing import check_output
 
 _BUDGET = 1_000_000
 _BASELINE, _OUTPUT, _MEASURE = "Baseline", "Output", "How much to measure"
@@ -50,13 +48,6 @@ Budget = Annotated[
     int,
     typer.Option(min=1, help="Most pairs of one claim with --until-decided.", rich_help_panel=_MEASURE),
 ]
-Format = Annotated[
-    str,
-    typer.Option(
-        "--format", help=f"What to print: {", ".join(PRINTED)}.", rich_help_panel=_OUTPUT,
-        autocompletion=words(*PRINTED),
-    ),
-]  # fmt: skip
 Output = Annotated[
     list[Path] | None,
     typer.Option(
@@ -84,8 +75,9 @@ def gate(
     elements: options.Elements = None,
     seed: options.Seed = None,
     device: options.Device = None,
-    format_: Format = "text",
+    format_: options.Format = "text",
     output: Output = None,
+    details: options.Details = False,
     quiet: options.Quiet = False,
     exit_zero: ExitZero = False,
 ) -> None:
@@ -101,7 +93,7 @@ def gate(
 
       symcheck gate --baseline baseline.jsonl -o gate.sarif -o gate.xml -o gate.html
     """
-    check_choice(format_, PRINTED, "--format")
+    check_output(format_, output)
     from symcheck.cli.gate_run import Asked, checked, run_gates
 
     flags = {"samples": samples, "elements": elements, "seed": seed, "device": device}
@@ -113,10 +105,12 @@ def gate(
         found, gates = checked(asked)
         typer.echo(f"{found.path}: {len(gates)} gates, {len(found.subjects)} subjects, {len(found.waivers)} waivers")
         return
-    from symcheck.cli.gate_text import show, shown_progress
+    from symcheck.cli.gate_text import show_changes, shown_progress
+    from symcheck.cli.printing import show
 
     with shown_progress(quiet or bool(asked.reports)) as tell:
         done = run_gates(asked, tell)
-    show(done, format_, os.environ)
+    show(done.report, format_, details)
+    show_changes(done, to_stderr=format_ != "text")
     if done.exit_code and not (exit_zero and done.exit_code == 1):
         raise typer.Exit(done.exit_code)

@@ -1,33 +1,17 @@
-"""What `symcheck gate` prints."""
+"""What `symcheck gate` says beside its record: the baseline, and a bar while it measures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
 
 from symcheck.cli.gate_run import Done
-from symcheck.report.write import rendered
 
 
-def show(done: Done, format_: str, environ: Mapping[str, str]) -> None:
-    """Print the record in one format; what became of the baseline follows in the text."""
-    if format_ == "github":
-        from symcheck.report.github import emit_github
-
-        emit_github(done.report, environ, typer.echo)
-    elif format_ == "text":
-        from symcheck.cli.console import output_console
-        from symcheck.report.gate_text import render_gate_text
-
-        render_gate_text(done.report, output_console())
-    else:
-        typer.echo(rendered(done.report, format_), nl=False)
-    _show_changes(done, to_stderr=format_ != "text")
-
-
-def _show_changes(done: Done, to_stderr: bool) -> None:
+def show_changes(done: Done, to_stderr: bool) -> None:
+    """What became of the baseline."""
     if done.baseline is None:
         return
     moved = [change for change in done.changes if change.kind != "kept"]
