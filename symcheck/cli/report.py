@@ -71,7 +71,7 @@ def convert(file: File, output: Outputs) -> None:
 
     document = read_document(file)
     for path in output:
-        write_report(document, path)
+        write_report(document, path, file.parent)
         typer.echo(f"wrote {path}")
 
 

@@ -28,11 +28,11 @@ def check_path(path: Path, *, plain: bool = False) -> None:
         raise ConfigError("this cannot be written", where=str(path), hint="choose a file in a folder you may write to")
 
 
-def write_report(document: Document, path: Path) -> None:
-    """Write a document in the format of the suffix, whole or not at all."""
+def write_report(document: Document, path: Path, beside: Path | None = None) -> None:
+    """Write a document in the format of the suffix, whole or not at all; worst pairs are also looked for `beside`."""
     check_path(path)
     if (format_ := format_of(path)) != "figure":
-        write_text(path, rendered(document, format_))
+        write_text(path, rendered(document, format_, beside))
         return
     from symcheck.report.html.figures import write_figure
 
@@ -45,7 +45,7 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode(errors="backslashreplace"))
 
 
-def rendered(document: Document, format_: str) -> str:
+def rendered(document: Document, format_: str, beside: Path | None = None) -> str:
     """A document as text in one of `formats.FORMATS`; what is no report has no Markdown, JUnit or SARIF."""
     if format_ not in FORMATS:
         raise ConfigError(f"unknown format '{format_}'", where="format", hint=suggest(format_, list(FORMATS)))
@@ -60,7 +60,7 @@ def rendered(document: Document, format_: str) -> str:
     if format_ == "html":
         from symcheck.report.html import render_html
 
-        return render_html(document)
+        return render_html(document, beside)
     if format_ == "csv":
         from symcheck.report.csv_ import render_csv
 

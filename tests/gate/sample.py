@@ -17,7 +17,7 @@ from torch import Tensor
 HERE = Path(__file__).parent / "repository"
 ROOT = HERE.parents[2]
 CONFIG = "pyproject.toml"
-Change = Callable[[Path], None]
+Change = Callable[[Path], object]
 
 
 def copied(folder: Path) -> Path:
@@ -107,7 +107,9 @@ REGRESSIONS = {
         text("networks.py", r"offset = pos", "pos = pos * pos.new_tensor([1.02, 1, 1])\n        offset = pos"),
         "rotations", "reflections", "certified",
     ),
-    "a constant output": regression(weights("handed", lambda s: {"head.weight": 0 * s["head.weight"]}), "turns", "hands"),
+    "a constant output": regression(
+        weights("handed", lambda s: {"head.weight": 0 * s["head.weight"]}), "turns", "hands"
+    ),
     "NaN in the weights": regression(
         weights("handed", lambda s: {"head.bias": s["head.bias"] * torch.nan}), "turns", "hands"
     ),

@@ -1,7 +1,8 @@
-"""The exit code of `symcheck gate`, row by row: 0 passed, 1 failed, 2 nothing to conclude, 3 our defect, 130 interrupted."""
+"""The exit code of `symcheck gate`, row by row: 0, 1, 2, 3 and 130."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ def judged(*more: sample.Change) -> sample.Change:
 
 
 def written(name: str, content: str) -> sample.Change:
-    return lambda folder: None if (folder / name).write_text(content, encoding="utf-8") else None
+    return lambda folder: (folder / name).write_text(content, encoding="utf-8")
 
 
 def in_gate(name: str, line: str) -> sample.Change:
@@ -63,7 +64,9 @@ ROWS = {
     "an earlier report, moved": row(judged(gone("weights/handed.safetensors")), "--only turns --report gate.json", 0),
     "only the configuration": row(leak, "--check-config", 0, "11 gates, 5 subjects, 1 waivers"),
     "a gate fails": row(leak, "--only turns", 1, "failed", "turns", "pyproject.toml:"),
-    "inconclusive": row(in_gate("hands", "metric = 'share'\nsamples = 2"), "--only learned --samples 4", 2),
+    "a gate is inconclusive": row(
+        text(CONFIG, r"limit = 0\.5", "limit = 0.2"), "--only learned", 1, "inconclusive", "learned", "would decide"
+    ),
     "a failure, whatever is asked": row(leak, "--only turns --exit-zero", 0, "failed", "turns"),
     "a worse value, not taken": row(
         sample.REGRESSIONS["worse than the baseline"].change, "--update-baseline --only learned", 1, "--loosen"
@@ -165,10 +168,19 @@ def test_a_crash_of_ours_is_no_failed_gate(
     assert ("planted" in printed.err and "Traceback" in printed.err) == (code == 3)
 
 
-def test_nothing_is_written_where_nothing_was_concluded(folder: Path) -> None:
+def test_what_could_not_be_measured_is_on_record(folder: Path) -> None:
     (folder / "networks.py").unlink()
-    assert main(["gate", "-q", "--only", "turns", "--update-baseline", "-o", "gate.json"]) == 2
-    assert not (folder / "gate.json").exists()
+    assert main(["gate", "-q", "--only", "turns", "-o", "gate.json"]) == 2
+    record = json.loads((folder / "gate.json").read_text())
+    assert (record["status"], record["exit_code"]) == ("unmeasured", 2)
+    assert [outcome["gate"] for outcome in record["outcomes"]] == ["turns"]
+
+
+def test_nothing_is_written_for_a_broken_configuration(folder: Path) -> None:
+    in_gate("turns", "limits = 1")(folder)
+    before = sorted(path.name for path in folder.iterdir())
+    assert main(["gate", "-q", "-o", "gate.json", "--update-baseline"]) == 2
+    assert sorted(path.name for path in folder.iterdir()) == before
 
 
 INTERRUPT = "import os, signal\n        os.kill(os.getpid(), signal.SIGINT)\n        return self.slope"
@@ -177,7 +189,7 @@ PROCESSES = {
     "a gate fails": row(leak, "--only turns", 1, "failed"),
     "nothing to conclude": row(no_energy, "--only rotations", 2, "unmeasured"),
     "the model ends the process": row(stop, "--only order", 3, "defect"),
-    "interrupted": row(text("networks.py", r"return self\.slope", INTERRUPT), "--only order", 130, "interrupted"),
+    "interrupted": row(text("networks.py", r"return self\.slope", INTERRUPT), "--only order", 130),
 }
 
 
