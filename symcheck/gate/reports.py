@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from symcheck.errors import ConfigError
+from symcheck.errors import ConfigError, LoadError
 from symcheck.files import sha256
 from symcheck.gate.config import Gate, GateFile
 from symcheck.gate.judge import Judgement, judge, judged_barrier, judged_proof, unmeasured
@@ -47,7 +47,7 @@ def judged(gate: Gate, config: GateFile, given: Sequence[Given]) -> list[Judgeme
     subject = config.subject(gate)
     label = label_of(subject, gate.subject)
     if gate.check == "barrier":
-        return [_barrier(gate, label, given)]
+        return [_barrier(gate, label, given, (subject.checkpoint or "", gate.against))]
     asked = gate.id if gate.check != "claim" else None
     reports = [g for g in given if g.report is not None and g.report.settings.get("gate") == asked]
     mine = [g for g in reports if g.report is not None and about(g.report, subject, gate.subject)]
@@ -67,19 +67,35 @@ def _judge(gate: Gate, report: Report, label: str) -> list[Judgement]:
     return judged_proof(gate, report, label) if gate.check == "weights" else judge(gate, report, label)
 
 
-def _barrier(gate: Gate, label: str, given: Sequence[Given]) -> Judgement:
+def _barrier(gate: Gate, label: str, given: Sequence[Given], pair: tuple[str, str]) -> Judgement:
     for g in given:
-        if g.barrier is not None:
-            variant = g.barrier["variants"].get("aligned" if gate.align else "naive")
-            if variant is not None:
-                name, curve = [*variant["curves"].items()][-1]
-                value, error = (_number(curve["barrier"][key]) for key in ("value", "error"))
-                return Judgement(judged_barrier(gate, label, value, error, name))
+        try:
+            if g.barrier is not None and (found := _connected(gate, label, g.path, g.barrier, pair)) is not None:
+                return found
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            hint = "write it again with symcheck connect A B -o FILE.json"
+            raise LoadError("the document does not hold what a connection has", where=g.path, hint=hint) from error
         for outcome in g.outcomes:
             if outcome.gate == gate.id and outcome.check == "barrier" and outcome.value is not None:
                 error = ((outcome.high or outcome.value) - outcome.value) / 1.96
                 return Judgement(judged_barrier(gate, label, outcome.value, error, outcome.output))
     return Judgement(unmeasured(gate, label, "no document holds the barrier", "symcheck connect A B -o FILE.json"))
+
+
+def _connected(
+    gate: Gate, label: str, source: str, document: Mapping[str, Any], pair: tuple[str, str]
+) -> Judgement | None:
+    """What a connection says of the checkpoints of the gate, if it has the path that is asked for."""
+    for known, path in zip(document["checkpoints"], map(Path, pair), strict=True):
+        if path.is_file() and sha256(path) != known["sha256"]:
+            reason = f"{source}: {path.name} is another file than the one that was measured"
+            return Judgement(unmeasured(gate, label, reason, "measure again: symcheck connect"))
+    variant = document["variants"].get("aligned" if gate.align else "naive")
+    if variant is None:
+        return None
+    name, curve = [*variant["curves"].items()][-1]
+    value, error = (_number(curve["barrier"][key]) for key in ("value", "error"))
+    return Judgement(judged_barrier(gate, label, value, error, name))
 
 
 def _number(value: float | None) -> float:

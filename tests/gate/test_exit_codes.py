@@ -44,6 +44,17 @@ def judged(*more: sample.Change) -> sample.Change:
     return both(measure, *more)
 
 
+def connected(*more: sample.Change) -> sample.Change:
+    """First a run that writes connect.json, then more changes."""
+
+    def measure(_: Path) -> None:
+        ends = ("weights/ring-a.safetensors", "weights/ring-b.safetensors")
+        data = ("--model", "networks.py:ring", "-i", "data/ring.npz")
+        assert main(["connect", *ends, *data, "--no-align", "-o", "connect.json"]) == 0
+
+    return both(measure, *more)
+
+
 def written(name: str, content: str) -> sample.Change:
     return lambda folder: (folder / name).write_text(content, encoding="utf-8")
 
@@ -62,6 +73,7 @@ ROWS = {
     "waived": row(nothing, "--only places", 0, "waived", "until 2099-12-31"),
     "an earlier report": row(judged(), "--only turns --report gate.json", 0, "1 passed"),
     "an earlier report, moved": row(judged(gone("weights/handed.safetensors")), "--only turns --report gate.json", 0),
+    "an earlier connection": row(connected(), "--only basin --report connect.json", 0, "1 passed"),
     "only the configuration": row(leak, "--check-config", 0, "11 gates, 5 subjects, 1 waivers"),
     "a gate fails": row(leak, "--only turns", 1, "failed", "turns", "pyproject.toml:"),
     "a gate is inconclusive": row(
@@ -116,13 +128,21 @@ ROWS = {
         judged(other), "--only turns --report gate.json", 2, "turns", "another file", "measure again"
     ),
     "a report without the claim": row(judged(), "--only hands --report gate.json", 2, "hands", "was not measured"),
+    "a connection of another checkpoint": row(
+        connected(sample.REGRESSIONS["the alignment is lost"].change), "--only basin --report connect.json", 2,
+        "basin", "ring-b.safetensors is another file", "measure again",
+    ),
+    "half a connection": row(
+        written("connect.json", '{"schema": "symcheck.connect/1", "variants": {}}'),
+        "--only basin --report connect.json", 2, "connect.json", "symcheck connect A B",
+    ),
     "no folder to write to": row(nothing, "-o no/gate.json", 2, "mkdir"),
     "no such kind of file": row(nothing, "-o gate.yaml", 2, "gate.yaml"),
     "no such format": row(nothing, "--format yaml", 2, "yaml"),
     "no such option": row(nothing, "--nothing", 2, "--nothing"),
     "loosen nothing": row(nothing, "--loosen", 2, "--update-baseline"),
     "the model ends the process": row(stop, "--only order", 3, "defect"),
-}
+}  # fmt: skip
 
 
 @pytest.fixture
