@@ -14,6 +14,7 @@ from symcheck.api import audit
 from symcheck.cli.run import DEFAULTS, inputs_of, settings_of, subject_of
 from symcheck.errors import ConfigError, SymcheckError
 from symcheck.gate.config import Gate, GateFile
+from symcheck.gate.files import digests
 from symcheck.gate.intervals import widened
 from symcheck.gate.judge import Judgement, judge, judged_barrier, judged_proof, unmeasured
 from symcheck.gate.reports import label_of
@@ -121,7 +122,13 @@ def _audited(
         device=settings["device"], dtype=settings["dtype"], batch_size=settings.get("batch_size"), save=file,
         certify=None if first.fraction is None else Ask(first.fraction, first.confidence), progress=run.progress,
     )  # fmt: skip
-    return replace(report, settings={**report.settings, "inputs": settings["inputs"]}), file
+    return replace(report, settings={**report.settings, **_rests_on(settings, report)}), file
+
+
+def _rests_on(settings: Mapping[str, Any], report: Report, against: str = "") -> dict[str, Any]:
+    """The inputs and the digests of all files that a report rests on."""
+    files = digests(settings, against, {"checkpoint": str(report.subject.get("sha256") or "")})
+    return {"inputs": settings["inputs"], "files": files}
 
 
 def _tolerances(settings: Mapping[str, Any], gates: Iterable[Gate]) -> float:
@@ -166,7 +173,7 @@ def _weights(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[R
     study = study_of(settings, run.allow_program, Asked(spec=Path(gate.spec) if gate.spec else None), lambda _: None)
     if study.report is None:
         raise ConfigError("there is no proof", where=f"gate '{gate.id}'", hint="give a model and inputs, or a spec")
-    report = replace(study.report, settings={**study.report.settings, "gate": gate.id})
+    report = replace(study.report, settings={**study.report.settings, "gate": gate.id, "files": digests(settings)})
     return judged_proof(gate, report, label), [report]
 
 
@@ -183,7 +190,9 @@ def _same_function(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], 
         subject, checkpoints.states[1], inputs, tolerance=limit, samples=settings["samples"], device=settings["device"]
     )
     about = {**report.subject, "name": label, **checkpoints.sources[0]}
-    report = replace(report, subject=about, settings={**report.settings, "gate": gate.id, "against": gate.against})
+    files = _rests_on(settings, report, gate.against)["files"]
+    own = {"gate": gate.id, "against": gate.against, "files": files}
+    report = replace(report, subject=about, settings={**report.settings, **own})
     if not report.findings:
         raise ConfigError("; ".join(report.notes), where=gate.against, hint="give two checkpoints of one network")
     return judge(gate, report, label), [report]
@@ -208,4 +217,5 @@ def _barrier(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[R
     found = run_connect(Path(settings["checkpoint"]), Path(gate.against), own, run.allow_program, asked, None)
     curves = found.connection.variants["aligned" if gate.align else "naive"].curves
     name, curve = [*curves.items()][-1]
-    return [Judgement(judged_barrier(gate, label, curve.barrier.value, curve.barrier.error, name))], []
+    outcome = judged_barrier(gate, label, curve.barrier.value, curve.barrier.error, name)
+    return [Judgement(replace(outcome, files=digests(settings, gate.against)))], []

@@ -74,6 +74,8 @@ def main(args: Sequence[str] | None = None) -> int:
         # not standalone: typer would turn an aborted run and a closed pipe into 1, which means "a claim fails"
         result = app(given, prog_name="symcheck", standalone_mode=False)
         sys.stdout.flush()
+        if result == INTERRUPTED:  # newer versions of typer make a code of Ctrl-C by themselves
+            _say("interrupted")
         return result if isinstance(result, int) else 0
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         if isinstance(error, SystemExit) and _completes(given):

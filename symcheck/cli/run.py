@@ -16,6 +16,7 @@ from torch import Tensor
 from symcheck.api import audit, audit_runner
 from symcheck.cli.progress import progress
 from symcheck.errors import ConfigError
+from symcheck.gate.files import digests
 from symcheck.loading import SubjectFile, load_inputs, load_subject, read_subject_file
 from symcheck.measure.worst import load_worst, replay
 from symcheck.report.model import Report
@@ -46,7 +47,8 @@ def run_audit(
             tolerance=settings["tolerance"], device=settings["device"], dtype=settings["dtype"],
             batch_size=settings.get("batch_size"), worst=worst, save=beside, progress=tell,
         )  # fmt: skip
-    report = replace(report, settings={**report.settings, "inputs": settings["inputs"]})
+    files = digests(settings, known={"checkpoint": subject.source.sha256})
+    report = replace(report, settings={**report.settings, "inputs": settings["inputs"], "files": files})
     for output in outputs or []:
         write_report(report, output)
     return report

@@ -11,6 +11,7 @@ from typing import Any
 from symcheck.errors import ConfigError, LoadError
 from symcheck.files import sha256
 from symcheck.gate.config import Gate, GateFile
+from symcheck.gate.files import changed
 from symcheck.gate.judge import Judgement, judge, judged_barrier, judged_proof, unmeasured
 from symcheck.report.model import Report
 from symcheck.report.outcome import GateReport, Outcome, Status
@@ -47,7 +48,7 @@ def judged(gate: Gate, config: GateFile, given: Sequence[Given]) -> list[Judgeme
     subject = config.subject(gate)
     label = label_of(subject, gate.subject)
     if gate.check == "barrier":
-        return [_barrier(gate, label, given, (subject.checkpoint or "", gate.against))]
+        return [_barrier(gate, label, given, subject)]
     asked = gate.id if gate.check != "claim" else None
     reports = [g for g in given if g.report is not None and g.report.settings.get("gate") == asked]
     mine = [g for g in reports if g.report is not None and about(g.report, subject, gate.subject)]
@@ -56,27 +57,36 @@ def judged(gate: Gate, config: GateFile, given: Sequence[Given]) -> list[Judgeme
         reason = f"no report is about {label}" + (f": they are about {names}" if names else "")
         return [Judgement(unmeasured(gate, label, reason, "name the report of this subject, or measure it"))]
     for g in mine:
-        if g.report is not None and (stale := changed(g.report, subject)):
+        if g.report is not None and (stale := _stale(g.report, gate, subject)):
             return [Judgement(unmeasured(gate, label, f"{g.path}: {stale}", "measure again: symcheck audit"))]
     found = [_judge(gate, g.report, label) for g in mine if g.report is not None]
     told = [judgements for judgements in found if all(j.outcome.status != Status.UNMEASURED for j in judgements)]
     return (told or found)[-1]
 
 
+def _stale(report: Report, gate: Gate, subject: SubjectFile) -> str:
+    """Why a report is not about the files that are there now."""
+    before = report.settings.get("files") or {"checkpoint": report.subject.get("sha256")}
+    return changed(before, vars(subject), gate.against)
+
+
 def _judge(gate: Gate, report: Report, label: str) -> list[Judgement]:
     return judged_proof(gate, report, label) if gate.check == "weights" else judge(gate, report, label)
 
 
-def _barrier(gate: Gate, label: str, given: Sequence[Given], pair: tuple[str, str]) -> Judgement:
+def _barrier(gate: Gate, label: str, given: Sequence[Given], subject: SubjectFile) -> Judgement:
+    pair = subject.checkpoint or "", gate.against
     for g in given:
         try:
             if g.barrier is not None and (found := _connected(gate, label, g.path, g.barrier, pair)) is not None:
                 return found
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as lack:
             hint = "write it again with symcheck connect A B -o FILE.json"
-            raise LoadError("the document does not hold what a connection has", where=g.path, hint=hint) from error
+            raise LoadError("the document does not hold what a connection has", where=g.path, hint=hint) from lack
         for outcome in g.outcomes:
             if outcome.gate == gate.id and outcome.check == "barrier" and outcome.value is not None:
+                if stale := changed(outcome.files, vars(subject), gate.against):
+                    return Judgement(unmeasured(gate, label, f"{g.path}: {stale}", "measure again: symcheck gate"))
                 error = ((outcome.high or outcome.value) - outcome.value) / 1.96
                 return Judgement(judged_barrier(gate, label, outcome.value, error, outcome.output))
     return Judgement(unmeasured(gate, label, "no document holds the barrier", "symcheck connect A B -o FILE.json"))
@@ -123,14 +133,3 @@ def _same_factory(one: str, two: str) -> bool:
     """Whether two texts module:factory name the same code, whatever the folder."""
     (file_one, _, name_one), (file_two, _, name_two) = one.rpartition(":"), two.rpartition(":")
     return name_one == name_two and Path(file_one).name == Path(file_two).name
-
-
-def changed(report: Report, subject: SubjectFile) -> str:
-    """Why a report is not about the checkpoint that is there now; empty when it is, or when there is none here."""
-    known = report.subject.get("sha256")
-    if not subject.checkpoint or not known:
-        return ""
-    path = Path(subject.checkpoint)
-    if not path.is_file():
-        return ""
-    return "" if sha256(path) == known else f"{path.name} is another file than the one that was measured"

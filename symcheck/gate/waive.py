@@ -10,8 +10,11 @@ from symcheck.report.outcome import Outcome, Status
 
 
 def waive(outcome: Outcome, waivers: Sequence[Waiver]) -> Outcome:
-    """The outcome, waived where it failed and a waiver covers it; what could not be measured is never waived."""
-    if outcome.status not in (Status.FAILED, Status.INCONCLUSIVE):
+    """The outcome, waived where it failed and a waiver covers it.
+
+    What could not be measured, NaN, and a question that was empty are never waived: a gate allows these by itself.
+    """
+    if outcome.status not in (Status.FAILED, Status.INCONCLUSIVE) or outcome.verdict in ("invalid", "trivial"):
         return outcome
     for waiver in waivers:
         if covers(waiver, outcome):

@@ -67,6 +67,7 @@ class Outcome:
     waiver: str = ""  # why a failure is accepted, and until when
     fingerprint: str = ""  # the same for the same question, whatever the answer
     place: Place | None = None
+    files: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of what a barrier rests on, by what it is for
 
     @property
     def label(self) -> str:

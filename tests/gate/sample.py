@@ -108,10 +108,10 @@ REGRESSIONS = {
         "rotations", "reflections", "certified",
     ),
     "a constant output": regression(
-        weights("handed", lambda s: {"head.weight": 0 * s["head.weight"]}), "turns", "hands"
+        weights("handed", lambda s: {"head.weight": 0 * s["head.weight"]}), "turns", "hands", "places"
     ),
     "NaN in the weights": regression(
-        weights("handed", lambda s: {"head.bias": s["head.bias"] * torch.nan}), "turns", "hands"
+        weights("handed", lambda s: {"head.bias": s["head.bias"] * torch.nan}), "turns", "hands", "places"
     ),
     "mirror images look alike": regression(
         text(

@@ -79,6 +79,8 @@ ROWS = {
     "a gate is inconclusive": row(
         text(CONFIG, r"limit = 0\.5", "limit = 0.2"), "--only learned", 1, "inconclusive", "learned", "would decide"
     ),
+    "NaN is never waived": row(sample.REGRESSIONS["NaN in the weights"].change, "--only places", 1, "invalid"),
+    "nor is a constant": row(sample.REGRESSIONS["a constant output"].change, "--only places", 1, "trivial"),
     "a failure, whatever is asked": row(leak, "--only turns --exit-zero", 0, "failed", "turns"),
     "a worse value, not taken": row(
         sample.REGRESSIONS["worse than the baseline"].change, "--update-baseline --only learned", 1, "--loosen"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -150,6 +151,28 @@ def test_reports_of_something_else_are_not_judged(project: Path) -> None:
     assert foreign.status is Status.UNMEASURED and "other" in foreign.reason
     with pytest.raises(SymcheckError):
         run(reports=(project / "nothing.json",))
+
+
+@pytest.mark.parametrize("name", ["net.py", "x.npz", "other.safetensors", "net.safetensors"])
+def test_a_report_of_other_files_is_not_judged(name: str, project: Path) -> None:
+    x = torch.randn(40, 5, 3, generator=torch.Generator().manual_seed(0))
+    np.savez(project / "x.npz", x=x.numpy())
+    shutil.copy("net.safetensors", "other.safetensors")
+    config(
+        project, claim("limit = 1.0"), 'check = "same-function"\nagainst = "other.safetensors"',
+        head=HEAD.replace('{ x = "normal(5,3)" }', '"x.npz"'),
+    )  # fmt: skip
+    run(outputs=(project / "gate.json",))
+    assert run(reports=(project / "gate.json",)).exit_code == 0
+    if name == "net.py":
+        (project / name).write_text(MODEL + "# another line\n")
+    elif name == "x.npz":
+        np.savez(project / name, x=x.numpy()[::-1])
+    else:
+        save_file({**WEIGHTS, "bias": torch.tensor(0.5)}, project / name)
+    found = run(reports=(project / "gate.json",))
+    stale = [o.gate for o in found.outcomes if o.status is Status.UNMEASURED and name in o.reason]
+    assert stale == (["g1"] if name == "other.safetensors" else ["g0", "g1"]) and found.exit_code == 2
 
 
 def test_a_changed_seed_is_no_comparison(project: Path) -> None:
