@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 import sample
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from symcheck.cli.main import main
 
@@ -138,3 +138,11 @@ def test_the_gates_pass_what_the_script_trains(folder: Path) -> None:
         path.unlink()
     subprocess.run([sys.executable, "train.py"], cwd=folder, env=sample.environment(), check=True, capture_output=True)
     assert main(["gate", "-q", "--update-baseline", "--loosen"]) == 0
+
+
+def test_a_barrier_is_not_judged_again_for_other_weights(folder: Path) -> None:
+    assert main(["gate", "-q", "--only", "basin", "-o", "gate.json"]) == 0
+    assert main(["gate", "--report", "gate.json", "--only", "basin"]) == 0
+    state = load_file(folder / "weights/ring-b.safetensors")
+    save_file({name: t + 0.01 for name, t in state.items()}, folder / "weights/ring-b.safetensors")
+    assert main(["gate", "--report", "gate.json", "--only", "basin"]) == 2
