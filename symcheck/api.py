@@ -23,7 +23,7 @@ from symcheck.measure.given import Inputs, digest, first_samples, named_inputs, 
 from symcheck.measure.propose import propose
 from symcheck.measure.runner import Runner, environment, measuring
 from symcheck.measure.samples import Samples
-from symcheck.measure.worst import WorstPair, save_worst, with_sides
+from symcheck.measure.worst import WorstPair, origin_of, save_worst, with_sides
 from symcheck.registry import suggest
 from symcheck.report.model import Finding, Report
 from symcheck.subject import Subject, as_subject
@@ -65,17 +65,18 @@ def audit(
     subject = as_subject(model)
     subject = replace(subject, derive=dict(derive)) if derive else subject
     texts = _claims(claims)
-    options = replace(_options(elements, seed, tolerance, worst, texts), certify=certify)
+    options, stated = replace(_options(elements, seed, tolerance, worst, texts), certify=certify), texts
     tensors, texts = without_ignored(named_inputs(inputs if inputs is not None else ()), texts)
+    renamed = dict(zip(stated, texts, strict=True))  # claims without what they ignore keep their tolerance
+    options = replace(options, tolerances={renamed[claim]: v for claim, v in options.tolerances.items()})
     tensors = first_samples(tensors, samples, texts)
     runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, tensors), [], cast=dtype != "as-is")
     with measuring(runner):
         session, texts, proposed = _session(runner, tensors, texts, options, batch_size, progress)
         findings, notes = _measure(session, texts, proposed)
     if save is not None:
-        origin = {"seed": seed, "dtype": dtype, "derive": dict(subject.derive), **vars(subject.source)}
         drawn = [with_sides(pair, audit_runner(subject, pair, device, dtype)) for pair in session.pairs]
-        save_worst(save, drawn, origin)
+        save_worst(save, drawn, origin_of(subject, seed, dtype))
         findings = [replace(f, worst=f.worst and replace(f.worst, file=f"{save}#{i}")) for i, f in enumerate(findings)]
     settings = {"elements": elements, "seed": seed, "tolerance": tolerance, "claims": texts, "data": digest(tensors)}
     report = _report(session, findings, (*subject.notes, *notes), settings)

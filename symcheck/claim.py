@@ -142,8 +142,7 @@ def _match(slots: tuple[Slot, ...], given: list[str], kind: str, claim: str) -> 
             raise DataError(
                 f"'{claim}' declares {len(slots)} {kind}(s), but there are {len(given)}: {', '.join(given)}",
                 where=f"the {kind}s of the claim",
-                hint=f"name each one, e.g. {', '.join(f'{n}=scalar' for n in given)}"
-                + ("; 'ignore' leaves an output out" if kind == "output" else ""),
+                hint=f"name each one, e.g. {_declared(given, given, kind)}",
             )
         return dict(zip(given, slots, strict=True))
     unknown = [name for name in named if name not in given]
@@ -151,12 +150,16 @@ def _match(slots: tuple[Slot, ...], given: list[str], kind: str, claim: str) -> 
     if unknown or missing:
         parts = [f"does not declare the {kind}(s) {', '.join(missing)}"] if missing else []
         parts += [f"declares {', '.join(map(str, unknown))}, which the subject does not have"] if unknown else []
-        raise DataError(
-            f"'{claim}' {' and '.join(parts)}",
-            where=f"the {kind}s are: {', '.join(given)}",
-            hint=f"add {', '.join(f'{n}=scalar' for n in missing)} (or the right action)"
-            + ("; 'ignore' leaves an output out" if kind == "output" else "")
-            if missing
-            else f"use the names above for the {kind}s",
-        )
+        hint = f"add {_declared(missing, given, kind)}" if missing else f"use the names above for the {kind}s"
+        if missing and len(given) == len(slots) == 1:
+            action = str(slots[0]).partition("=")[2]
+            hint = f"write {action} without a name, or call the {kind} {slots[0].name}, as in {{'{slots[0].name}': x}}"
+        raise DataError(f"'{claim}' {' and '.join(parts)}", where=f"the {kind}s are: {', '.join(given)}", hint=hint)
     return {name: named[name] for name in given}
+
+
+def _declared(names: list[str], given: list[str], kind: str) -> str:
+    """How some of the given names could be declared."""
+    slots = ", ".join(f"{name}=scalar" for name in names) + " (or the right action)"
+    ignored = {"input": "keeps it from the model (labels)", "output": "leaves it out"}[kind]
+    return f"{slots}; {names[-1]}=ignore {ignored}" if len(given) > 1 else slots

@@ -7,13 +7,16 @@ import io
 import os
 import zipfile
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from symcheck.errors import LoadError
+from symcheck.registry import suggest
 
 _SLACK = 64 * 2**20
 _RATIO = 200
+_LISTED = 1000  # names of a folder among which a misspelt one is looked for
 
 
 def readable(path: str | Path) -> Path:
@@ -24,9 +27,7 @@ def readable(path: str | Path) -> Path:
         hint = f"give one of its files, such as {', '.join(inside)}" if inside else "give a file"
         raise LoadError("a directory is no checkpoint", where=str(path), hint=hint)
     if not path.exists():
-        raise LoadError(
-            "there is no such file", where=str(path), hint=f"relative paths start at {Path.cwd()}"
-        )
+        raise LoadError("there is no such file", where=str(path), hint=nearest(path))
     if not path.is_file():
         raise LoadError("this is no regular file", where=str(path), hint="copy its content to a file first")
     try:
@@ -36,6 +37,14 @@ def readable(path: str | Path) -> Path:
         raise LoadError(
             f"the file cannot be read: {error.strerror}", where=str(path), hint="check its permissions"
         ) from error
+
+
+def nearest(path: Path) -> str:
+    """A hint for a file that is not there: names in its folder that are nearly its own, or where paths start."""
+    folder = path.parent
+    there = folder.is_dir() and os.access(folder, os.R_OK)
+    names = [entry.name for entry in islice(folder.iterdir(), _LISTED)] if there else []
+    return suggest(path.name, names, f"relative paths start at {Path.cwd()}")
 
 
 def sha256(path: Path) -> str:

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from symcheck.errors import LoadError
+from symcheck.files import nearest
 from symcheck.registry import suggest
 
 
@@ -56,7 +57,7 @@ def _import_module(name: str, folder: Path, text: str) -> ModuleType:
 def _import_file(path: Path, text: str) -> ModuleType:
     path = path.resolve()
     if not path.is_file():
-        raise LoadError(f"there is no file '{path}'", where=f"'{text}'", hint="give a file that exists")
+        raise LoadError(f"there is no file '{path}'", where=f"'{text}'", hint=nearest(path))
     digest = hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()
     name = f"_symcheck_file_{digest[:16]}"
     if name in sys.modules:

@@ -18,7 +18,9 @@ import pytest
 
 from symcheck.errors import SymcheckError
 from symcheck.registry import suggest
-from symcheck.testing.session import Checks, Session
+from symcheck.report.outcome import Status
+from symcheck.subject_file import subject_from
+from symcheck.testing.session import Checks, Ending, Session
 from symcheck.version import __version__
 
 MARK = "symcheck(samples, elements, tolerance, seed): with what the symcheck fixture measures where a test does not say"
@@ -34,39 +36,45 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--symcheck-report",
         metavar="PATH",
-        help="write everything that the symcheck fixture found into one file; its suffix decides the format",
+        action="append",
+        default=[],
+        help="write everything that the symcheck fixture found into one file; its suffix decides the format; repeat",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and refuse a destination that cannot be written, before a test runs."""
     config.addinivalue_line("markers", MARK)
-    given = config.getoption("symcheck_report")
-    path = Path(config.invocation_params.dir, given) if given else None
-    if path is not None and not _is_worker(config):
+    paths = tuple(Path(config.invocation_params.dir, given) for given in config.getoption("symcheck_report"))
+    if paths and not _is_worker(config):
         from symcheck.report.write import check_path
 
         try:
-            check_path(path)
+            for path in paths:
+                check_path(path)
         except SymcheckError as error:
             raise pytest.UsageError(f"--symcheck-report: {error}") from error
-    config.stash[_SESSION] = Session(path, time.perf_counter())
+    config.stash[_SESSION] = Session(paths, time.perf_counter())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a marker that says something unknown: it would silently do nothing."""
+    """Refuse a marker that says something unknown or impossible before a test runs."""
     for item in items:
         marked_defaults(item)
 
 
 def marked_defaults(item: pytest.Item) -> dict[str, Any]:
-    """What the symcheck markers of a test say; the nearest one wins. Raises pytest.UsageError for unknown keys."""
+    """What the symcheck markers of a test say; the nearest one wins. Raises pytest.UsageError for what says nothing."""
     found: dict[str, Any] = {}
     for mark in item.iter_markers("symcheck"):
         odd = [*(str(value) for value in mark.args), *(key for key in mark.kwargs if key not in DEFAULTS)]
         if odd:
             hint = suggest(odd[0], list(DEFAULTS))
             raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.symcheck does not take '{odd[0]}'\nhint: {hint}")
+        try:
+            subject_from(mark.kwargs, item.path)
+        except SymcheckError as error:
+            raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.symcheck: {error}") from error
         found = {**mark.kwargs, **found}
     return found
 
@@ -78,28 +86,41 @@ def symcheck(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     audit, assert_equivariant and assert_invariant take their defaults from @pytest.mark.symcheck(...). The worst pairs
     of a failure are saved beside the report, or in a temporary folder.
     """
-    item = request.node
+    item, paths = request.node, request.config.stash[_SESSION].paths
+    beside = paths[0] if paths else None
+    item.stash[_CHECKS] = Checks(item.nodeid, marked_defaults(item), _place(item), beside, tmp_path_factory.mktemp)
+    return item.stash[_CHECKS]
+
+
+def _place(item: pytest.Item) -> tuple[str, int]:
     file, line, _ = item.location
-    session = request.config.stash[_SESSION]
-    place = (file, (line or 0) + 1)
-    checks = Checks(item.nodeid, marked_defaults(item), place, session.path, tmp_path_factory.mktemp)
-    item.stash[_CHECKS] = checks
-    return checks
+    return file, (line or 0) + 1
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Take over what the test found, in the light of how it ended."""
+    """Note how each phase of a test ended; after the last one take over what the test found."""
     report = yield
-    checks = item.stash.get(_CHECKS, None)
-    if checks is not None and (call.when == "call" or (call.when == "setup" and report.failed)):
-        expected = ""
-        if not report.failed:
-            expected = str(getattr(report, "wasxfail", "")) or "the test passed: it expects this"
-        item.config.stash[_SESSION].take(checks, expected)
+    checks, ending = item.stash.get(_CHECKS, None), _ending(report, call)
+    if checks is None and ending.bad and "symcheck" in getattr(item, "fixturenames", ()):
+        checks = Checks(item.nodeid, {}, _place(item), None, Path)  # it broke before there was a fixture
+        item.stash[_CHECKS] = checks
+    if checks is not None:
+        checks.endings.append(ending)
+        if call.when == "teardown":
+            item.config.stash[_SESSION].take(checks)
+            del item.stash[_CHECKS]
     return report
+
+
+def _ending(report: pytest.TestReport, call: pytest.CallInfo[None]) -> Ending:
+    xfail = str(report.wasxfail) if hasattr(report, "wasxfail") else None
+    if call.excinfo is None:
+        return Ending(report.outcome, xfail, Status.FAILED, str(report.longrepr or ""))
+    judged = isinstance(call.excinfo.value, AssertionError | pytest.fail.Exception)
+    return Ending(report.outcome, xfail, Status.FAILED if judged else Status.UNMEASURED, call.excinfo.exconly())
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -115,20 +136,22 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand over as a worker; else write the report, without which the run has not succeeded."""
+    """Hand over as a worker; else write the report: without it, or when it does not hold, the run has not succeeded."""
     config = session.config
     collected = config.stash[_SESSION]
     if _is_worker(config):
         config.workeroutput[_HANDED] = collected.to_json()  # type: ignore[attr-defined]
-    elif collected.path is not None and not config.option.collectonly:
+    elif collected.paths and not config.option.collectonly:
         environment = {"pytest": pytest.__version__, "python": platform.python_version(), "symcheck": __version__}
         try:
-            collected.write(str(config.inipath or config.rootpath), environment)
+            code = collected.write(str(config.inipath or config.rootpath), environment)
         except SymcheckError as error:
             collected.summary = f"no report: {error}"
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-        if session.exitstatus == pytest.ExitCode.OK and not collected.outcomes:
-            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+            return
+        if code and session.exitstatus == pytest.ExitCode.OK:
+            nothing = not collected.outcomes
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED if nothing else pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -34,6 +34,15 @@ class SubjectFile:
     name: str | None = None
 
 
+DEFAULTS = {"samples": 64, "elements": 32, "seed": 0, "tolerance": 1e-3, "device": "auto", "dtype": "as-is"}
+
+
+def stated(found: SubjectFile, folder: Path, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What a subject file in `folder` says, as settings; inputs given by a flag start at the current folder."""
+    settings = {k: v for k, v in vars(found).items() if v not in (None, {}, [], ())}
+    return {**settings, "base": folder} if "inputs" not in flags else settings
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -138,6 +147,11 @@ def subject_from(table: Mapping[str, Any], path: Path, prefix: str = "", known: 
     return _resolved(table, path.resolve().parent)
 
 
+def has_table(path: Path) -> bool:
+    """Whether a file is there and has a table `[tool.symcheck]`, in whatever encoding."""
+    return path.is_file() and b"[tool.symcheck" in path.read_bytes()
+
+
 def read_table(path: Path) -> tuple[dict[str, Any], str]:
     """The table of a configuration file that is ours, and what stands before its keys."""
     try:
@@ -148,7 +162,7 @@ def read_table(path: Path) -> tuple[dict[str, Any], str]:
             f"this is not TOML: {error}", where=str(path), hint="mend that line; texts need quotes"
         ) from error
     except UnicodeDecodeError as error:
-        raise ConfigError("this is not text in UTF-8", where=str(path), hint="give a TOML file") from error
+        raise ConfigError("this is not text in UTF-8", where=str(path), hint="save it in UTF-8, as TOML asks") from error
     if path.name != "pyproject.toml":
         return document, ""
     tool = document.get("tool", {})

@@ -9,6 +9,7 @@ import typer
 from symcheck.cli import options
 from symcheck.cli.printing import check_output, show
 from symcheck.cli.values import input_sources, pairs
+from symcheck.errors import ConfigError
 
 if TYPE_CHECKING:
     from symcheck.report.model import Report
@@ -59,8 +60,11 @@ def audit(
         "tolerance": tolerance, "device": device, "dtype": dtype, "batch_size": batch_size,
     }  # fmt: skip
     check_output(format_, output)
+    if replay is not None and output:
+        raise ConfigError("a replay writes no report", where="--replay", hint="leave out -o, or audit again")
     from symcheck.cli.console import error_console, output_console
-    from symcheck.cli.run import replay_pairs, run_audit
+    from symcheck.cli.replay_run import replay_pairs
+    from symcheck.cli.run import run_audit
 
     given = {name: value for name, value in flags.items() if value not in (None, {}, [])}
     if replay is not None:

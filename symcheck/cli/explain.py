@@ -43,9 +43,10 @@ def explain(topic: Words = None, list_: List = False, format_: Format = "text") 
         raise ConfigError("there is no topic", where="symcheck explain", hint="symcheck explain --list shows them all")
     if wanted and list_:
         raise ConfigError("--list takes no topic", where=f"symcheck explain {wanted}", hint="drop one of the two")
-    from symcheck.topics import chapters, explained
+    from symcheck.topics import chapter_of, chapters, explained
 
-    shown = [chapter for chapter in chapters() if list_ or chapter.name == wanted.casefold()]
+    whole = chapter_of(wanted)
+    shown = chapters() if list_ else () if whole is None else (whole,)
     found = () if shown else explained(wanted)
     if format_ == "markdown":
         from symcheck.cli.explain_text import contents, section

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from symcheck.api import audit
-from symcheck.cli.run import DEFAULTS, inputs_of, settings_of, subject_of
+from symcheck.cli.run import inputs_of, subject_of
 from symcheck.errors import ConfigError, SymcheckError
 from symcheck.gate.config import Gate, GateFile
-from symcheck.gate.files import digests
-from symcheck.gate.intervals import widened
+from symcheck.gate.files import asked, digests
 from symcheck.gate.judge import Judgement, judge, judged_barrier, judged_proof, unmeasured
 from symcheck.gate.reports import label_of
-from symcheck.gate.rules import TOLERANCE, limit_of
+from symcheck.gate.rules import TOLERANCE, confidence_of, limit_of
 from symcheck.measure.certify import Ask
 from symcheck.report.model import Report
 from symcheck.report.outcome import Status
@@ -41,13 +40,8 @@ class Measuring:
     progress: Progress = None
 
     def settings(self, gate: Gate) -> dict[str, Any]:
-        """The settings of a gate's subject; flags beat the gate, which beats the subject, which beats the defaults."""
-        found = self.config.subject(gate)
-        folder = self.config.path.resolve().parent
-        if gate.subject.endswith(".toml"):
-            folder = (folder / gate.subject).resolve().parent
-        own = {k: getattr(gate, k) for k in ("samples", "elements") if getattr(gate, k) is not None}
-        return {**DEFAULTS, **settings_of(found, folder, self.flags), **own, **self.flags}
+        """The settings of a gate's subject."""
+        return self.config.settings(gate, self.flags)
 
 
 def measured(run: Measuring, gates: Sequence[Gate]) -> tuple[list[Judgement], list[Report]]:
@@ -90,22 +84,43 @@ def _draws(gate: Gate) -> tuple[str, int, int, float, float, float]:
 
 
 def _claims(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[Report]]:
+    """All claims in one audit; where that fails, each by itself, so that one that does not fit hides no other."""
+    try:
+        return _decided(run, gates)
+    except SymcheckError:
+        if len(gates) == 1:
+            raise
+    parts = [_safely(_claims, replace(run, worst_file=_numbered(run.worst_file, i)), [g]) for i, g in enumerate(gates)]
+    return [j for found, _ in parts for j in found], [report for _, reports in parts for report in reports]
+
+
+def _decided(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[Report]]:
+    """The judgements on one audit, and on larger ones of what is undecided where more draws may be made."""
     settings, label = run.settings(gates[0]), label_of(run.config.subject(gates[0]), gates[0].subject)
-    wider = widened(LOOKS) if run.until_decided else 1.0
+    looks = LOOKS if run.until_decided else 1
     reports: list[Report] = []
     found: dict[str, list[Judgement]] = {}
-    asked = gates
-    for look in range(LOOKS if run.until_decided else 1):
-        report, files = _audited(run, settings, asked, look)
+    open_ = gates
+    for look in range(looks):
+        report, file = _audited(run, settings, open_, look)
         reports.append(report)
-        for gate in asked:
-            found[gate.id] = judge(gate, report, label, _replay(files), wider)
-        asked = [gate for gate in asked if any(_open(j) for j in found[gate.id])]
+        for gate in open_:
+            fresh = judge(gate, report, label, _replay(file), looks)
+            found[gate.id] = [_settled(one, fresh) for one in found[gate.id]] if look else fresh
+        open_ = [gate for gate in open_ if any(_undecided(j) for j in found[gate.id])]
         grown = _grown(settings, report, run.budget)
-        if not asked or grown is None:
+        if not open_ or grown is None:
             break
         settings = grown
     return [j for gate in gates for j in found[gate.id]], reports
+
+
+def _settled(one: Judgement, fresh: Sequence[Judgement]) -> Judgement:
+    """An undecided judgement with what more draws say; the baseline stays with the first draws."""
+    new = next((j.outcome for j in fresh if j.outcome.fingerprint == one.outcome.fingerprint), None)
+    if new is None or not _undecided(one):
+        return one
+    return replace(one, outcome=new, first=one.first or one.outcome)
 
 
 def _audited(
@@ -115,20 +130,21 @@ def _audited(
     claims = list(dict.fromkeys(gate.claim for gate in gates))
     limits = {claim: _tolerances(settings, [g for g in gates if g.claim == claim]) for claim in claims}
     file = run.worst_file if run.worst_file is None or look == 0 else _numbered(run.worst_file, look)
-    first = gates[0]
+    first, looks = gates[0], LOOKS if run.until_decided else 1
     report = audit(
         subject_of(settings, run.allow_program, "gate"), claims, inputs_of(settings),
         samples=settings["samples"], elements=settings["elements"], seed=settings["seed"], tolerance=limits,
         device=settings["device"], dtype=settings["dtype"], batch_size=settings.get("batch_size"), save=file,
-        certify=None if first.fraction is None else Ask(first.fraction, first.confidence), progress=run.progress,
+        certify=None if first.fraction is None else Ask(first.fraction, confidence_of(first, looks), 4**look),
+        progress=run.progress,
     )  # fmt: skip
     return replace(report, settings={**report.settings, **_rests_on(settings, report)}), file
 
 
 def _rests_on(settings: Mapping[str, Any], report: Report, against: str = "") -> dict[str, Any]:
-    """The inputs and the digests of all files that a report rests on."""
-    files = digests(settings, against, {"checkpoint": str(report.subject.get("sha256") or "")})
-    return {"inputs": settings["inputs"], "files": files}
+    """The inputs, how it was asked for, and the digests of all files that a report rests on."""
+    files = digests(settings, against, checkpoint=str(report.subject.get("sha256") or ""))
+    return {"inputs": settings["inputs"], "asked": asked(settings), "files": files}
 
 
 def _tolerances(settings: Mapping[str, Any], gates: Iterable[Gate]) -> float:
@@ -138,7 +154,7 @@ def _tolerances(settings: Mapping[str, Any], gates: Iterable[Gate]) -> float:
     return min(limits) if limits else float(common) if isinstance(common, float | int) else TOLERANCE
 
 
-def _open(judgement: Judgement) -> bool:
+def _undecided(judgement: Judgement) -> bool:
     """Whether more draws could decide this."""
     return judgement.outcome.status is Status.INCONCLUSIVE and judgement.outcome.value is not None
 
@@ -173,7 +189,8 @@ def _weights(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[R
     study = study_of(settings, run.allow_program, Asked(spec=Path(gate.spec) if gate.spec else None), lambda _: None)
     if study.report is None:
         raise ConfigError("there is no proof", where=f"gate '{gate.id}'", hint="give a model and inputs, or a spec")
-    report = replace(study.report, settings={**study.report.settings, "gate": gate.id, "files": digests(settings)})
+    own = {"gate": gate.id, "asked": asked(run.settings(gate)), "files": digests(settings, spec=gate.spec)}
+    report = replace(study.report, settings={**study.report.settings, **own})
     return judged_proof(gate, report, label), [report]
 
 
@@ -190,8 +207,7 @@ def _same_function(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], 
         subject, checkpoints.states[1], inputs, tolerance=limit, samples=settings["samples"], device=settings["device"]
     )
     about = {**report.subject, "name": label, **checkpoints.sources[0]}
-    files = _rests_on(settings, report, gate.against)["files"]
-    own = {"gate": gate.id, "against": gate.against, "files": files}
+    own = {"gate": gate.id, "against": gate.against, **_rests_on(settings, report, gate.against)}
     report = replace(report, subject=about, settings={**report.settings, **own})
     if not report.findings:
         raise ConfigError("; ".join(report.notes), where=gate.against, hint="give two checkpoints of one network")
@@ -218,4 +234,6 @@ def _barrier(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[R
     curves = found.connection.variants["aligned" if gate.align else "naive"].curves
     name, curve = [*curves.items()][-1]
     outcome = judged_barrier(gate, label, curve.barrier.value, curve.barrier.error, name)
-    return [Judgement(replace(outcome, files=digests(settings, gate.against)))], []
+    files = digests(settings, gate.against, gate.spec)
+    data = ", ".join(f"{k} {v[:16]}" for k, v in files.items() if k.startswith("inputs")) or str(settings["inputs"])
+    return [Judgement(replace(outcome, files=files), draws=data)], []

@@ -14,6 +14,7 @@ from typing import Any
 from symcheck.errors import ConfigError
 from symcheck.gate.baseline import Change, Entry, compared, entry_of, read_baseline, render_baseline, updated
 from symcheck.gate.config import Gate, GateFile, find_config, read_gates
+from symcheck.gate.files import Digests
 from symcheck.gate.judge import Judgement
 from symcheck.gate.reports import judged, opened
 from symcheck.gate.waive import idle, waive
@@ -78,7 +79,7 @@ def run_gates(asked: Asked, progress: Callable[[int, int], None] | None = None) 
     config, gates = checked(asked)
     path, base = _baseline(asked, config, gates)
     judgements, reports = _judgements(asked, config, gates, progress)
-    entries = {j.outcome.fingerprint: entry_of(j.outcome, j.finding, j.draws) for j in judgements}
+    entries = {j.outcome.fingerprint: entry_of(j.first or j.outcome, j.finding, j.draws) for j in judgements}
     ratchets = {gate.id: gate.ratchet for gate in gates}
     outcomes = []
     for judgement in judgements:
@@ -98,9 +99,10 @@ def run_gates(asked: Asked, progress: Callable[[int, int], None] | None = None) 
     if not asked.update or path is None:
         return Done(report)
     now = [e for j in judgements if (e := _accepted(j, entries, ratchets)) is not None]
-    away = [gate.id for gate in config.gates if gate not in gates]
-    fresh, changes = updated(now, base, asked.loosen, away)
-    write_text(path, render_baseline(fresh))
+    standing = [gate.id for gate in config.gates if gate.ratchet is not None]
+    fresh, changes = updated(now, base, asked.loosen, standing)
+    if fresh != list(base.values()):
+        write_text(path, render_baseline(fresh))
     return Done(report, tuple(changes), path)
 
 
@@ -139,7 +141,8 @@ def _judgements(
 ) -> tuple[list[Judgement], list[Report]]:
     if asked.reports:
         given = [part for path in asked.reports for part in opened(path, read_document(path))]
-        found = [j for gate in gates for j in judged(gate, config, given)]
+        known = Digests()
+        found = [j for gate in gates for j in judged(gate, config, given, known, asked.flags)]
         return found, [g.report for g in given if g.report is not None]
     from symcheck.cli.gate_measure import Measuring, measured
 

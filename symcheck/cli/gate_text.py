@@ -14,12 +14,13 @@ def show_changes(done: Done, to_stderr: bool) -> None:
     """What became of the baseline."""
     if done.baseline is None:
         return
-    moved = [change for change in done.changes if change.kind != "kept"]
-    for change in moved:
+    told = [change for change in done.changes if change.kind != "kept"]
+    for change in told:
         typer.echo(str(change), err=to_stderr)
-    words = f"{len(moved)} of {len(done.changes)} entries moved" if moved else "as it was"
+    moved = [change for change in told if change.kind != "refused to loosen"]
+    words = f"{len(moved)} of {len(done.changes)} entries changed" if moved else "not changed"
     typer.echo(f"{done.baseline}: {words}", err=to_stderr)
-    if any(change.kind == "refused to loosen" for change in moved):
+    if any(change.kind == "refused to loosen" for change in told):
         typer.echo("a worse value is taken only with --loosen", err=True)
 
 

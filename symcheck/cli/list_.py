@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "symcheck.list/1"
 FORMATS = ("text", "json")
-PLUGINS = {"groups": "symcheck.groups", "actions": "symcheck.actions"}  # entry points by chapter
 
 Kind = Annotated[
     str | None,
@@ -58,6 +57,8 @@ def list_(kind: Kind = None, format_: Format = "text") -> None:
 
 def lines(chapter: Chapter) -> list[tuple[str, str]]:
     """The names of a chapter with a sentence each, then those that other packages add."""
+    from symcheck.topics.find import ADDED
+
     own = [(name, topic.summary) for topic in chapter.topics for name in topic.names]
-    added = sorted(plugins(PLUGINS.get(chapter.name, "")), key=lambda entry: entry.name)
+    added = sorted(plugins(ADDED.get(chapter.name, "")), key=lambda entry: entry.name)
     return own + [(entry.name, f"From {entry.value}, a plug-in.") for entry in added]

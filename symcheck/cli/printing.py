@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from symcheck.report.documents import Document
 
 
-def check_output(format_: str, paths: Iterable[Path] | None) -> None:
-    """Refuse an unknown format or a bad destination before anything is measured."""
+def check_output(format_: str, paths: Iterable[Path] | None, keep: Sequence[Path] = ()) -> None:
+    """Refuse an unknown format or a bad destination before anything is measured; the files to `keep` are read."""
     check_choice(format_, PRINTED, "--format")
     from symcheck.report.write import check_path
 
     for path in paths or ():
-        check_path(path)
+        check_path(path, keep=keep)
 
 
 def show(document: Document, format_: str, details: bool = False) -> None:

@@ -31,7 +31,7 @@ Outputs = Annotated[
 Compared = Annotated[
     str, typer.Option("--format", help="What to print: text, markdown or json.", autocompletion=words(*_COMPARED))
 ]
-FailOnWorse = Annotated[bool, typer.Option("--fail-on-worse", help="Exit with 1 when anything got worse.")]
+FailOnWorse = Annotated[bool, typer.Option("--fail-on-worse", help="Exit with 1 when anything got worse or is gone.")]
 
 
 @report.command("show", short_help="Print documents, in the terminal or in another format.")
@@ -65,7 +65,7 @@ def convert(file: File, output: Outputs) -> None:
 
       symcheck report convert gate.json -o gate.sarif -o junit.xml
     """
-    check_output("text", output)
+    check_output("text", output, keep=[file])
     from symcheck.report.documents import read_document
     from symcheck.report.write import write_report
 
@@ -79,7 +79,9 @@ def convert(file: File, output: Outputs) -> None:
 def diff(old: File, new: File, format_: Compared = "text", fail_on_worse: FailOnWorse = False) -> None:
     """Compare two reports: worse where a verdict got worse or the new interval lies above the old one.
 
-    Exit code 0: compared. 1: something got worse, with --fail-on-worse. 2: nothing could be compared.
+    A verdict that changed only with its limit does not count: then the intervals decide.
+
+    Exit code 0: compared. 1: something got worse or is gone, with --fail-on-worse. 2: nothing could be compared.
 
     Examples:
 
@@ -98,7 +100,7 @@ def diff(old: File, new: File, format_: Compared = "text", fail_on_worse: FailOn
     else:
         render = compare.render_diff_json if format_ == "json" else compare.render_diff_markdown
         typer.echo(render(changes), nl=False)
-    if fail_on_worse and any(change.kind is compare.Kind.WORSE for change in changes):
+    if fail_on_worse and compare.lost(changes):
         raise typer.Exit(1)
 
 
@@ -112,7 +114,7 @@ def merge(files: Files, output: Outputs) -> None:
 
       symcheck report merge shard-*.json -o report.json -o report.html
     """
-    check_output("text", output)
+    check_output("text", output, keep=files)
     from symcheck.report.documents import judged, read_report
     from symcheck.report.merging import merge as join
     from symcheck.report.wording import tally

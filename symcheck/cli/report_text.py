@@ -17,8 +17,8 @@ def show_changes(changes: Sequence[Change], console: Console) -> None:
     """Print every change with its old and new answer, worst first, and how many there are of each kind."""
     page = Page(console)
     for change in changes:
-        page.labelled(page.text(str(change.kind), _STYLES[change.kind]), page.text(change.gate, "bold"), _WORD)
-        if change.kind is Kind.SAME:
+        page.labelled(page.text(str(change.kind), _STYLES[change.kind]), page.text(change.title, "bold"), _WORD)
+        if change.kind is Kind.SAME and not change.why:
             continue
         for label, words in (("old", change.answers[0]), ("new", change.answers[1]), ("why", change.why)):
             if words not in ("", "-"):

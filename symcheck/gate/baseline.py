@@ -8,9 +8,11 @@ Elements and samples are the same draws in both runs, so that what they share ca
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from symcheck.errors import ConfigError, LoadError
@@ -79,7 +81,7 @@ def read_baseline(path: Path) -> dict[str, Entry]:
         if entry.fingerprint in entries:
             raise LoadError(f"two lines are for '{entry.label}'", where=f"{path}:{i}", hint="keep one of them")
         entries[entry.fingerprint] = entry
-    if not lines:
+    if not any(line.strip() for line in lines):
         raise LoadError("the baseline is empty", where=str(path), hint=_HINT)
     return entries
 
@@ -115,10 +117,10 @@ def compare(now: Entry, base: Entry, ratchet: float) -> Decision:
             f"the baseline was measured on other draws ({base.draws}, now {now.draws})",
             "measure as the baseline did, or symcheck gate --update-baseline --loosen",
         )
-    slack = 2 * max(now.floor, base.floor)
+    slack, allowed = 2 * now.floor, (1 + ratchet) * base.value
     low, high = difference(now, base, 1 + ratchet)
     words = f"{numbers.number(base.value, 3)} before, {numbers.number(now.value, 3)} now"
-    if high <= slack:
+    if high <= slack or (not _paired(now, base) and now.value <= allowed + slack):  # the same draws: no chance in it
         return Decision(Status.PASSED)
     if low > slack:
         reason = f"worse than the baseline by more than {numbers.stated(ratchet)}: {words}"
@@ -129,8 +131,7 @@ def compare(now: Entry, base: Entry, ratchet: float) -> Decision:
 
 def difference(now: Entry, base: Entry, factor: float) -> tuple[float, float]:
     """The 95 % interval of now − factor · base, paired element by element and sample by sample where both are kept."""
-    paired = len(now.rows) == len(base.rows) > 0 and len(now.columns) == len(base.columns) > 1
-    if paired:
+    if _paired(now, base):
         rows = [a - factor * b for a, b in zip(now.rows, base.rows, strict=True)]
         columns = [a - factor * b for a, b in zip(now.columns, base.columns, strict=True)]
         mean, reach = crossed(rows, columns, now.exhaustive)
@@ -138,18 +139,23 @@ def difference(now: Entry, base: Entry, factor: float) -> tuple[float, float]:
     return now.low - factor * base.high, now.high - factor * base.low
 
 
+def _paired(now: Entry, base: Entry) -> bool:
+    """Whether both keep the means of the same elements and samples."""
+    return len(now.rows) == len(base.rows) > 0 and len(now.columns) == len(base.columns) > 1
+
+
 def updated(
-    now: Sequence[Entry], base: Mapping[str, Entry], loosen: bool, away: Collection[str]
+    now: Sequence[Entry], base: Mapping[str, Entry], loosen: bool, standing: Collection[str]
 ) -> tuple[list[Entry], list[Change]]:
     """The new entries and what changed: tightened where the paired difference shows it, loosened only when allowed.
 
-    Entries of the gates `away`, which exist but were not judged, stay; others that were not measured are dropped.
+    Entries of `standing` gates stay, also where nothing was measured for them; others are dropped.
     """
     found = [_moved(entry, base.get(entry.fingerprint), loosen) for entry in now]
     entries, changes = [entry for entry, _ in found], [change for _, change in found]
     mine = {entry.fingerprint for entry in now}
     for old in base.values():
-        if old.fingerprint not in mine and old.gate in away:
+        if old.fingerprint not in mine and old.gate in standing:
             entries.append(old)
         elif old.fingerprint not in mine:
             changes.append(Change("gone", old.label, old.value, None))
@@ -199,9 +205,26 @@ def _shortened(value: float) -> float:
 
 def _entry(data: Mapping[str, Any]) -> Entry:
     known = {f.name: data[f.name] for f in fields(Entry) if f.name in data}
-    numbers_ = {name: float(known[name]) for name in ("value", "low", "high", "floor")}
-    lists = {name: tuple(float(v) for v in known.get(name, ())) for name in ("rows", "columns")}
+    for name in ("gate", "label", "fingerprint", "draws"):
+        if not isinstance(known.get(name), str):
+            raise ValueError(f"'{name}' must be a text")
+    numbers_ = {name: _plain(known.get(name), name) for name in ("value", "low", "high", "floor")}
+    if not numbers_["low"] <= numbers_["value"] <= numbers_["high"]:
+        raise ValueError("'value' must lie between 'low' and 'high'")
+    lists = {}
+    for name in ("rows", "columns"):
+        if not isinstance(known.get(name, []), list):
+            raise ValueError(f"'{name}' must be a list of numbers")
+        lists[name] = tuple(_plain(v, name) for v in known.get(name, ()))
+        if lists[name] and not math.isclose(fmean(lists[name]), numbers_["value"], rel_tol=0.01, abs_tol=1e-12):
+            raise ValueError(f"the mean of '{name}' is not 'value'")
     return Entry(**{**known, **numbers_, **lists})
+
+
+def _plain(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e300:
+        raise ValueError(f"'{name}' must be a number that is not negative")
+    return float(value)
 
 
 def _refuse(constant: str) -> float:

@@ -27,13 +27,28 @@ def draws_needed(fraction: float, confidence: float) -> int:
 
 
 def _at_most(violations: int, draws: int, p: float) -> float:
-    """P(Binomial(draws, p) <= violations)."""
+    """P(Binomial(draws, p) <= violations) = I_{1−p}(draws − violations, violations + 1)."""
     if p >= 1:
         return 0.0
-    log_p, log_q = math.log(p), math.log1p(-p)
-    whole = math.lgamma(draws + 1)
-    terms = (
-        whole - math.lgamma(k + 1) - math.lgamma(draws - k + 1) + k * log_p + (draws - k) * log_q
-        for k in range(violations + 1)
-    )
-    return math.fsum(math.exp(term) for term in terms)
+    return _incomplete_beta(draws - violations, violations + 1, 1 - p)
+
+
+def _incomplete_beta(a: float, b: float, x: float) -> float:
+    """I_x(a, b) by Lentz's continued fraction. Source: DLMF 8.17.22."""
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    if x > (a + 1) / (a + b + 2):
+        return 1 - _incomplete_beta(b, a, 1 - x)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
+    tiny, c = 1e-300, 1.0
+    d = 1 / (1 - (a + b) * x / (a + 1) or tiny)
+    total = d
+    for m in range(1, 10_000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for term in (even, odd):
+            d, c = 1 / (1 + term * d or tiny), 1 + term / c or tiny
+            total *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return front * total

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symcheck.errors import ConfigError
+from symcheck.gate.certificate import draws_needed
 from symcheck.gate.lines import Lines
 from symcheck.registry import suggest
 
 if TYPE_CHECKING:
     from symcheck.gate.config import Gate
 
+MOST = 1_000_000  # independent pairs of a certificate
 WORDS = {
     "check": ("claim", "barrier", "weights", "same-function"),
     "metric": ("spread", "relative", "absolute", "share"),
@@ -58,7 +59,7 @@ def check_keys(kind: str, data: Mapping[str, Any], known: Sequence[str], lines: 
 
 def _expected(key: str, value: Any) -> str:
     """What the value of a key should be; empty where it is."""
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and -1e300 < value < 1e300
     if key in _TEXTS or key in WORDS:
         return "" if isinstance(value, str) else "a text in quotes"
     if key in _NUMBERS:
@@ -111,6 +112,11 @@ def _check_claim(gate: Gate, given: Mapping[str, Any], no: Any) -> None:
     if gate.fraction is not None and (gate.metric != "spread" or "stat" in given or gate.expect == "breaks"):
         message = "asks for a certificate, which is on the spread scale and has no statistic"
         raise no(message, "remove stat, metric and expect", "fraction")
+    if gate.fraction is not None and draws_needed(gate.fraction, gate.confidence) > MOST:
+        message = f"asks for {draws_needed(gate.fraction, gate.confidence):,} independent pairs"
+        raise no(message, f"at most {MOST:,}: ask for a larger fraction", "fraction")
+    if gate.expect == "breaks" and "trivial" in gate.allow:
+        raise no("expects a break and allows that nothing is tested", "remove allow", "allow")
     if "confidence" in given and gate.fraction is None:
         raise no("has a confidence but no fraction", "write fraction = 0.01 for a certificate", "confidence")
     if gate.metric == "share" and gate.stat != "mean":

@@ -15,7 +15,16 @@ from symcheck.gate.lines import Lines, tables
 from symcheck.grammar import parse_claim
 from symcheck.registry import suggest
 from symcheck.report.outcome import Place
-from symcheck.subject_file import GATE_KEYS, SubjectFile, read_subject_file, read_table, subject_from
+from symcheck.subject_file import (
+    DEFAULTS,
+    GATE_KEYS,
+    SubjectFile,
+    has_table,
+    read_subject_file,
+    read_table,
+    stated,
+    subject_from,
+)
 
 NAMES = ("symcheck.toml", "pyproject.toml")
 EXAMPLE = '[[gate]] with id = "turns", claim = "C4: image -> invariant" and limit = 0.01'
@@ -79,6 +88,14 @@ class GateFile:
         """The subject of a gate."""
         return self.subjects[gate.subject]
 
+    def settings(self, gate: Gate, flags: Mapping[str, Any]) -> dict[str, Any]:
+        """How a gate is measured; flags beat the gate, which beats the subject, which beats the defaults."""
+        folder = self.path.resolve().parent
+        if gate.subject.endswith(".toml"):
+            folder = (folder / gate.subject).resolve().parent
+        own = {k: getattr(gate, k) for k in ("samples", "elements") if getattr(gate, k) is not None}
+        return {**DEFAULTS, **stated(self.subject(gate), folder, flags), **own, **flags}
+
 
 def find_config(path: Path | None) -> Path:
     """The configuration that is given, or symcheck.toml or pyproject.toml here; ConfigError when there is none."""
@@ -86,7 +103,7 @@ def find_config(path: Path | None) -> Path:
         return path
     for name in NAMES:
         here = Path(name)
-        if here.is_file() and (name != "pyproject.toml" or "[tool.symcheck" in here.read_text(encoding="utf-8")):
+        if has_table(here) if name == "pyproject.toml" else here.is_file():
             return here
     raise ConfigError(
         "there is no configuration", where=str(Path.cwd()), hint=f"write symcheck.toml with {EXAMPLE}, or name a file"
@@ -185,7 +202,7 @@ def _waiver(data: Mapping[str, Any], lines: Lines, path: Path, gates: list[str],
     known = [f.name for f in fields(Waiver) if f.name != "place"]
     check_keys("waiver", data, known, lines, path)
     for key in ("gate", "reason", "until"):
-        if not data.get(key):
+        if not str(data.get(key) or "").strip():
             hint = 'write gate = "turns", reason = "…" and until = 2030-01-31'
             raise refuse(f"a waiver must have '{key}'", path, lines.start, hint)
     if data["gate"] not in gates:

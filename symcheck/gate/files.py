@@ -1,38 +1,91 @@
-"""The files that a measurement rests on, told apart by their digests: they may not be what is there now."""
+"""What a measurement rests on: its files, told apart by digests, and how it was asked for. It may be otherwise now."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from symcheck.files import sha256
 from symcheck.subject_file import read_subject_file
 
+_ASKED = ("model", "arguments", "key", "derive", "dtype", "inputs", "seed")
 
-def digests(settings: Mapping[str, Any], against: str = "", known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """SHA-256 of the checkpoint, the code of the model, the inputs and the other checkpoint, where they are files.
 
-    `settings` are those of a subject; digests that are `known` are not taken again. The keys are what the files are
+@dataclass(frozen=True)
+class Digests:
+    """SHA-256 of files, each taken once."""
+
+    known: dict[Path, str] = field(default_factory=dict)
+
+    def of(self, path: Path) -> str:
+        """The digest of one file."""
+        path = path.resolve()
+        if path not in self.known:
+            self.known[path] = sha256(path)
+        return self.known[path]
+
+
+def digests(settings: Mapping[str, Any], against: str = "", spec: str = "", checkpoint: str = "") -> dict[str, str]:
+    """SHA-256 of the checkpoint, the code of the model, the inputs, the other checkpoint and the spec that are files.
+
+    `settings` are those of a subject; the digest of its `checkpoint` may be known. The keys say what the files are
     for, so that they stay the same on another machine.
     """
-    known = known or {}
-    return {what: known.get(what) or sha256(path) for what, path in _files(settings, against)}
+    found = Digests()
+    return {
+        what: checkpoint if what == "checkpoint" and checkpoint else found.of(path)
+        for what, path in _files(settings, against, spec)
+    }
 
 
-def changed(before: Mapping[str, Any], settings: Mapping[str, Any], against: str = "") -> str:
+def asked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """How a measurement was asked for, without the folders of its files: what gives other numbers when it differs."""
+    found = {name: _bare(settings[name]) for name in _ASKED if settings.get(name) not in (None, {}, "", ())}
+    return {**found, "samples": settings["samples"], "elements": settings["elements"]}
+
+
+def changed(
+    before: Mapping[str, Any], settings: Mapping[str, Any], known: Digests, against: str = "", spec: str = ""
+) -> str:
     """Which file is another one than before, in words; empty when none is, or when they are not here."""
-    for what, path in _files(settings, against):
-        if before.get(what) and sha256(path) != before[what]:
+    for what, path in _files(settings, against, spec):
+        if before.get(what) and known.of(path) != before[what]:
             return f"{path.name} is another file than the one that was measured"
     return ""
 
 
-def _files(settings: Mapping[str, Any], against: str) -> Iterator[tuple[str, Path]]:
+def differs(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In what a measurement was asked for otherwise than it is now; more samples and elements are as good."""
+    for name in _ASKED:
+        if before.get(name) != now.get(name):
+            return f"it was measured with {name} {before.get(name)!r}, the gate asks for {now.get(name)!r}"
+    for name in ("samples", "elements"):
+        if not (before.get(name, 0) >= now[name]):
+            return f"it was measured with {before.get(name)} {name}, the gate asks for {now[name]}"
+    return ""
+
+
+def read_files(settings: Mapping[str, Any], against: str = "", spec: str = "") -> list[Path]:
+    """The files that a measurement reads."""
+    return [path for _, path in _files(settings, against, spec)]
+
+
+def _bare(value: Any) -> Any:
+    """A setting without the folders of the files in it."""
+    if isinstance(value, Mapping):
+        return {str(name): _bare(item) for name, item in value.items()}
+    if isinstance(value, str) and "/" in value and "(" not in value:
+        return value.rpartition("/")[2]
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _files(settings: Mapping[str, Any], against: str, spec: str) -> Iterator[tuple[str, Path]]:
     if against.endswith(".toml"):
         against = read_subject_file(against).checkpoint or against
     inputs = settings.get("inputs") or {}
-    named = {"checkpoint": settings.get("checkpoint"), "model": settings.get("model"), "against": against}
+    named = {"checkpoint": settings.get("checkpoint"), "model": settings.get("model"), "against": against, "spec": spec}
     named |= {f"inputs.{k}": v for k, v in inputs.items()} if isinstance(inputs, Mapping) else {"inputs": inputs}
     for what, text in named.items():
         for name in (str(text or ""), str(text or "").rpartition(":")[0]):

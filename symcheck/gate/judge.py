@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from symcheck.errors import ClaimError
 from symcheck.gate.config import Gate
-from symcheck.gate.rules import Statistic, decide, limit_of, rule
+from symcheck.gate.intervals import widened
+from symcheck.gate.rules import Statistic, asked_of, bounds, confidence_of, decide, limit_of, metric_of, rule
 from symcheck.grammar import parse_claim
 from symcheck.report import numbers
 from symcheck.report.model import Finding, Report, Verdict
@@ -18,27 +19,37 @@ from symcheck.report.outcome import Outcome, Status
 
 @dataclass(frozen=True)
 class Judgement:
-    """An outcome with the finding and the draws that it rests on."""
+    """An outcome with the finding and the draws that it rests on.
+
+    `first` is the outcome on these draws where more draws have decided: the baseline is compared on the same draws.
+    """
 
     outcome: Outcome
     finding: Finding | None = None
     draws: str = ""
+    first: Outcome | None = None
 
 
-def judge(gate: Gate, report: Report, subject: str, replay: str = "", wider: float = 1.0) -> list[Judgement]:
+def judge(gate: Gate, report: Report, subject: str, replay: str = "", looks: int = 1) -> list[Judgement]:
     """One judgement for every finding that the gate selects; an expected break needs one finding that shows it.
 
-    `wider` stretches every interval, for gates that are asked more than once.
+    A question that is asked up to `looks` times gets wider intervals, and certificates of higher confidence.
     """
     chosen = selected(gate, report.findings)
     if not chosen:
         return [Judgement(nothing(gate, report.findings, subject))]
-    found = [Judgement(_outcome(gate, f, subject, replay, wider), f, draws_of(report, f)) for f in chosen]
+    found = [Judgement(_outcome(gate, f, subject, replay, looks), f, draws_of(report, f)) for f in chosen]
     if gate.expect == "holds":
         return found
-    empty = [j for j in found if j.outcome.verdict in (Verdict.INVALID, Verdict.TRIVIAL) and failed(j)]
+    empty = [j for j in found if j.outcome.verdict in (Verdict.INVALID, Verdict.TRIVIAL)]
+    if refused := [j for j in empty if failed(j)]:
+        return refused
     order = (Status.PASSED, Status.INCONCLUSIVE, Status.FAILED)
-    return empty or [min(found, key=lambda j: order.index(j.outcome.status))]
+    told = [j for j in found if j not in empty]  # what is allowed to tell nothing shows no break
+    if told:
+        return [min(told, key=lambda j: order.index(j.outcome.status))]
+    reason = "expected to break, but nothing was tested"
+    return [replace(found[0], outcome=replace(found[0].outcome, status=Status.FAILED, reason=reason))]
 
 
 def failed(judgement: Judgement) -> bool:
@@ -104,29 +115,32 @@ def blank(gate: Gate, subject: str, output: str = "", part: str = "") -> Outcome
     measured = gate.check in ("claim", "same-function")
     return Outcome(
         gate=gate.id, status=Status.UNMEASURED, check=gate.check, subject=subject, claim=gate.claim, output=output,
-        part=part, metric=gate.metric if measured else "", stat=gate.stat if measured else "",
-        expect=gate.expect, rule=rule(gate), limit=gate.limit, fingerprint=mark, place=gate.place,
+        part=part, metric=metric_of(gate) if measured else "", stat=gate.stat if measured else "",
+        expect=gate.expect, rule=rule(gate), limit=asked_of(gate), fingerprint=mark, place=gate.place,
     )  # fmt: skip
 
 
-def _outcome(gate: Gate, finding: Finding, subject: str, replay: str, wider: float) -> Outcome:
-    value, low, high = statistic(gate, finding, wider)
-    decision = decide(gate, finding, (value, low, high))
+def _outcome(gate: Gate, finding: Finding, subject: str, replay: str, looks: int) -> Outcome:
+    value, low, high = statistic(gate, finding, looks)
+    decision = decide(gate, finding, (value, low, high), looks)
     note = numbers.remark(finding) if decision.status is not Status.PASSED and finding.tolerance == gate.limit else ""
     advice = decision.advice or (finding.advice if decision.status is not Status.PASSED else "")
     return replace(
         blank(gate, subject, finding.output, finding.part),
-        status=decision.status, value=value, low=low, high=high, limit=None if gate.verdict else limit_of(gate),
+        status=decision.status, value=value, low=low, high=high, limit=asked_of(gate),
         verdict=str(finding.verdict), reason=decision.reason or note, advice=advice,
         worst=numbers.worst(finding) if finding.worst is not None else "", replay=replay,
     )  # fmt: skip
 
 
-def statistic(gate: Gate, finding: Finding, wider: float = 1.0) -> Statistic:
+def statistic(gate: Gate, finding: Finding, looks: int = 1) -> Statistic:
     """The gate's statistic with its interval; None where there is no such number.
 
     A maximum is a fact about the measured pairs and has no interval: what it says of others is a certificate's work.
     """
+    wider = widened(looks)
+    if gate.fraction is not None:
+        return bounds(finding.certificate, confidence_of(gate, looks))
     if gate.metric == "share":
         share = finding.share
         return (None, None, None) if share is None else _stretched(share.value, share.low, share.high, wider)
@@ -136,7 +150,8 @@ def statistic(gate: Gate, finding: Finding, wider: float = 1.0) -> Statistic:
     if gate.stat == "mean":
         return _stretched(scale.mean, scale.low, scale.high, wider)
     if gate.stat == "max":
-        return scale.max, scale.max, scale.max
+        top = _finite(scale.max)
+        return top, top, top
     name = gate.stat
     return _stretched(getattr(scale, name), getattr(scale, f"{name}_low"), getattr(scale, f"{name}_high"), wider)
 
@@ -176,7 +191,7 @@ def judged_barrier(gate: Gate, subject: str, value: float, error: float, output:
     limit, reach = limit_of(gate), 1.96 * error
     low, high = value - reach, value + reach
     outcome = replace(blank(gate, subject, output), value=_finite(value), low=low, high=high)
-    if not math.isfinite(value) or not math.isfinite(reach):
+    if not math.isfinite(value) or not math.isfinite(reach) or not reach >= 0:
         reason = "the loss along the path is no number"
         return replace(outcome, status=Status.FAILED, low=None, high=None, reason=reason)
     shown = numbers.number(limit)

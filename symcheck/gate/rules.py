@@ -50,7 +50,32 @@ def limit_of(gate: Gate) -> float:
     return TOLERANCE if gate.limit is None else gate.limit
 
 
-def decide(gate: Gate, finding: Finding, found: Statistic) -> Decision:
+def asked_of(gate: Gate) -> float | None:
+    """The number that the gate's statistic is compared with."""
+    if gate.fraction is not None:
+        return gate.fraction
+    return None if gate.verdict or gate.check == "weights" else limit_of(gate)
+
+
+def metric_of(gate: Gate) -> str:
+    """The unit of the gate's statistic; `fraction` is that of data × group above the limit."""
+    return gate.metric if gate.fraction is None else "fraction"
+
+
+def confidence_of(gate: Gate, looks: int) -> float:
+    """The confidence of a certificate that is asked for up to `looks` times: Bonferroni's."""
+    return 1 - (1 - gate.confidence) / looks
+
+
+def bounds(certificate: Certificate | None, confidence: float) -> Statistic:
+    """The fraction of pairs above the limit, with a lower and an upper bound, each of this confidence."""
+    if certificate is None or not 0 <= certificate.violations <= certificate.draws or not certificate.draws:
+        return None, None, None
+    v, n = certificate.violations, certificate.draws
+    return v / n, 1 - violating_fraction(n - v, n, confidence), violating_fraction(v, n, confidence)
+
+
+def decide(gate: Gate, finding: Finding, found: Statistic, looks: int = 1) -> Decision:
     """The decision on one finding; the decision is on the interval, and a number that is missing never passes."""
     value, low, high = found
     verdict = finding.verdict
@@ -61,20 +86,29 @@ def decide(gate: Gate, finding: Finding, found: Statistic) -> Decision:
     if gate.verdict:
         return _by_verdict(finding)
     if gate.fraction is not None:
-        return _certified(gate, finding.certificate)
-    if value is None:
+        return _certified(gate, finding.certificate, found, confidence_of(gate, looks))
+    if value is None or not _sound(value, low, high):
         return Decision(Status.FAILED, "there is no number to judge", finding.advice)
     if gate.expect == "breaks":
         return _breaks(gate, finding, value, low, high)
     return _holds(gate, finding, value, low, high)
 
 
+def _sound(value: float, low: float | None, high: float | None) -> bool:
+    """Whether a statistic lies in its own interval, up to rounding, and is not negative."""
+    slack = 1e-9 * abs(value)
+    return value >= 0 and (low is None or low <= value + slack) and (high is None or value <= high + slack)
+
+
 def _by_verdict(finding: Finding) -> Decision:
+    """Exact, or not: where the precision could be raised, an error that stays is one, whatever the tolerance says."""
     if finding.verdict is Verdict.EXACT:
         return Decision(Status.PASSED)
-    status = Status.INCONCLUSIVE if finding.verdict is Verdict.INCONCLUSIVE else Status.FAILED
-    size = "" if finding.error is None else f" ({numbers.error(finding)} of the spread)"
-    return Decision(status, f"{finding.verdict}{size}, not exact" + (f": {finding.note}" if finding.note else ""))
+    size = "" if finding.error is None else f", with an error of {numbers.error(finding)} of the spread"
+    if finding.verdict is Verdict.INCONCLUSIVE and (finding.floor.high is None or "resampled" in finding.part):
+        reason = f"it cannot be told whether it is exact{size}: {finding.note}"
+        return Decision(Status.INCONCLUSIVE, reason, finding.advice)
+    return Decision(Status.FAILED, f"not exact{size}", "locate the break with the worst pair, or gate on a limit")
 
 
 def _holds(gate: Gate, finding: Finding, value: float, low: float | None, high: float | None) -> Decision:
@@ -137,23 +171,23 @@ def _shown(gate: Gate, limit: float) -> str:
     return numbers.number(limit) if gate.metric == "absolute" else f"{numbers.stated(limit)}"
 
 
-def _certified(gate: Gate, certificate: Certificate | None) -> Decision:
-    wanted, confidence = gate.fraction or 0.0, gate.confidence
-    if certificate is None or not math.isclose(certificate.limit, limit_of(gate), rel_tol=1e-9):
+def _certified(gate: Gate, certificate: Certificate | None, found: Statistic, confidence: float) -> Decision:
+    wanted, (value, low, high) = gate.fraction or 0.0, found
+    if certificate is None or not math.isclose(certificate.limit, limit_of(gate), rel_tol=1e-9, abs_tol=0.0):
         advice = "measure it: symcheck gate without --report"
-        words = f"the report has no certificate for {numbers.stated(limit_of(gate))}"
+        words = f"there is no certificate for a limit of {numbers.stated(limit_of(gate))}"
         return Decision(Status.UNMEASURED, words, advice)
+    if value is None or low is None or high is None:
+        return Decision(Status.FAILED, "the certificate contradicts itself", "measure it again")
     v, n = certificate.violations, certificate.draws
-    bound = violating_fraction(v, n, confidence)
     words = (
-        f"at confidence {100 * confidence:g} % at most {numbers.ratio(bound)} of data × group is above "
+        f"at confidence {100 * confidence:.4g} % at most {numbers.ratio(high)} of data × group is above "
         f"{numbers.stated(certificate.limit)}: {v} of n = {n} independent pairs were"
     )
-    if bound <= wanted:
+    if high <= wanted:
         return Decision(Status.PASSED, words)
-    if 1 - violating_fraction(n - v, n, confidence) > wanted:
-        return Decision(Status.FAILED, words)
-    need = draws_needed(wanted, confidence) if v == 0 else math.ceil(n * max(2.0, (bound / wanted) ** 2))
-    return Decision(Status.INCONCLUSIVE, words, f"about {need} independent pairs would decide")
-
-
+    if low > wanted:
+        return Decision(Status.FAILED, words, "see the worst pair, or ask for a larger fraction or limit")
+    need = draws_needed(wanted, confidence) if v == 0 else math.ceil(n * max(2.0, (high / wanted) ** 2))
+    advice = f"about {need} independent pairs would decide: --until-decided draws more"
+    return Decision(Status.INCONCLUSIVE, words, advice)

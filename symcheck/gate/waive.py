@@ -10,17 +10,19 @@ from symcheck.report.outcome import Outcome, Status
 
 
 def waive(outcome: Outcome, waivers: Sequence[Waiver]) -> Outcome:
-    """The outcome, waived where it failed and a waiver covers it.
-
-    What could not be measured, NaN, and a question that was empty are never waived: a gate allows these by itself.
-    """
-    if outcome.status not in (Status.FAILED, Status.INCONCLUSIVE) or outcome.verdict in ("invalid", "trivial"):
+    """The outcome, waived where it failed and a waiver covers it."""
+    if not may_be_waived(outcome):
         return outcome
     for waiver in waivers:
         if covers(waiver, outcome):
             words = f"{waiver.reason} (until {waiver.until})"
             return replace(outcome, status=Status.WAIVED, waiver=words)
     return outcome
+
+
+def may_be_waived(outcome: Outcome) -> bool:
+    """Whether something failed: what could not be measured, NaN, and a question that was empty are never waived."""
+    return outcome.status in (Status.FAILED, Status.INCONCLUSIVE) and outcome.verdict not in ("invalid", "trivial")
 
 
 def covers(waiver: Waiver, outcome: Outcome) -> bool:
@@ -30,9 +32,15 @@ def covers(waiver: Waiver, outcome: Outcome) -> bool:
 
 
 def idle(waivers: Sequence[Waiver], outcomes: Sequence[Outcome]) -> list[str]:
-    """A note for every waiver that covers nothing but what passes by itself."""
-    return [
-        f"the waiver for '{waiver.gate}' is no longer needed ({waiver.place.file}:{waiver.place.line})"
-        for waiver in waivers
-        if (mine := [o for o in outcomes if covers(waiver, o)]) and all(o.status is Status.PASSED for o in mine)
-    ]
+    """A note for every waiver that covers nothing, or nothing but what passes by itself."""
+    notes = []
+    for waiver in waivers:
+        mine = [o for o in outcomes if o.gate == waiver.gate]
+        covered = [o for o in mine if covers(waiver, o)]
+        where = f"({waiver.place.file}:{waiver.place.line})"
+        if mine and not covered:
+            what = ", ".join(filter(None, (waiver.output, waiver.part)))
+            notes.append(f"the waiver for '{waiver.gate}' covers nothing: there is no '{what}' {where}")
+        elif covered and all(o.status is Status.PASSED for o in covered):
+            notes.append(f"the waiver for '{waiver.gate}' is no longer needed {where}")
+    return notes

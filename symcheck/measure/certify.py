@@ -17,15 +17,19 @@ from symcheck.report.model import Certificate
 
 @dataclass(frozen=True)
 class Ask:
-    """Certify that at most `fraction` of data × group is above the limit, with confidence `confidence`."""
+    """Certify that at most `fraction` of data × group is above the limit, with confidence `confidence`.
+
+    `more` times as many pairs are drawn as it takes when none is above the limit, to decide where some are.
+    """
 
     fraction: float
     confidence: float = 0.95
+    more: int = 1
 
     @property
     def draws(self) -> int:
-        """How many independent pairs that takes when none is above the limit."""
-        return draws_needed(self.fraction, self.confidence)
+        """How many independent pairs are drawn."""
+        return self.more * draws_needed(self.fraction, self.confidence)
 
 
 def certify(

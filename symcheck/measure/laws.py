@@ -56,6 +56,8 @@ def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 4) -> Law:
             where=f"action '{'*'.join(map(str, bound.actions))}'",
             hint="convert it to float, or declare it scalar if it does not move",
         )
+    sound = torch.isfinite(x).flatten(1).all(1) if x.dim() > 1 else torch.isfinite(x)
+    x = x[sound] if bool(sound.any()) else torch.ones_like(x)  # NaN is the model's: no fault of the action
     samples = x[torch.arange(rows, device=x.device) % len(x)].cpu()
     samples = widest(samples) if samples.is_floating_point() or samples.is_complex() else samples
     generic = Draws(2, "generic").normal(*samples.shape).to(samples.dtype) if samples.is_floating_point() else samples

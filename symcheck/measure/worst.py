@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,16 +10,19 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from symcheck.claim import BoundClaim, Claim
-from symcheck.errors import ConfigError, LoadError
+from symcheck.errors import LoadError
 from symcheck.measure.defect import Elements, Slot, base_of, defect, ready, slot_for
 from symcheck.measure.evaluator import Evaluator, chunks_for
 from symcheck.measure.finding import Facts
+from symcheck.measure.given import digest
 from symcheck.measure.runner import Runner, measuring
 from symcheck.measure.samples import Batch, Samples, move_batch
+from symcheck.report.write import write_bytes
+from symcheck.subject import Subject, slots
 
 FORMAT = "symcheck.worst/1"
 _NUMBERS = ("error", "floor", "spread")  # kept as text: JSON has no NaN
@@ -68,7 +70,7 @@ def keep_worst(evaluator: Evaluator, bound: BoundClaim, facts: Facts, spread: fl
 
 
 def save_worst(path: Path, pairs: Sequence[WorstPair], source: Mapping[str, Any]) -> None:
-    """Write all worst pairs to one safetensors file, moved into place when complete."""
+    """Write all worst pairs to one safetensors file, whole or not at all."""
     tensors, entries = {}, []
     for i, pair in enumerate(pairs):
         tensors[f"{i}/element"] = pair.element.contiguous().clone()
@@ -77,16 +79,25 @@ def save_worst(path: Path, pairs: Sequence[WorstPair], source: Mapping[str, Any]
         plain = {k: v for k, v in vars(pair).items() if k not in ("element", "inputs", "sides", *_NUMBERS)}
         entries.append({**plain, "inputs": list(pair.inputs), **{k: repr(getattr(pair, k)) for k in _NUMBERS}})
     metadata = {"format": FORMAT, "pairs": json.dumps(entries), "source": json.dumps(source, default=str)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(tensors, temporary, metadata=metadata)
-        os.replace(temporary, path)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ConfigError(
-            f"the worst pairs cannot be written: {error}", where=str(path), hint="choose a folder that exists"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, save(tensors, metadata=metadata))
+
+
+def origin_of(subject: Subject, seed: int, dtype: str) -> dict[str, Any]:
+    """Where worst pairs came from: the source of the subject, or the digest of its weights, and how it was run."""
+    weights = {} if subject.source.sha256 else {"weights": weights_digest(subject)}
+    return {"seed": seed, "dtype": dtype, "derive": dict(subject.derive), **vars(subject.source), **weights}
+
+
+def weights_digest(subject: Subject) -> str:
+    """The digest of all parameters and buffers with their names; of nothing where a subject has none."""
+    return digest(slots(subject.module) if subject.module is not None else {})
+
+
+def same_weights(subject: Subject, origin: Mapping[str, Any]) -> bool | None:
+    """Whether a subject has the weights that worst pairs came from; None where the file does not tell."""
+    if origin.get("sha256"):
+        return bool(subject.source.sha256 == origin["sha256"])
+    return bool(weights_digest(subject) == origin["weights"]) if "weights" in origin else None
 
 
 def load_worst(path: Path) -> tuple[list[WorstPair], dict[str, Any]]:

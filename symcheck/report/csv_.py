@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from symcheck.report.outcome import GateReport
 COLUMNS = (
     "subject", "claim", "output", "part", "series", "kind", "index", "label", "at1", "at2", "at3", "at4", "value",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@")  # what a spreadsheet runs instead of showing
+_FORMULA = ("=", "+", "-", "@")  # what a spreadsheet runs instead of showing, in full width too
 _POINT = 4
 Row = tuple[str | float | None, ...]
 
@@ -110,4 +111,4 @@ def _cell(value: str | float | None) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} where a number or text should be")
     text = "".join(c if c.isprintable() else " " for c in value)
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+    return f"'{text}" if unicodedata.normalize("NFKC", text).lstrip().startswith(_FORMULA) else text

@@ -10,11 +10,12 @@ from typing import Any, NoReturn
 from symcheck.errors import LoadError
 from symcheck.registry import suggest
 from symcheck.report import numbers
+from symcheck.report.consistent import negative_error
 from symcheck.report.model import SCHEMA as REPORT
 from symcheck.report.model import Report
 from symcheck.report.outcome import SCHEMA as GATE
 from symcheck.report.outcome import GateReport, outcomes_of
-from symcheck.report.reading import DEEPEST, shallow
+from symcheck.report.reading import unfit
 
 PLAIN = ("symcheck.connect/1", "symcheck.align/1", "symcheck.merge/1", "symcheck.distance/1")
 Document = Report | GateReport | Mapping[str, Any]
@@ -32,10 +33,8 @@ def read_document(path: Path) -> Document:
         return Report.from_dict(data, str(path))
     if schema == GATE:
         return GateReport.from_dict(data, str(path))
-    if schema in PLAIN and shallow(data):
-        return dict(data)
     if schema in PLAIN:
-        raise LoadError(f"the document is nested more than {DEEPEST} levels deep", where=str(path), hint=_HINT)
+        return _plain(data, str(path))
     if not isinstance(schema, str):
         raise LoadError("this is not a document of symcheck: it names no schema", where=str(path), hint=_HINT)
     known = suggest(schema, [REPORT, GATE, *PLAIN])
@@ -48,6 +47,15 @@ def read_report(path: Path) -> Report | GateReport:
     if isinstance(found, Report | GateReport):
         return found
     raise LoadError(f"this is a {found['schema']} document, not a report", where=str(path), hint=_HINT)
+
+
+def _plain(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """A document without a form that is laid down here; what no measurement gives is refused."""
+    if fault := unfit(data):
+        raise LoadError(f"the document {fault}", where=where, hint=_HINT)
+    if place := negative_error(data):
+        raise LoadError(f"the document cannot be read: {place} is negative, and no error is", where=where, hint=_HINT)
+    return dict(data)
 
 
 def judged(document: Document) -> GateReport:

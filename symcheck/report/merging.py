@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 from symcheck.errors import LoadError
@@ -13,7 +14,8 @@ from symcheck.report.outcome import GateReport, Outcome
 
 T = TypeVar("T", Finding, Outcome)
 Named = tuple[str, T]
-_ALONE = ("seed", "elements", "samples", "tolerance")  # settings that every shard shares
+_ALONE = ("seed", "elements", "samples", "gate", "against", "derive")  # settings that every shard shares
+_BY_NAME = ("tolerance", "files")  # settings of which the entries agree that both have
 _OWN = "one shard measured something else: measure all shards alike"
 
 
@@ -21,7 +23,7 @@ def merge(shards: Sequence[tuple[str, Report | GateReport]]) -> Report | GateRep
     """Join the reports of shards, each with its file name: findings of all, counts and seconds added up.
 
     Findings (and outcomes of gates) that several shards have in common are kept once. Raises `LoadError` where the
-    shards differ in subject, seed, samples, elements, tolerance, precision or data, or where their findings do.
+    shards differ in network, seed, samples, elements, tolerance, precision or data, or where their findings do.
     """
     reports = [(name, shard) for name, shard in shards if isinstance(shard, Report)]
     gates = [(name, shard) for name, shard in shards if isinstance(shard, GateReport)]
@@ -72,14 +74,14 @@ def _question(outcome: Outcome) -> Hashable:
 
 
 def _embedded(reports: Sequence[tuple[str, Report]]) -> tuple[Report, ...]:
-    """Every report once; those on one subject must be on the same weights."""
+    """Every report once; those on one subject must be on the same network."""
     seen: dict[str, Report] = {}
-    weights: dict[str, tuple[str, str]] = {}
+    known: dict[str, tuple[str, Report]] = {}
     for name, report in reports:
         subject = str(report.subject.get("name") or "")
-        sha256 = str(report.subject.get("sha256") or "")
-        where, known = weights.setdefault(subject, (name, sha256))
-        _equal(f"sha256 of the checkpoint of '{subject}'", where, known, name, sha256)
+        where, first = known.setdefault(subject, (name, report))
+        keys = ("sha256", "model", "arguments", "key") if _factory(first) and _factory(report) else ("sha256",)
+        _same_network(where, first.subject, name, report.subject, keys)
         bare = replace(report, seconds=0.0, findings=tuple(_fileless(f) for f in report.findings))
         seen.setdefault(_text(asdict(bare)), report)
     return tuple(seen.values())
@@ -87,12 +89,37 @@ def _embedded(reports: Sequence[tuple[str, Report]]) -> tuple[Report, ...]:
 
 def _same_measurement(first_name: str, first: Report, name: str, shard: Report) -> None:
     """Refuse shards that did not measure the same thing in the same way."""
-    for key in ("name", "sha256"):
-        _equal(f"subject's {key}", first_name, first.subject.get(key), name, shard.subject.get(key))
+    _same_network(first_name, first.subject, name, shard.subject)
     for key in _ALONE:
         _equal(key, first_name, first.settings.get(key), name, shard.settings.get(key))
+    for key in _BY_NAME:
+        one, other = first.settings.get(key), shard.settings.get(key)
+        if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+            _equal(key, first_name, one, name, other)
+        else:
+            for entry in one.keys() & other.keys():
+                _equal(f"{key} of '{entry}'", first_name, one[entry], name, other[entry])
     _equal("precision", first_name, first.environment.get("dtype"), name, shard.environment.get("dtype"))
     _equal("origin of the claims (proposed or stated)", first_name, first.proposed, name, shard.proposed)
+
+
+def _same_network(
+    first_name: str, first: Mapping[str, Any], name: str, other: Mapping[str, Any], keys: Iterable[str] = ()
+) -> None:
+    """Refuse subjects of other weights, code, arguments, ...: of these `keys`, or of all; folders may differ."""
+    one, two = _network(first), _network(other)
+    for key in keys or dict.fromkeys((*one, *two)):
+        _equal(f"{key} of the subject '{first.get('name') or ''}'", first_name, one.get(key), name, two.get(key))
+
+
+def _network(subject: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a subject this network, without folders; what is empty goes."""
+    kept = {**subject, "model": PurePath(str(subject.get("model") or "")).name, "path": ""}
+    return {key: value for key, value in kept.items() if value not in (None, "", {}, [])}
+
+
+def _factory(report: Report) -> str:
+    return str(report.subject.get("model") or "")
 
 
 def _settings(shards: Sequence[Report]) -> Mapping[str, Any]:
@@ -101,7 +128,10 @@ def _settings(shards: Sequence[Report]) -> Mapping[str, Any]:
     lists = [shard.settings.get("claims") for shard in shards]
     claims = [claim for found in lists if isinstance(found, list | tuple) for claim in found]
     unique = [claim for i, claim in enumerate(claims) if claim not in claims[:i]]
-    return {**shards[0].settings, **({"data": digests[0]} if digests else {}), **({"claims": unique} if unique else {})}
+    tables = {key: [t for s in shards if isinstance(t := s.settings.get(key), Mapping)] for key in _BY_NAME}
+    united = {key: {k: v for table in found for k, v in table.items()} for key, found in tables.items() if found}
+    given = {"data": digests[:1], "claims": [unique] if unique else []}
+    return {**shards[0].settings, **united, **{key: found[0] for key, found in given.items() if found}}
 
 
 def _joined(named: Iterable[Named[T]], key: Callable[[T], Hashable], plain: Callable[[T], Any]) -> tuple[T, ...]:

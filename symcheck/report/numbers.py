@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from symcheck.report.model import Finding, Report, Scale, Share, Verdict
@@ -32,6 +32,19 @@ def ratio(value: float | None) -> str:
     if value is None or not _as_percent(value):
         return _scientific(value)
     return f"{number(100 * value)} %"
+
+
+def ticks(values: Sequence[float]) -> list[str]:
+    """The labels of one axis of dimensionless errors, all in one style: percent where they read well, else powers."""
+    known = [abs(v) for v in values if v != 0 and math.isfinite(v)]
+    percent = bool(known) and max(known) >= _PERCENT_FROM * (1 - 1e-12) and min(known) >= _PERCENT_FROM / 50
+    return [f"{float(f'{100 * v:.6g}'):g} %" if percent else _power(float(f"{v:.6g}")) for v in values]
+
+
+def _power(value: float) -> str:
+    text = f"{value:g}" if value == 0 or abs(value) >= 0.01 else f"{value:e}"
+    digits, mark, exponent = text.partition("e")
+    return f"{float(digits):g}e{int(exponent)}" if mark else text
 
 
 def stated(value: float) -> str:
@@ -66,7 +79,7 @@ def floor(finding: Finding) -> str:
 
 def worst(finding: Finding) -> str:
     """The worst pair: `8.1 % at quarter turn 1, sample 12`."""
-    if finding.worst is None:
+    if finding.worst is None or (finding.verdict is Verdict.TRIVIAL and not math.isfinite(finding.worst.value)):
         return NOT_MEASURED
     found = "" if finding.worst.searched is None else " (found by search)"
     return f"{ratio(finding.worst.value)} at {finding.worst.element}, sample {finding.worst.sample}{found}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
@@ -11,8 +12,10 @@ from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from symcheck.errors import LoadError
+from symcheck.report.consistent import contradiction
 
 DEEPEST = 50  # levels of nesting in what has no form of its own: settings, environment
+_LARGE = "is too large for a number"
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
 
@@ -31,7 +34,7 @@ class _Unfit(ValueError):
 def read_as(kind: type[T], data: Any, where: str, hint: str) -> T:
     """A frozen object from its JSON object: null numbers come back as NaN, keys of a later version pass.
 
-    Raises `LoadError` with the place of the first value that is missing or has the wrong type.
+    Raises `LoadError` with the place of the first value that is missing, has the wrong type, or cannot be.
     """
     annotation: Any = kind
     try:
@@ -42,16 +45,23 @@ def read_as(kind: type[T], data: Any, where: str, hint: str) -> T:
         raise LoadError(f"the report cannot be read: {place} {fault.what}", where=where, hint=hint) from fault
 
 
-def shallow(value: Any, limit: int = DEEPEST) -> bool:
-    """Whether plain data is nested at most `limit` levels deep."""
+def unfit(value: Any, limit: int = DEEPEST) -> str:
+    """What is wrong with plain data of no form: nested more than `limit` levels deep, or a number beyond all floats."""
     level, depth = [value], 0
     while level:
         depth += 1
-        if depth > limit:
-            return False
-        inner = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
-        level = [v for values in inner for v in values if isinstance(v, dict | list)]
-    return True
+        inner = [one for v in level for one in (v.values() if isinstance(v, dict) else v)]
+        if any(isinstance(one, int | float) and _endless(one) for one in inner):
+            return "holds a number that is too large"
+        level = [one for one in inner if isinstance(one, dict | list)]
+        if level and depth >= limit:
+            return f"is nested more than {limit} levels deep"
+    return ""
+
+
+def _endless(number: int | float) -> bool:
+    """Whether a number has no place among floats."""
+    return not -sys.float_info.max <= number <= sys.float_info.max and number == number
 
 
 @cache
@@ -63,7 +73,7 @@ def _reader(kind: Any) -> Reader:
     if origin is tuple:
         return _list(_reader(arguments[0]))
     if origin is Mapping:
-        return _table
+        return _table if arguments[1] is Any else _named(_reader(arguments[1]))
     if is_dataclass(kind):
         return _object(kind)
     if issubclass(kind, StrEnum):
@@ -91,7 +101,10 @@ def _object(kind: Any) -> Reader:
                     raise fault.under(f".{name}") from None
             elif needed:
                 raise _Unfit("is missing", f".{name}")
-        return kind(**made)
+        thing = kind(**made)
+        if fault := contradiction(thing):
+            raise _Unfit(fault[1], f".{fault[0]}")
+        return thing
 
     return read
 
@@ -107,6 +120,19 @@ def _list(inner: Reader) -> Reader:
             except _Unfit as fault:
                 raise fault.under(f"[{len(made)}]") from None
         return tuple(made)
+
+    return read
+
+
+def _named(inner: Reader) -> Reader:
+    def read(value: Any) -> Any:
+        made = {}
+        for name, item in _table(value).items():
+            try:
+                made[name] = inner(item)
+            except _Unfit as fault:
+                raise fault.under(f".{name}") from None
+        return made
 
     return read
 
@@ -141,6 +167,8 @@ def _plain(kind: type) -> Reader:
     def read(value: Any) -> Any:
         if type(value) is not kind:
             raise _Unfit(f"is {_shown(value)}, not {names[kind]}")
+        if kind is int and _endless(value):
+            raise _Unfit(_LARGE)
         return value
 
     return read
@@ -149,22 +177,18 @@ def _plain(kind: type) -> Reader:
 def _number(value: Any) -> float:
     if value is None:
         return math.nan
-    try:
-        number = float(value) if type(value) in (float, int) else None
-    except OverflowError:
-        number = math.inf
-    if number is None:
+    if type(value) not in (float, int):
         raise _Unfit(f"is {_shown(value)}, not a number")
-    if math.isinf(number):
-        raise _Unfit("is too large for a number")
-    return number
+    if _endless(value):
+        raise _Unfit(_LARGE)
+    return float(value)
 
 
 def _table(value: Any) -> Any:
     if not isinstance(value, dict):
         raise _Unfit(f"is {_shown(value)}, not an object")
-    if not shallow(value):
-        raise _Unfit(f"is nested more than {DEEPEST} levels deep")
+    if fault := unfit(value):
+        raise _Unfit(fault)
     return value
 
 

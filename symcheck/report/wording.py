@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from symcheck.report import numbers
 from symcheck.report.model import Verdict
 from symcheck.report.outcome import GateReport, Outcome, Status
 
-_RATIOS = ("spread", "relative", "share")  # dimensionless: these read well as percentages
+_RATIOS = ("spread", "relative", "share", "fraction")  # dimensionless: these read well as percentages
+_NEXT: Mapping[str, str] = {  # what to do about a failure of which nothing else is known
+    Verdict.BROKEN: "recompute the worst pair and look for the layer that breaks it",
+    Verdict.APPROXIMATE: "look at the worst pair, or gate on a limit",
+    Verdict.TRIVIAL: "give inputs on which the output varies",
+    Verdict.INVALID: "mend what the reason names: nothing follows from such a measurement",
+}
 _BAD = tuple(verdict for verdict in Verdict if not verdict.holds)
 _TALLIED = (Status.PASSED, Status.FAILED, Status.INCONCLUSIVE, Status.UNMEASURED, Status.WAIVED)
 
 
 def value(outcome: Outcome) -> str:
-    """The measured statistic with its interval: `5.2 % [4.8, 5.6]`; `-` where there is no number."""
+    """The measured statistic with its interval: `5.2 % [4.8, 5.6]`; `-` where there is no number.
+
+    Of a certificate the bound that decides: `at most 4.9 % of pairs`.
+    """
     mean, low, high = outcome.value, outcome.low, outcome.high
     ratio = outcome.metric in _RATIOS
+    if outcome.metric == "fraction" and mean is not None:
+        above = low is not None and outcome.limit is not None and low > outcome.limit
+        return f"at least {numbers.ratio(low)} of pairs" if above else f"at most {numbers.ratio(high)} of pairs"
     if mean is None or low is None or high is None:
         return numbers.ratio(mean) if ratio else numbers.number(mean)
     if ratio:
@@ -26,17 +38,28 @@ def value(outcome: Outcome) -> str:
 
 
 def limit(outcome: Outcome) -> str:
-    """What the statistic was held against: `0.1 %`; `-` where there is no limit."""
+    """What the statistic was held against: `0.1 %`, or `baseline 4.0 %` where that decided; `-` where there is none."""
+    if outcome.baseline is not None and outcome.status is not Status.PASSED and _within(outcome):
+        return f"baseline {_like(outcome, outcome.baseline)}"
     if outcome.limit is None:
         return numbers.NOT_MEASURED
     return numbers.stated(outcome.limit) if outcome.metric in _RATIOS else f"{outcome.limit:g}"
 
 
+def bound(outcome: Outcome) -> str:
+    """`limit 0.1 %` or `baseline 4.0 %`; empty where there is none."""
+    words = limit(outcome)
+    return "" if words == numbers.NOT_MEASURED else words if words.startswith("baseline") else f"limit {words}"
+
+
 def against(outcome: Outcome) -> str:
     """`5.2 % [4.8, 5.6], limit 0.1 %`; empty where nothing was measured."""
-    if outcome.value is None:
-        return ""
-    return value(outcome) + ("" if outcome.limit is None else f", limit {limit(outcome)}")
+    return "" if outcome.value is None else ", ".join(filter(None, (value(outcome), bound(outcome))))
+
+
+def title(outcome: Outcome) -> str:
+    """What was judged, told apart from the others of its gate: `energy-rotations, forces, improper`."""
+    return ", ".join(filter(None, (outcome.gate, label(outcome))))
 
 
 def label(outcome: Outcome) -> str:
@@ -53,8 +76,15 @@ def fate(outcome: Outcome) -> str:
 def sentence(outcome: Outcome) -> str:
     """One paragraph: what was measured, why that is its status, what to do."""
     waived = f"waived: {outcome.waiver}" if outcome.waiver else ""
-    pieces = (label(outcome), against(outcome), outcome.reason, waived, outcome.advice)
+    pieces = (label(outcome), against(outcome), outcome.reason, waived, advice(outcome))
     return "; ".join(filter(None, pieces)) or outcome.rule or str(outcome.status)
+
+
+def advice(outcome: Outcome) -> str:
+    """What to do next; of what has failed without more to say, what its verdict suggests."""
+    if outcome.advice or outcome.status not in (Status.FAILED, Status.INCONCLUSIVE) or outcome.expect == "breaks":
+        return outcome.advice
+    return _NEXT.get(outcome.verdict, "")
 
 
 def details(outcome: Outcome) -> Iterator[tuple[str, str]]:
@@ -68,7 +98,7 @@ def details(outcome: Outcome) -> Iterator[tuple[str, str]]:
         ("waived", outcome.waiver),
         ("baseline", "" if outcome.baseline is None else _like(outcome, outcome.baseline)),
         ("worst", worst),
-        ("next", outcome.advice),
+        ("next", advice(outcome)),
         ("replay", outcome.replay),
         ("written", "" if outcome.place is None else f"{outcome.place.file}:{outcome.place.line}"),
     )
@@ -98,6 +128,12 @@ def fingerprint(outcome: Outcome) -> str:
     asked = (outcome.check, outcome.subject, outcome.claim, outcome.output, outcome.part, outcome.metric, outcome.stat)
     text = "\0".join((outcome.gate, *asked))
     return outcome.fingerprint or hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _within(outcome: Outcome) -> bool:
+    """Whether the limit alone would have let it pass."""
+    reach = outcome.value if outcome.high is None else outcome.high
+    return outcome.limit is None or (reach is not None and reach <= outcome.limit)
 
 
 def _like(outcome: Outcome, number: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from symcheck.errors import ConfigError
@@ -15,8 +17,11 @@ from symcheck.report.model import Report
 from symcheck.report.outcome import GateReport
 
 
-def check_path(path: Path, *, plain: bool = False) -> None:
-    """Refuse a destination that cannot be written, before anything is measured; `plain` documents have fewer forms."""
+def check_path(path: Path, *, plain: bool = False, keep: Iterable[Path] = ()) -> None:
+    """Refuse a destination that cannot be written, before anything is measured; `plain` documents have fewer forms.
+
+    The files to `keep` are those that the same run reads: neither the document nor its worst pairs may replace one.
+    """
     if plain and format_of(path) in JUDGED:
         raise ConfigError(
             f"only reports are written as '{path.suffix}'", where=str(path), hint="use .json, .html, .txt, .csv or .pdf"
@@ -24,8 +29,27 @@ def check_path(path: Path, *, plain: bool = False) -> None:
     format_of(path)
     if not path.parent.is_dir():
         raise ConfigError(f"the folder '{path.parent}' does not exist", where=str(path), hint=f"mkdir -p {path.parent}")
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
+    if path.is_dir() or not os.access(path.resolve().parent, os.W_OK):
         raise ConfigError("this cannot be written", where=str(path), hint="choose a file in a folder you may write to")
+    for kept in keep:
+        if what := _replaced(kept, path):
+            raise ConfigError(f"{what} would replace what this run reads", where=str(kept), hint="choose another name")
+
+
+def worst_file(path: Path) -> Path:
+    """Where the worst pairs of a document go: beside it."""
+    return path.with_suffix(".worst.safetensors")
+
+
+def _replaced(kept: Path, path: Path) -> str:
+    """What would be written over a file when a document goes to `path`; empty where nothing would."""
+    if kept.resolve() == path.resolve() or (kept.exists() and path.exists() and kept.samefile(path)):
+        return f"the output '{path}'"
+    worst = re.compile(re.escape(path.stem) + r"\.worst(\.\d+)*\.safetensors")
+    for place in (kept.absolute(), kept.resolve()):
+        if worst.fullmatch(place.name) and place.parent.resolve() == path.absolute().parent.resolve():
+            return f"the worst pairs beside the output '{path}'"
+    return ""
 
 
 def write_report(document: Document, path: Path, beside: Path | None = None) -> None:
@@ -80,7 +104,11 @@ def rendered(document: Document, format_: str, beside: Path | None = None) -> st
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all: into a temporary file in the same folder, which is moved into place."""
+    """Write a file, whole or not at all: into a temporary file in the same folder, which is moved into place.
+
+    A symbolic link stays: the file that it points to is written.
+    """
+    path = path.resolve() if path.is_symlink() else path
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(data)

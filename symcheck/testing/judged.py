@@ -38,12 +38,16 @@ class Judged:
 
     @property
     def replay(self) -> str:
-        """The command that recomputes the worst pairs; empty where none were saved."""
+        """The command that recomputes the worst pairs, with what it needs; empty where none were saved."""
         files = (f.worst.file for f in self.failing if f.worst is not None and f.worst.file)
         file = next(files, "").rpartition("#")[0]
-        source = self.report.subject
+        if not file:
+            return ""
+        source, command = self.report.subject, f"symcheck audit --replay {shlex.quote(file)}"
         model = "" if source.get("path") or source.get("model") else " --model MODULE:FACTORY"
-        return f"symcheck audit --replay {shlex.quote(file)}{model}" if file else ""
+        if source.get("path") or not source.get("parameters"):
+            return command + model
+        return f"{command} weights.pt{model}  # first torch.save(model.state_dict(), 'weights.pt')"
 
     def demand(self) -> Report:
         """The report; raises AssertionError with everything that is known unless it holds."""

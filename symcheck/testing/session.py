@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symcheck.errors import SymcheckError
+from symcheck.gate.waive import may_be_waived
 from symcheck.report.model import Report
 from symcheck.report.outcome import GateReport, Outcome, Place, Status
 from symcheck.testing import assertions
@@ -20,6 +21,24 @@ if TYPE_CHECKING:
     from symcheck.measure.given import Inputs
 
 Claims = str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How one phase of a test ended: passed, failed or skipped; `xfail` is why a failure was expected, if it was.
+
+    `broke` is what an exception makes of a test that found nothing wrong by itself, and `words` are its own.
+    """
+
+    outcome: str
+    xfail: str | None = None
+    broke: Status = Status.UNMEASURED
+    words: str = ""
+
+    @property
+    def bad(self) -> bool:
+        """Whether the phase failed, expected or not."""
+        return self.outcome == "failed" or (self.outcome == "skipped" and self.xfail is not None)
 
 
 @dataclass(repr=False)
@@ -36,6 +55,7 @@ class Checks:
     folder: Callable[[str], Path]
     outcomes: list[Outcome] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"<the symcheck fixture of {self.test}>"  # pytest shows the arguments of a test that failed
@@ -75,38 +95,55 @@ class Checks:
 
     def _judged(self, judge: Callable[..., Judged], *arguments: Any, **options: Any) -> Report:
         __tracebackhide__ = True
-        place = Place(*self.place)
         try:
             judged = judge(*arguments, **options)
         except SymcheckError as error:
-            reason, status = error.message, Status.UNMEASURED
-            self.outcomes.append(
-                Outcome(self.test, status, "claim", "", reason=reason, advice=error.hint, place=place)
-            )
+            self.outcomes.append(self._outcome(Status.UNMEASURED, error.message, error.hint))
+            raise
+        except Exception as error:
+            self.outcomes.append(self._outcome(Status.UNMEASURED, f"{type(error).__name__}: {error}"))
             raise
         self.reports.append(judged.report)
-        self.outcomes += judged.outcomes(self.test, place)
+        self.outcomes += judged.outcomes(self.test, Place(*self.place))
         return judged.demand()
+
+    def found(self) -> list[Outcome]:
+        """All outcomes in the light of how the test ended: what it expects is waived, what it failed by is in it."""
+        found, bad = self.outcomes, next((ending for ending in self.endings if ending.bad), None)
+        if bad is not None and all(outcome.status is Status.PASSED for outcome in found):
+            found = [*found, self._outcome(bad.broke, bad.words)]
+        expected = self._expected()
+        return [
+            replace(outcome, status=Status.WAIVED, waiver=expected) if expected and may_be_waived(outcome) else outcome
+            for outcome in found
+        ]
+
+    def _expected(self) -> str:
+        """Why failures are no failures of the test; empty where it failed, or was skipped before it could tell."""
+        if any(ending.outcome != "passed" and ending.xfail is None or ending.outcome == "failed" for ending in self.endings):
+            return ""
+        reasons = [ending.xfail for ending in self.endings if ending.xfail is not None]
+        return (reasons[0] or "xfail") if reasons else "the test passed: it expects this"
+
+    def _outcome(self, status: Status, reason: str, advice: str = "") -> Outcome:
+        return Outcome(self.test, status, "claim", "", reason=reason, advice=advice, place=Place(*self.place))
 
 
 @dataclass
 class Session:
     """Everything that a session of tests found; `summary` says what became of it."""
 
-    path: Path | None
+    paths: tuple[Path, ...]
     start: float
     outcomes: list[Outcome] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     summary: str = ""
 
-    def take(self, checks: Checks, expected: str) -> None:
-        """What one test found; failures of a test that did not fail itself are waived: `expected` says why."""
-        for outcome in checks.outcomes:
-            waived = bool(expected) and outcome.status is not Status.PASSED
-            self.outcomes.append(replace(outcome, status=Status.WAIVED, waiver=expected) if waived else outcome)
+    def take(self, checks: Checks) -> None:
+        """What one test found, once it has ended."""
+        self.outcomes += checks.found()
         self.reports += checks.reports
-        checks.outcomes, checks.reports = [], []
 
     def lost(self, worker: str, why: str) -> None:
         """A worker ended without its findings: that is never a pass."""
@@ -126,20 +163,21 @@ class Session:
         self.reports += report.reports
         self.notes += report.notes
 
-    def write(self, config: str, environment: Mapping[str, Any]) -> None:
-        """Write the report, and say what it holds. Raises ConfigError."""
+    def write(self, config: str, environment: Mapping[str, Any]) -> int:
+        """Write the report wherever it is wanted, and say what it holds; its exit code. Raises ConfigError."""
         from symcheck.report.write import write_report
 
-        if self.path is None:
-            return
         if not self.outcomes:
             self.notes.append("no test asserted anything with the symcheck fixture: an empty report does not hold")
         self.outcomes.sort(key=_order)  # workers end as they like
         report = self._report(config, environment)
-        write_report(report, self.path)
+        for path in self.paths:
+            write_report(report, path)
         counts = {status: sum(o.status is status for o in self.outcomes) for status in reversed(Status)}
         words = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "nothing was asserted"
-        self.summary = "\n".join([f"{report.status}: {words}; report in {self.path}", *self.notes])
+        places = ", ".join(map(str, self.paths))
+        self.summary = "\n".join([f"{report.status}: {words}; report in {places}", *self.notes])
+        return report.exit_code
 
     def _report(self, config: str, environment: Mapping[str, Any]) -> GateReport:
         seconds = time.perf_counter() - self.start

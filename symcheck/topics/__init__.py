@@ -6,6 +6,6 @@ To add a topic, add a heading with a paragraph; to add a chapter, add a file.
 from __future__ import annotations
 
 from symcheck.topics.book import Chapter, Topic, chapters, parse
-from symcheck.topics.find import explained
+from symcheck.topics.find import chapter_of, explained, unknown_words
 
-__all__ = ["Chapter", "Topic", "chapters", "explained", "parse"]
+__all__ = ["Chapter", "Topic", "chapter_of", "chapters", "explained", "parse", "unknown_words"]

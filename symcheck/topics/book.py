@@ -1,6 +1,6 @@
 """The texts of `text/*.md` as frozen data.
 
-    # verdicts: the answers to a claim          the chapter: its name and what it is about
+    # verdicts | answers: what is said of a claim     the chapter: its names and what it is about
     ...                                         an introduction
     Requires: Formula, Do                       what every topic of it must say
 
@@ -51,11 +51,16 @@ class Topic:
 class Chapter:
     """The topics of one kind, in the order of the file, and the labels that each of them must have."""
 
-    name: str
+    names: tuple[str, ...]
     about: str
     introduction: str
     requires: tuple[str, ...]
     topics: tuple[Topic, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of its file, and of what `symcheck list` lists."""
+        return self.names[0]
 
 
 @lru_cache(maxsize=1)
@@ -70,7 +75,8 @@ def parse(text: str, where: str) -> Chapter:
     """The chapter that a file holds. Raises ConfigError when a heading has nothing under it or a label is missing."""
     head, *rest = re.split(r"^## ", text, flags=re.M)
     title, _, body = head.partition("\n")
-    name, colon, about = title.removeprefix("# ").partition(": ")
+    heading, colon, about = title.removeprefix("# ").partition(": ")
+    names = tuple(name.strip() for name in heading.split(" | "))
     if not (title.startswith("# ") and colon):
         raise _fault("the first line is no title", where, "write '# name: what it is about'")
     required = re.search(r"^Requires: (.*)$", body, flags=re.M)
@@ -78,8 +84,8 @@ def parse(text: str, where: str) -> Chapter:
     if unknown := [label for label in requires if label not in LABELS]:
         raise _fault(f"'{unknown[0]}' is no label", where, f"use {', '.join(LABELS)}")
     introduction = re.sub(r"^Requires: .*$", "", body, flags=re.M)
-    topics = tuple(_topic(name, one, requires, where) for one in rest)
-    return Chapter(name, about.strip(), _flowing(introduction), requires, topics)
+    topics = tuple(_topic(names[0], one, requires, where) for one in rest)
+    return Chapter(names, about.strip(), _flowing(introduction), requires, topics)
 
 
 def _topic(chapter: str, text: str, requires: tuple[str, ...], where: str) -> Topic:

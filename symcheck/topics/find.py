@@ -7,17 +7,39 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from symcheck.errors import ClaimError, ConfigError
-from symcheck.grammar import Term, parse_claim, parse_group
-from symcheck.registry import suggest
-from symcheck.topics.book import Topic, chapters
+from symcheck.grammar import ClaimTree, Term, parse_claim, parse_group
+from symcheck.registry import plugins, suggest
+from symcheck.topics.book import Chapter, Topic, chapters
 
 _ANY = re.compile(r"[a-z]|…")  # an argument of a heading that stands for any: C(n), Shift(step, …)
+
+ADDED = {"groups": "symcheck.groups", "actions": "symcheck.actions"}  # entry points of plug-ins by chapter
 
 
 def explained(text: str) -> tuple[Topic, ...]:
     """The topics that `text` names, each once. Raises ConfigError with the closest names when there is none."""
     wanted = " ".join(text.split())
     return tuple(dict.fromkeys(_named(wanted) or _parsed(wanted)))
+
+
+def chapter_of(text: str) -> Chapter | None:
+    """The chapter that has this name, in any case, and with - or blanks for _."""
+    return next((found for found in chapters() if _plain(text) in map(_plain, found.names)), None)
+
+
+def unknown_words(claim: str) -> list[tuple[str, str]]:
+    """The groups and actions of a claim that are neither built in nor a plug-in's, each with a hint.
+
+    A function of the user's, `module:function` or `file.py:function`, is not looked for. Raises ClaimError when the
+    text is no claim.
+    """
+    found = {}
+    for term, chapter in _terms(parse_claim(claim)):
+        own = chapter == "actions" and ":" in term.name
+        known = [*names(chapter), *(entry.name for entry in plugins(ADDED[chapter]))]
+        if not own and term.name not in known:
+            found[term.name] = suggest(term.name, known, f"symcheck list {chapter} shows them all")
+    return list(found.items())
 
 
 def names(*wanted: str) -> list[str]:
@@ -44,10 +66,7 @@ def _parsed(text: str) -> list[Topic]:
     """The topics of the terms of a claim, of a product of groups, or of one group or action."""
     try:
         if "->" in text:
-            tree = parse_claim(text)
-            slots = [term for slot in (*tree.inputs, *tree.outputs) for term in slot.terms]
-            parts = [(term, "groups") for term in tree.group.factors] + [(term, "actions") for term in slots]
-            each = [_fitting(term, chapter) or _unknown(term.name, chapter) for term, chapter in parts]
+            each = [_fitting(term, kind) or _unknown(term.name, kind) for term, kind in _terms(parse_claim(text))]
             return [topic for found in each for topic in found]
         terms = parse_group(text).factors
     except ClaimError:
@@ -58,11 +77,18 @@ def _parsed(text: str) -> list[Topic]:
     return _fitting(terms[0], "groups") + _fitting(terms[0], "actions") or _unknown(terms[0].name)
 
 
+def _terms(tree: ClaimTree) -> list[tuple[Term, str]]:
+    """Every term of a claim with the chapter that it is from."""
+    slots = [term for slot in (*tree.inputs, *tree.outputs) for term in slot.terms]
+    return [(term, "groups") for term in tree.group.factors] + [(term, "actions") for term in slots]
+
+
 def _unknown(word: str, *wanted: str) -> NoReturn:
+    chaptered = [name for found in chapters() for name in found.names if not wanted]
     raise ConfigError(
         f"there is no topic '{word}'",
         where="symcheck explain",
-        hint=suggest(word, names(*wanted), "symcheck explain --list shows them all"),
+        hint=suggest(word, [*names(*wanted), *chaptered], "symcheck explain --list shows them all"),
     )
 
 

@@ -96,6 +96,7 @@ class Attempt:
                     passed = graph.carrier.through(relation, value, flow)
                     if passed is None:
                         return False
+                    passed = [one for one in passed if one.expression is None or one.expression.factor]  # 0 · x
                     if passed:
                         out = graph.carrier.output(relation)
                         flows.setdefault(id(out), []).extend(passed)
@@ -154,8 +155,8 @@ def _solve(probe: Flow, flow: Flow, carrier: Carrier) -> Flow | None:
     if both is None:
         return None
     probe, flow = both
-    if probe.expression is None or flow.expression is None:
-        return None
+    if probe.expression is None or flow.expression is None or not probe.expression.factor:
+        return None  # also where a factor of 0 keeps the bias from everything
     names: dict[str, tuple[str, int]] = {}
     for left, right in zip(probe.axes, flow.axes, strict=True):
         for (mine, n), (theirs, _) in zip(left, right, strict=True):

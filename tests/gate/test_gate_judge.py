@@ -96,7 +96,8 @@ def test_what_tells_nothing_fails_unless_allowed(verdict: str, asked: Gate) -> N
     empty = finding(0.0, 0.0, verdict)
     found = outcome(asked, empty)
     assert found.status is FAILED and verdict in found.reason
-    assert outcome(replace(asked, allow=(verdict,)), empty).status is PASSED
+    allowed = outcome(replace(asked, allow=(verdict,)), empty)
+    assert allowed.status is (FAILED if asked.expect == "breaks" else PASSED)  # it shows no break
     other = "trivial" if verdict == "invalid" else "invalid"
     assert outcome(replace(asked, allow=(other,)), empty).status is FAILED
 
@@ -110,6 +111,21 @@ def test_not_a_number_never_passes(asked: Gate) -> None:
     assert outcome(asked, lost).status is FAILED
     no_end = finding(0.001, error=Error(*[scale(0.001, nan, nan)] * 3), share=Share(0.001, nan, nan))
     assert outcome(asked, no_end).status is OPEN
+
+
+@pytest.mark.parametrize(("mean", "low", "high"), [
+    (5.0, 0.0, 1.0), (0.001, 0.002, 0.003), (-0.004, -0.005, -0.003), (0.001, 0.0, 0.0005)])  # fmt: skip
+def test_numbers_that_contradict_each_other_do_not_pass(mean: float, low: float, high: float) -> None:
+    odd = finding(error=Error(*[scale(mean, low, high)] * 3))
+    assert outcome(gate(), odd).status is FAILED
+    assert outcome(gate(stat="max"), finding(error=Error(*[replace(scale(0, 0, 0), max=-5.0)] * 3))).status is FAILED
+
+
+def test_exact_is_no_matter_of_the_tolerance() -> None:
+    asked, raised = gate(None, verdict="exact"), Floor(1e-7, 1e-7, 0.0, 0.0, low=1e-3, high=1e-3)
+    assert outcome(asked, finding(verdict="inconclusive")).status is OPEN  # the precision could not be raised
+    assert outcome(asked, finding(verdict="inconclusive", floor=raised)).status is FAILED
+    assert outcome(asked, finding(verdict="inconclusive", floor=raised, part="resampled")).status is OPEN
 
 
 @pytest.mark.parametrize(("verdict", "status"), [
@@ -178,6 +194,20 @@ def certificate(violations: int, draws: int = 299, limit: float = 0.01) -> Certi
 def test_certificates(violations: int, draws: int, status: Status) -> None:
     found = outcome(gate(fraction=0.01), finding(certificate=certificate(violations, draws)))
     assert found.status is status and f"{violations} of n = {draws}" in found.reason
+    assert found.metric == "fraction" and found.limit == 0.01 and found.value == pytest.approx(violations / draws)
+    assert found.low is not None and found.high is not None and found.low <= violations / draws <= found.high
+    looked = judge(gate(fraction=0.01), report(finding(certificate=certificate(violations, draws))), "net", looks=3)
+    assert (looked[0].outcome.high or 0.0) >= found.high  # more looks, more confidence
+
+
+@pytest.mark.parametrize(("violations", "draws"), [(-1, 100), (200, 100), (0, 0)])
+def test_a_certificate_that_contradicts_itself_fails(violations: int, draws: int) -> None:
+    assert outcome(gate(fraction=0.01), finding(certificate=certificate(violations, draws))).status is FAILED
+
+
+def test_many_violations_are_counted_quickly() -> None:
+    many = certificate(10**7, 2 * 10**7)
+    assert outcome(gate(fraction=0.6), finding(certificate=many)).status is PASSED
 
 
 def test_a_certificate_for_another_limit_is_none() -> None:
@@ -192,7 +222,7 @@ def test_barriers() -> None:
     assert judged_barrier(asked, "net", -0.05, 0.01, "test").status is PASSED
     assert judged_barrier(asked, "net", 0.09, 0.01, "test").status is OPEN
     assert judged_barrier(asked, "net", 0.2, 0.01, "test").status is FAILED
-    for value, error in ((math.nan, 0.01), (0.01, math.nan), (math.inf, 0.0)):
+    for value, error in ((math.nan, 0.01), (0.01, math.nan), (math.inf, 0.0), (0.05, -10.0)):
         found = judged_barrier(asked, "net", value, error, "test")
         assert found.status is FAILED and found.high is None
 
@@ -219,6 +249,7 @@ def test_waivers_cover_failures_only() -> None:
     assert waive(passing, [waiver]) == passing
     assert idle([waiver], [passing])
     assert not idle([waiver], [failing]) and not idle([waiver], [replace(passing, gate="h")])
+    assert "covers nothing" in idle([replace(waiver, output="energi")], [failing])[0]
 
 
 def test_fingerprints_know_the_question_not_the_answer() -> None:

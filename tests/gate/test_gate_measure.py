@@ -175,6 +175,94 @@ def test_a_report_of_other_files_is_not_judged(name: str, project: Path) -> None
     assert stale == (["g1"] if name == "other.safetensors" else ["g0", "g1"]) and found.exit_code == 2
 
 
+def test_a_report_answers_only_what_was_asked(project: Path) -> None:
+    """Another network from the same checkpoint, another seed, other inputs, fewer draws: not this gate's report."""
+    bent = MODEL.replace("def __init__(self):", "def __init__(self, bend=0.0):\n        self.bend = bend")
+    bent = bent.replace("return {", "energy = energy + self.bend * x[:, 0, 1]\n        return {")
+    bent = bent.replace("self.bend = bend\n        super().__init__()", "super().__init__()\n        self.bend = bend")
+    (project / "net.py").write_text(bent)
+    both = HEAD + HEAD.replace("subject.net", "subject.bent") + "arguments = { bend = 1.0 }\n"
+    config(project, claim('subject = "net"\nlimit = 0.1'), claim('subject = "bent"\nlimit = 0.1'), head=both)
+    statuses = [o.status for o in run(outputs=(project / "gate.json",)).outcomes]
+    assert statuses == [Status.PASSED, Status.FAILED]
+    assert [o.status for o in run(reports=(project / "gate.json",)).outcomes] == statuses
+    for flags, word in (({"seed": 5}, "seed"), ({"samples": 65}, "samples"), ({"elements": 99}, "elements")):
+        again = run(reports=(project / "gate.json",), flags=flags)
+        assert {o.status for o in again.outcomes} == {Status.UNMEASURED} and word in again.outcomes[0].reason
+    assert run(reports=(project / "gate.json",), flags={"samples": 8}).exit_code == 1
+    config(project, claim('subject = "net"\nlimit = 0.1'), head=both.replace("normal(5,3)", "normal(4,3)"))
+    assert "inputs" in one(run(reports=(project / "gate.json",))).reason
+
+
+def test_checkpoints_of_one_name_have_reports_of_their_own(project: Path) -> None:
+    for folder, leak in (("a", 0.0), ("b", 5.0)):
+        (project / folder).mkdir()
+        save_file({**WEIGHTS, "leak": torch.tensor([leak, 0.0])}, project / folder / "net.safetensors")
+    heads = [HEAD.replace("subject.net", f"subject.{f}").replace('"net.saf', f'"{f}/net.saf') for f in "ab"]
+    config(project, claim('subject = "a"\nlimit = 0.1'), claim('subject = "b"\nlimit = 0.1'), head="".join(heads))
+    statuses = [o.status for o in run(outputs=(project / "gate.json",)).outcomes]
+    assert statuses == [Status.PASSED, Status.FAILED]
+    assert [o.status for o in run(reports=(project / "gate.json",)).outcomes] == statuses
+
+
+def test_an_array_that_is_ignored_changes_nothing(project: Path) -> None:
+    x = torch.randn(40, 5, 3, generator=torch.Generator().manual_seed(0))
+    np.savez(project / "x.npz", x=x.numpy(), y=np.zeros(40))
+    text = "SO(3): x=points, y=ignore -> energy=scalar"
+    config(project, claim("limit = 1.0\nfraction = 0.1", text), claim("limit = 1.0", text),
+           head=HEAD.replace('{ x = "normal(5,3)" }', '"x.npz"'))  # fmt: skip
+    report = run()
+    assert [o.status for o in report.outcomes] == [Status.PASSED] * 2
+    assert {f.tolerance for r in report.reports for f in r.findings} == {1.0}
+
+
+def test_a_claim_that_does_not_fit_hides_no_other(project: Path) -> None:
+    config(project, claim("limit = 1.0"), claim("limit = 1.0", "SO(3): x=points -> energi=scalar"))
+    report = run()
+    assert [o.status for o in report.outcomes] == [Status.PASSED, Status.UNMEASURED]
+    assert "energi" in report.outcomes[1].reason
+
+
+def test_ratchets_stay_on_their_draws_when_more_are_made(project: Path) -> None:
+    mean, high = value(project)
+    limit = mean + (high - mean) / 3
+    config(project, claim(f"limit = {limit!r}\nratchet = 0.1"), head='baseline = "base.jsonl"\n' + HEAD)
+    run(update=True, until_decided=True, budget=10**7)
+    before = (project / "base.jsonl").read_text()
+    decided = one(run(until_decided=True, budget=10**7))
+    assert decided.status in (Status.PASSED, Status.FAILED)
+    assert "32 × 64" in json.loads(before.splitlines()[1])["draws"] if decided.status is Status.PASSED else True
+
+
+def test_more_pairs_decide_a_certificate(project: Path) -> None:
+    mean, _ = value(project)
+    config(project, claim(f"limit = {mean!r}\nfraction = 0.95"))
+    draws = [f.certificate.draws for r in run(until_decided=True, budget=10**7).reports for f in r.findings]  # type: ignore[union-attr]
+    assert draws == sorted(draws)
+
+
+def test_an_update_keeps_what_it_could_not_measure(project: Path) -> None:
+    config(project, claim("limit = 1.0\nratchet = 0.1"), head='baseline = "base.jsonl"\n' + HEAD)
+    run(update=True)
+    before = (project / "base.jsonl").read_text()
+    (project / "net.safetensors").rename(project / "away.safetensors")
+    run(update=True)
+    assert (project / "base.jsonl").read_text() == before
+    save_file({**WEIGHTS, "leak": torch.tensor([0.5, 0.0])}, project / "net.safetensors")
+    done = run_gates(Asked(update=True))
+    assert [change.kind for change in done.changes] == ["refused to loosen"] and done.exit_code == 1
+    assert (project / "base.jsonl").read_text() == before
+
+
+def test_a_quantile_on_the_same_draws_is_not_worse_than_itself(project: Path) -> None:
+    gates = [claim(f'limit = 9.0\nratchet = 0.0\nstat = "{stat}"') for stat in ("q95", "q99", "max", "mean")]
+    gates.append(claim('limit = 9.0\nratchet = 0.0\nmetric = "share"'))
+    config(project, *gates, head='baseline = "base.jsonl"\n' + HEAD)
+    run(update=True)
+    statuses = {o.gate: o.status for o in run().outcomes}
+    assert {status for gate, status in statuses.items() if gate != "g1"} == {Status.PASSED}
+
+
 def test_a_changed_seed_is_no_comparison(project: Path) -> None:
     config(project, claim("limit = 1.0\nratchet = 0.1"), head='baseline = "base.jsonl"\n' + HEAD)
     with pytest.raises(ConfigError, match="no baseline"):

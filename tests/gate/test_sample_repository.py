@@ -91,7 +91,7 @@ def test_the_turns_are_in_the_weights() -> None:
 def test_the_baseline_is_what_an_update_keeps(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (folder / "baseline.jsonl").read_text()
     assert main(["gate", "-q", "--update-baseline"]) == 0
-    assert "as it was" in capsys.readouterr().out
+    assert "not changed" in capsys.readouterr().out
     assert (folder / "baseline.jsonl").read_text() == before
 
 

@@ -89,7 +89,7 @@ BAD_IMPORTS = [
     ("torch.no_such_part:f", "no module is called 'torch.no_such_part'", "install it"),
     ("math:sinn", "'math' has no 'sinn'", "'sin'"),
     ("math", "does not name an object", "module:name"),
-    ("no/such/file.py:f", "there is no file", "exists"),
+    ("no/such/file.py:f", "there is no file", "relative paths start at"),
     ("{folder}/broken.py:f", "fails to import: ZeroDivisionError: division by zero", "traceback"),
     ("{folder}/needs.py:f", "fails to import: ModuleNotFoundError", "traceback"),
     ("{folder}/leaves.py:f", "fails to import: SystemExit", "traceback"),

@@ -13,6 +13,7 @@ from symcheck.report.outcome import GateReport, Status
 
 SUBJECT = {"name": "potential", "sha256": "abc", "path": "potential.safetensors"}
 SETTINGS = {"samples": 64, "elements": 32, "seed": 0, "tolerance": 1e-3, "data": "d1", "claims": ["A"]}
+SETTINGS |= {"files": {"model": "m1"}}
 
 
 def shard(*outputs: str, **changes: Any) -> Report:
@@ -34,6 +35,24 @@ def test_findings_of_all_with_effort_added_up() -> None:
     assert made.notes == ("n", "m")
     assert made.settings["claims"] == ["A", "B"]
     assert made.settings["data"] == "d1"
+
+
+def test_the_same_network_in_another_folder_is_joined_with_other_claims() -> None:
+    here = {**SUBJECT, "model": "/a/nets.py:net", "arguments": {}, "key": ""}
+    there = {**SUBJECT, "path": "/b/potential.safetensors", "model": "/b/nets.py:net"}
+    one = shard("a", subject=here, settings={**SETTINGS, "tolerance": {"A": 0.1}})
+    made = joined(one, shard("b", subject=there, settings={**SETTINGS, "tolerance": {"B": 0.2}, "claims": ["B"]}))
+    assert (made.settings["claims"], made.settings["tolerance"]) == (["A", "B"], {"A": 0.1, "B": 0.2})
+    with pytest.raises(LoadError, match="tolerance of 'A'"):
+        joined(one, shard("b", subject=there, settings={**SETTINGS, "tolerance": {"A": 0.2}}))
+
+
+def test_gates_of_other_code_with_the_same_weights_are_refused() -> None:
+    one, other = (shard("a", subject={**SUBJECT, "model": f"nets.py:{name}"}) for name in ("wide", "deep"))
+    with pytest.raises(LoadError, match="model of the subject 'potential'"):
+        joined(gates(outcome(gate="a"), reports=(one,)), gates(outcome(gate="b"), reports=(other,)))
+    bare = shard("a", subject={**SUBJECT, "model": "", "parameters": 7})  # a network against another in one gate
+    assert len(joined(gates(outcome(gate="a"), reports=(one,)), gates(outcome(gate="b"), reports=(bare,))).reports) == 2
 
 
 def test_one_shard_is_itself() -> None:
@@ -66,6 +85,13 @@ def test_contradicting_findings_are_refused() -> None:
     [
         ({"subject": {**SUBJECT, "sha256": "abd"}}, "sha256"),
         ({"subject": {**SUBJECT, "name": "other"}}, "name"),
+        ({"subject": {**SUBJECT, "model": "nets.py:wide"}}, "model"),
+        ({"subject": {**SUBJECT, "arguments": {"width": 8}}}, "arguments"),
+        ({"subject": {**SUBJECT, "key": "ema"}}, "key"),
+        ({"subject": {**SUBJECT, "parameters": 7}}, "parameters"),
+        ({"settings": {**SETTINGS, "derive": {"edges": "radius"}}}, "derive"),
+        ({"settings": {**SETTINGS, "gate": "same"}}, "gate"),
+        ({"settings": {**SETTINGS, "files": {"model": "m2"}}}, "files of 'model'"),
         ({"settings": {**SETTINGS, "seed": 1}}, "seed"),
         ({"settings": {**SETTINGS, "elements": 16}}, "elements"),
         ({"settings": {**SETTINGS, "samples": 32}}, "samples"),
@@ -122,7 +148,7 @@ def test_gates_are_joined() -> None:
     [
         ({"config": "other.toml"}, "configuration"),
         ({"outcomes": (outcome(Status.PASSED, gate="b"),)}, "contradict each other on 'b'"),
-        ({"reports": (shard("a", subject={**SUBJECT, "sha256": "abd"}),)}, "sha256 of the checkpoint of 'potential'"),
+        ({"reports": (shard("a", subject={**SUBJECT, "sha256": "abd"}),)}, "sha256 of the subject 'potential'"),
     ],
 )
 def test_gates_that_do_not_belong_together_are_refused(change: dict[str, Any], word: str) -> None:

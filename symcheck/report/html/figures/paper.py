@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from symcheck.report.html.figures.curves import curve_panels
 from symcheck.report.html.figures.distribution import distribution_panel
 from symcheck.report.model import Finding, Report
 from symcheck.report.outcome import GateReport
+from symcheck.report.write import write_bytes
 
 KINDS = (".pdf", ".svg", ".png")
 _ROWS = 4  # findings in one figure: what fits a page
@@ -38,7 +37,7 @@ def write_figure(document: Document, path: Path) -> None:
             where=str(path),
             hint="figures are made of audits and gates with findings, and of what symcheck connect -o FILE.json writes",
         )
-    _replace(path, as_figure(rows, kind.removeprefix(".")))
+    write_bytes(path, as_figure(rows, kind.removeprefix(".")))
 
 
 def _rows(document: Document, where: str) -> _Rows:
@@ -69,17 +68,3 @@ def _findings(findings: Sequence[Finding]) -> _Rows:
             title = ", ".join(filter(None, (finding.claim, numbers.label(finding))))
             rows.append((f"{title}: {finding.verdict}", panels))
     return rows[:_ROWS]
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ConfigError(
-            f"the figure cannot be written: {error.strerror}", where=str(path), hint="choose another place"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

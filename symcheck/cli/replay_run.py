@@ -1,0 +1,68 @@
+"""What `symcheck audit --replay` does: measure the worst pairs of an earlier run again, and compare."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from symcheck.api import audit_runner
+from symcheck.cli.run import file_settings, subject_of
+from symcheck.measure.worst import WorstPair, load_worst, replay, same_weights
+from symcheck.report.numbers import number
+from symcheck.subject import Subject
+from symcheck.subject_file import DEFAULTS
+
+
+def replay_pairs(
+    file: Path, path: Path | None, flags: Mapping[str, Any], allow_program: bool, console: Console
+) -> None:
+    """Recompute the stored worst pairs on the subject they came from, or on another checkpoint."""
+    pairs, origin = load_worst(file)
+    stored = {
+        "checkpoint": origin.get("path") or None, "model": origin.get("model") or None,
+        "arguments": origin.get("arguments", {}), "key": origin.get("key") or None,
+        "derive": origin.get("derive", {}), "dtype": origin.get("dtype", "as-is"),
+    }  # fmt: skip
+    known = path is None and (stored["checkpoint"] or stored["model"])
+    settings = {**DEFAULTS, **stored, **({} if known else file_settings(path, flags)), **flags}
+    with redirect_stdout(sys.stderr):
+        subject = subject_of(settings, allow_program)
+        same = same_weights(subject, origin)
+        values = [replay(pair, audit_runner(subject, pair, settings["device"], settings["dtype"])) for pair in pairs]
+    if not same:
+        console.print(f"note: {_otherwise(subject, origin, same)}", style="yellow", soft_wrap=True)
+    for pair, value in zip(pairs, values, strict=True):
+        scale = pair.spread or math.nan
+        then, now = number(pair.error / scale, 4), number(value / scale, 4)
+        slot = f"{pair.output}, {pair.part}" if pair.part else pair.output
+        console.print(f"{pair.claim}\n  {slot}: {then} of the spread then, {now} now: {_word(pair, value, same)}")
+
+
+def _otherwise(subject: Subject, origin: Mapping[str, Any], same: bool | None) -> str:
+    """In what the subject is not the one of then, as far as that is known, and what would be."""
+    now = subject.source.path or f"{subject.source.model}, as its factory builds it"
+    if same is None:
+        return f"the file does not tell of which weights the pairs are; these are of {now}"
+    if subject.source.path and subject.source.path == origin.get("path"):
+        return f"other weights: the checkpoint {now} has changed since"
+    before = origin.get("path") or f"those of {origin.get('model') or 'a network in memory'}, which were in no file"
+    needed = "" if subject.source.path else "; to replay the same network, give a checkpoint with its weights"
+    return f"other weights: the pairs are of {before}; these are of {now}{needed}"
+
+
+def _word(pair: WorstPair, value: float, same: bool | None) -> str:
+    """How an error compares with the one of then; what other weights give is another measurement, not a change."""
+    limit = 10 * pair.floor
+    if pair.error <= limit and value <= limit:
+        word = "both within rounding"
+    elif str(value) == str(pair.error) or abs(value - pair.error) <= 0.01 * pair.error:  # also NaN then and now
+        word = "the same"
+    else:
+        return {True: "changed", False: "other weights", None: "not the same"}[same]
+    return f"{word}, with other weights" if same is False else word
