@@ -102,8 +102,9 @@ def gate(
         allow_program, tuple(output or ()), {name: value for name, value in flags.items() if value is not None},
     )  # fmt: skip
     if check_config:
-        found, gates = checked(asked)
-        typer.echo(f"{found.path}: {len(gates)} gates, {len(found.subjects)} subjects, {len(found.waivers)} waivers")
+        from symcheck.cli.gate_text import show_configuration
+
+        show_configuration(*checked(asked))
         return
     from symcheck.cli.gate_text import show_changes, shown_progress
     from symcheck.cli.printing import show

@@ -13,7 +13,7 @@ from typing import Any
 
 from symcheck.errors import ConfigError
 from symcheck.gate.baseline import Change, Entry, compared, entry_of, read_baseline, render_baseline, updated
-from symcheck.gate.config import Gate, GateFile, find_config, read_gates
+from symcheck.gate.config import Gate, GateFile, check_words, find_config, read_gates
 from symcheck.gate.files import Digests
 from symcheck.gate.judge import Judgement
 from symcheck.gate.reports import judged, opened
@@ -61,6 +61,8 @@ class Done:
 def checked(asked: Asked) -> tuple[GateFile, list[Gate]]:
     """The configuration and the gates that are asked for; everything is refused here that can be without measuring."""
     config = read_gates(find_config(asked.config), datetime.date.today())
+    if not asked.reports:
+        check_words(config)
     gates = [gate for gate in config.gates if not asked.only or any(fnmatch.fnmatch(gate.id, p) for p in asked.only)]
     for pattern in asked.only:
         if not any(fnmatch.fnmatch(gate.id, pattern) for gate in config.gates):

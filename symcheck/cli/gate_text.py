@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
 
 from symcheck.cli.gate_run import Done
+from symcheck.errors import ConfigError
+from symcheck.gate.config import Gate, GateFile
+from symcheck.gate.files import absent
+from symcheck.report.numbers import count
+
+
+def show_configuration(config: GateFile, gates: Sequence[Gate]) -> None:
+    """What was read, and which files are not here; code that is not here is an error."""
+    words = (count(len(gates), "gate"), count(len(config.subjects), "subject"), count(len(config.waivers), "waiver"))
+    typer.echo(f"{config.path}: {', '.join(words)}")
+    missing = dict.fromkeys(pair for g in gates for pair in absent(vars(config.subject(g)), g.against, g.spec))
+    for what, path in missing:
+        if what == "model":
+            raise ConfigError("the code of the model is not here", where=path, hint="mend the path, or add the file")
+        typer.echo(f"not here: {path} ({what.partition('.')[0]})")
 
 
 def show_changes(done: Done, to_stderr: bool) -> None:

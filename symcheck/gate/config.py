@@ -25,6 +25,7 @@ from symcheck.subject_file import (
     stated,
     subject_from,
 )
+from symcheck.topics import unknown_words
 
 NAMES = ("symcheck.toml", "pyproject.toml")
 EXAMPLE = '[[gate]] with id = "turns", claim = "C4: image -> invariant" and limit = 0.01'
@@ -138,6 +139,14 @@ def read_gates(path: Path, today: datetime.date) -> GateFile:
         raise refuse(f"'baseline' must be a file name, not {baseline!r}", path, 1, 'write baseline = "baseline.jsonl"')
     where = str(path.resolve().parent / baseline) if baseline else ""
     return GateFile(path, subjects, tuple(gates), waivers, where)
+
+
+def check_words(config: GateFile) -> None:
+    """Refuse claims with groups or actions that nobody knows, before any model is loaded."""
+    for gate in config.gates:
+        for word, hint in unknown_words(gate.claim) if gate.claim else ():
+            message = f"gate '{gate.id}', '{gate.claim}': there is no group or action '{word}'"
+            raise refuse(message, config.path, gate.place.line, hint)
 
 
 def _subjects(table: Mapping[str, Any], path: Path, prefix: str) -> dict[str, SubjectFile]:

@@ -10,6 +10,7 @@ from typing import Any
 from symcheck.files import sha256
 from symcheck.subject_file import read_subject_file
 
+_SUFFIXES = (".py", ".npz", ".npy", ".safetensors", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".toml")
 _ASKED = ("model", "arguments", "key", "derive", "dtype", "inputs", "seed")
 
 
@@ -84,11 +85,24 @@ def _bare(value: Any) -> Any:
 def _files(settings: Mapping[str, Any], against: str, spec: str) -> Iterator[tuple[str, Path]]:
     if against.endswith(".toml"):
         against = read_subject_file(against).checkpoint or against
-    inputs = settings.get("inputs") or {}
-    named = {"checkpoint": settings.get("checkpoint"), "model": settings.get("model"), "against": against, "spec": spec}
-    named |= {f"inputs.{k}": v for k, v in inputs.items()} if isinstance(inputs, Mapping) else {"inputs": inputs}
-    for what, text in named.items():
-        for name in (str(text or ""), str(text or "").rpartition(":")[0]):
+    for what, text in _named(settings, against, spec):
+        for name in (text, text.rpartition(":")[0]):
             if name and Path(name).is_file():
                 yield what, Path(name)
                 break
+
+
+def _named(settings: Mapping[str, Any], against: str, spec: str) -> Iterator[tuple[str, str]]:
+    """Every text that may name a file, with what the file is for."""
+    inputs = settings.get("inputs") or {}
+    named = {"checkpoint": settings.get("checkpoint"), "model": settings.get("model"), "against": against, "spec": spec}
+    named |= {f"inputs.{k}": v for k, v in inputs.items()} if isinstance(inputs, Mapping) else {"inputs": inputs}
+    return ((what, str(text)) for what, text in named.items() if text)
+
+
+def absent(settings: Mapping[str, Any], against: str = "", spec: str = "") -> Iterator[tuple[str, str]]:
+    """What a subject or gate names that is no file here: what it is for, and its name."""
+    for what, text in _named(settings, against, spec):
+        path = text.rpartition(":")[0] if ".py:" in text else text
+        if Path(path).suffix in _SUFFIXES and "(" not in path and not Path(path).exists():
+            yield what, path

@@ -35,9 +35,11 @@ def unknown_words(claim: str) -> list[tuple[str, str]]:
     """
     found = {}
     for term, chapter in _terms(parse_claim(claim)):
-        own = chapter == "actions" and ":" in term.name
-        known = [*names(chapter), *(entry.name for entry in plugins(ADDED[chapter]))]
-        if not own and term.name not in known:
+        known = names(chapter)
+        if term.name in known or (chapter == "actions" and ":" in term.name):
+            continue
+        known += [entry.name for entry in plugins(ADDED[chapter])]
+        if term.name not in known:
             found[term.name] = suggest(term.name, known, f"symcheck list {chapter} shows them all")
     return list(found.items())
 

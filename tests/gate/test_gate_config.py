@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from symcheck.cli.main import main
 from symcheck.errors import ConfigError, LoadError, SymcheckError
 from symcheck.gate.config import GateFile, find_config, read_gates
 from symcheck.gate.lines import tables
@@ -170,8 +171,32 @@ def test_lines_are_found_beside_comments_and_texts_of_several_lines() -> None:
     assert [lines.start for lines in tables("gate = [{id = 'a'}]", "gate", 1)] == [1]
 
 
+@pytest.mark.parametrize(("claim", "hint"), [("C4: imaeg -> invariant", "image"), ("Sift: shift -> shift", "Shift")])
+def test_words_that_nobody_knows_are_refused(
+    claim: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, SUBJECT + GATE.replace("C4: image -> invariant", claim))
+    assert main(["gate", str(path), "--check-config"]) == 2
+    found = capsys.readouterr().err
+    assert f"'{hint}'" in found and "symcheck.toml:4" in found
+
+
+def test_a_check_says_what_is_not_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, SUBJECT + GATE)
+    assert main(["gate", str(path), "--check-config"]) == 2
+    assert "the code of the model is not here" in capsys.readouterr().err
+    (tmp_path / "net.py").touch()
+    assert main(["gate", str(path), "--check-config"]) == 0
+    out = capsys.readouterr().out
+    assert "1 gate, 1 subject, 0 waivers" in out and out.count("not here") == 2 and "x.npz (inputs)" in out
+    for name in ("x.npz", "net.safetensors"):
+        (tmp_path / name).touch()
+    assert main(["gate", str(path), "--check-config"]) == 0 and "not here" not in capsys.readouterr().out
+
+
 def test_checking_a_configuration_loads_no_torch(tmp_path: Path) -> None:
     path = written(tmp_path, SUBJECT + GATE)
+    (tmp_path / "net.py").touch()
     code = (
         "import sys\nfrom symcheck.cli.main import main\n"
         f"code = main(['gate', {str(path)!r}, '--check-config'])\n"

@@ -78,6 +78,17 @@ def test_the_workflow_is_red_and_then_green(tmp_path: Path, home: Path) -> None:
     assert "::error title=turns" in red.log and "::error" not in green.log
 
 
+def test_the_workflow_keeps_what_a_red_run_wrote() -> None:
+    workflow = yaml.safe_load(block("yaml", ".github/workflows"))
+    (steps,) = [job["steps"] for job in workflow["jobs"].values()]
+    (folder,) = [step["with"]["output"] for step in steps if "symcheck" in step["uses"]]
+    uploads = {step["uses"]: step for step in steps[-2:]}
+    assert all(step["if"] == "always()" for step in uploads.values())
+    assert uploads["actions/upload-artifact@v4"]["with"]["path"] == folder
+    assert uploads["github/codeql-action/upload-sarif@v3"]["with"]["sarif_file"] == f"{folder}/gate.sarif"
+    assert workflow["permissions"]["security-events"] == "write"
+
+
 def test_every_input_of_the_action_is_named() -> None:
     text = README.read_text(encoding="utf-8")
     for name in [*read_action()["inputs"], *read_action()["outputs"]]:
@@ -95,7 +106,8 @@ def test_gitlab_reads_the_cases(regressed: bool, tmp_path: Path, home: Path) -> 
     assert job["artifacts"]["when"] == "always"
     (suite,) = ElementTree.parse(folder / job["artifacts"]["reports"]["junit"]).getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("11", str(int(regressed)))
-    assert all((folder / path).is_file() for path in job["artifacts"]["paths"])
+    kept = {path.name for pattern in job["artifacts"]["paths"] for path in folder.glob(pattern)}
+    assert kept >= {"gate.json", "gate.xml", "gate.html", "gate.worst.safetensors", "gate.worst.1.safetensors"}
     assert "install git+https://" in (home / "pip.txt").read_text()
 
 
