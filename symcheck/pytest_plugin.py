@@ -88,8 +88,9 @@ def symcheck(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """
     item, paths = request.node, request.config.stash[_SESSION].paths
     beside = paths[0] if paths else None
-    item.stash[_CHECKS] = Checks(item.nodeid, marked_defaults(item), _place(item), beside, tmp_path_factory.mktemp)
-    return item.stash[_CHECKS]
+    checks = Checks(item.nodeid, marked_defaults(item), _place(item), beside, tmp_path_factory.mktemp)
+    item.stash[_CHECKS] = checks
+    return checks
 
 
 def _place(item: pytest.Item) -> tuple[str, int]:
@@ -116,11 +117,13 @@ def pytest_runtest_makereport(
 
 
 def _ending(report: pytest.TestReport, call: pytest.CallInfo[None]) -> Ending:
-    xfail = str(report.wasxfail) if hasattr(report, "wasxfail") else None
+    """How a phase ended; a failed assertion fails, any other error leaves unknown what would have been found."""
+    xfail = getattr(report, "wasxfail", None)
     if call.excinfo is None:
         return Ending(report.outcome, xfail, Status.FAILED, str(report.longrepr or ""))
     judged = isinstance(call.excinfo.value, AssertionError | pytest.fail.Exception)
-    return Ending(report.outcome, xfail, Status.FAILED if judged else Status.UNMEASURED, call.excinfo.exconly())
+    words = next(iter(call.excinfo.exconly().splitlines()), "")
+    return Ending(report.outcome, xfail, Status.FAILED if judged else Status.UNMEASURED, words)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -142,6 +145,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if _is_worker(config):
         config.workeroutput[_HANDED] = collected.to_json()  # type: ignore[attr-defined]
     elif collected.paths and not config.option.collectonly:
+        if session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
+            collected.lost("pytest", "the run ended before all tests had run")
         environment = {"pytest": pytest.__version__, "python": platform.python_version(), "symcheck": __version__}
         try:
             code = collected.write(str(config.inipath or config.rootpath), environment)

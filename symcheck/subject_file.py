@@ -162,7 +162,7 @@ def read_table(path: Path) -> tuple[dict[str, Any], str]:
             f"this is not TOML: {error}", where=str(path), hint="mend that line; texts need quotes"
         ) from error
     except UnicodeDecodeError as error:
-        raise ConfigError("this is not text in UTF-8", where=str(path), hint="save it in UTF-8, as TOML asks") from error
+        raise ConfigError("this is not text in UTF-8", where=str(path), hint="save it as UTF-8") from error
     if path.name != "pyproject.toml":
         return document, ""
     tool = document.get("tool", {})

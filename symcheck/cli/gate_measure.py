@@ -19,6 +19,7 @@ from symcheck.gate.judge import Judgement, judge, judged_barrier, judged_proof, 
 from symcheck.gate.reports import label_of
 from symcheck.gate.rules import TOLERANCE, confidence_of, limit_of
 from symcheck.measure.certify import Ask
+from symcheck.report import numbers
 from symcheck.report.model import Report
 from symcheck.report.outcome import Status
 
@@ -102,10 +103,10 @@ def _decided(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[R
     found: dict[str, list[Judgement]] = {}
     open_ = gates
     for look in range(looks):
-        report, file = _audited(run, settings, open_, look)
+        report = _audited(run, settings, open_, look)
         reports.append(report)
         for gate in open_:
-            fresh = judge(gate, report, label, _replay(file), looks)
+            fresh = judge(gate, report, label, numbers.replay(report.findings, report.subject), looks)
             found[gate.id] = [_settled(one, fresh) for one in found[gate.id]] if look else fresh
         open_ = [gate for gate in open_ if any(_undecided(j) for j in found[gate.id])]
         grown = _grown(settings, report, run.budget)
@@ -125,7 +126,7 @@ def _settled(one: Judgement, fresh: Sequence[Judgement]) -> Judgement:
 
 def _audited(
     run: Measuring, settings: Mapping[str, Any], gates: Sequence[Gate], look: int
-) -> tuple[Report, Path | None]:
+) -> Report:
     """One audit of all claims of the gates; the tolerance of a claim is the smallest limit that its gates set."""
     claims = list(dict.fromkeys(gate.claim for gate in gates))
     limits = {claim: _tolerances(settings, [g for g in gates if g.claim == claim]) for claim in claims}
@@ -138,7 +139,7 @@ def _audited(
         certify=None if first.fraction is None else Ask(first.fraction, confidence_of(first, looks), 4**look),
         progress=run.progress,
     )  # fmt: skip
-    return replace(report, settings={**report.settings, **_rests_on(settings, report)}), file
+    return replace(report, settings={**report.settings, **_rests_on(settings, report)})
 
 
 def _rests_on(settings: Mapping[str, Any], report: Report, against: str = "") -> dict[str, Any]:
@@ -174,10 +175,6 @@ def _grown(settings: dict[str, Any], report: Report, budget: int) -> dict[str, A
 
 def _numbered(path: Path | None, i: int) -> Path | None:
     return path if path is None or i == 0 else path.with_suffix(f".{i}{path.suffix}")
-
-
-def _replay(file: Path | None) -> str:
-    return "" if file is None else f"symcheck audit --replay {file}"
 
 
 def _weights(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[Report]]:

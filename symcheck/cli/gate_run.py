@@ -14,7 +14,7 @@ from typing import Any
 from symcheck.errors import ConfigError
 from symcheck.gate.baseline import Change, Entry, compared, entry_of, read_baseline, render_baseline, updated
 from symcheck.gate.config import Gate, GateFile, check_words, find_config, read_gates
-from symcheck.gate.files import Digests
+from symcheck.gate.files import Digests, read_files
 from symcheck.gate.judge import Judgement
 from symcheck.gate.reports import judged, opened
 from symcheck.gate.waive import idle, waive
@@ -22,7 +22,7 @@ from symcheck.registry import suggest
 from symcheck.report.documents import read_document
 from symcheck.report.model import Report
 from symcheck.report.outcome import GateReport, Status
-from symcheck.report.write import write_report, write_text
+from symcheck.report.write import check_path, worst_file, write_report, write_text
 from symcheck.version import __version__
 
 
@@ -66,8 +66,13 @@ def checked(asked: Asked) -> tuple[GateFile, list[Gate]]:
     gates = [gate for gate in config.gates if not asked.only or any(fnmatch.fnmatch(gate.id, p) for p in asked.only)]
     for pattern in asked.only:
         if not any(fnmatch.fnmatch(gate.id, pattern) for gate in config.gates):
-            hint = suggest(pattern, [gate.id for gate in config.gates])
+            hint = suggest(pattern.strip("*?[]"), [gate.id for gate in config.gates])
             raise ConfigError(f"no gate is called '{pattern}'", where=f"--only, {config.path}", hint=hint)
+    keep = [config.path, *asked.reports, *([asked.baseline] if asked.baseline else [])]
+    keep += [Path(config.baseline)] if config.baseline else []
+    keep += [f for g in gates for f in read_files(config.settings(g, asked.flags), g.against, g.spec)]
+    for path in asked.outputs:
+        check_path(path, keep=keep)
     if asked.loosen and not asked.update:
         raise ConfigError("--loosen changes no baseline by itself", where="--loosen", hint="add --update-baseline")
     if asked.reports and asked.until_decided:
@@ -148,6 +153,6 @@ def _judgements(
         return found, [g.report for g in given if g.report is not None]
     from symcheck.cli.gate_measure import Measuring, measured
 
-    beside = asked.outputs[0].with_suffix(".worst.safetensors") if asked.outputs else None
+    beside = worst_file(asked.outputs[0]) if asked.outputs else None
     run = Measuring(config, asked.flags, asked.allow_program, asked.until_decided, asked.budget, beside, progress)
     return measured(run, gates)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from symcheck.api import audit_runner
 from symcheck.cli.run import file_settings, subject_of
+from symcheck.errors import ConfigError
 from symcheck.measure.worst import WorstPair, load_worst, replay, same_weights
 from symcheck.report.numbers import number
 from symcheck.subject import Subject
@@ -29,6 +31,7 @@ def replay_pairs(
         "arguments": origin.get("arguments", {}), "key": origin.get("key") or None,
         "derive": origin.get("derive", {}), "dtype": origin.get("dtype", "as-is"),
     }  # fmt: skip
+    _check_word(file, stored["model"], path, flags, allow_program)
     known = path is None and (stored["checkpoint"] or stored["model"])
     settings = {**DEFAULTS, **stored, **({} if known else file_settings(path, flags)), **flags}
     with redirect_stdout(sys.stderr):
@@ -44,6 +47,17 @@ def replay_pairs(
         console.print(f"{pair.claim}\n  {slot}: {then} of the spread then, {now} now: {_word(pair, value, same)}")
 
 
+def _check_word(file: Path, model: Any, path: Path | None, flags: Mapping[str, Any], allow_program: bool) -> None:
+    """Refuse to run code only because a file of data names it."""
+    stated = flags.get("model") or (path is not None and path.suffix == ".toml")
+    if model and ":" in str(model) and not stated and not allow_program:
+        raise ConfigError(
+            f"the file names code that would be run: '{model}'",
+            where=str(file),
+            hint=f"if that is your network, add --model {shlex.quote(str(model))}",
+        )
+
+
 def _otherwise(subject: Subject, origin: Mapping[str, Any], same: bool | None) -> str:
     """In what the subject is not the one of then, as far as that is known, and what would be."""
     now = subject.source.path or f"{subject.source.model}, as its factory builds it"
@@ -51,7 +65,7 @@ def _otherwise(subject: Subject, origin: Mapping[str, Any], same: bool | None) -
         return f"the file does not tell of which weights the pairs are; these are of {now}"
     if subject.source.path and subject.source.path == origin.get("path"):
         return f"other weights: the checkpoint {now} has changed since"
-    before = origin.get("path") or f"those of {origin.get('model') or 'a network in memory'}, which were in no file"
+    before = origin.get("path") or f"{origin.get('model') or 'a network in memory'}, whose weights were in no file"
     needed = "" if subject.source.path else "; to replay the same network, give a checkpoint with its weights"
     return f"other weights: the pairs are of {before}; these are of {now}{needed}"
 

@@ -83,9 +83,9 @@ def save_worst(path: Path, pairs: Sequence[WorstPair], source: Mapping[str, Any]
 
 
 def origin_of(subject: Subject, seed: int, dtype: str) -> dict[str, Any]:
-    """Where worst pairs came from: the source of the subject, or the digest of its weights, and how it was run."""
-    weights = {} if subject.source.sha256 else {"weights": weights_digest(subject)}
-    return {"seed": seed, "dtype": dtype, "derive": dict(subject.derive), **vars(subject.source), **weights}
+    """Where worst pairs came from: the source of the subject, the digest of its weights, and how it was run."""
+    how = {"seed": seed, "dtype": dtype, "derive": dict(subject.derive), "weights": weights_digest(subject)}
+    return {**how, **vars(subject.source)}
 
 
 def weights_digest(subject: Subject) -> str:
@@ -95,9 +95,11 @@ def weights_digest(subject: Subject) -> str:
 
 def same_weights(subject: Subject, origin: Mapping[str, Any]) -> bool | None:
     """Whether a subject has the weights that worst pairs came from; None where the file does not tell."""
-    if origin.get("sha256"):
-        return bool(subject.source.sha256 == origin["sha256"])
-    return bool(weights_digest(subject) == origin["weights"]) if "weights" in origin else None
+    if origin.get("sha256") and subject.source.sha256 == origin["sha256"]:
+        return True
+    if "weights" in origin:
+        return bool(weights_digest(subject) == origin["weights"])
+    return False if origin.get("sha256") else None
 
 
 def load_worst(path: Path) -> tuple[list[WorstPair], dict[str, Any]]:

@@ -63,8 +63,8 @@ def judged(document: Document) -> GateReport:
     if isinstance(document, GateReport):
         return document
     if isinstance(document, Report):
-        outcomes, environment = outcomes_of(document, numbers.replay(document.findings)), document.environment
-        return GateReport("", outcomes, (document,), document.notes, environment, document.seconds)
+        outcomes = outcomes_of(document, numbers.replay(document.findings, document.subject))
+        return GateReport("", outcomes, (document,), document.notes, document.environment, document.seconds)
     raise LoadError(
         f"a {document.get('schema')} document judges nothing, and has no such form",
         where="the format",

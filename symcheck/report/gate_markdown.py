@@ -50,7 +50,7 @@ def _row(outcome: Outcome) -> str:
 
 def _block(outcome: Outcome) -> str:
     """Everything else about one outcome, folded."""
-    name = escaped(wording.title(outcome))
+    name = escaped(wording.headline(outcome))
     lines = "".join(f"- **{label}**: {_words(label, words)}\n" for label, words in wording.details(outcome))
     return f"<details><summary>{_MARKS[outcome.status]} {name}</summary>\n\n{lines}\n</details>\n"
 

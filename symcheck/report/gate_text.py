@@ -53,7 +53,7 @@ def _table(page: Page, outcomes: Sequence[Outcome]) -> None:
 
 
 def _explain(page: Page, outcome: Outcome) -> None:
-    page.labelled(page.mark(outcome.status, word=False), page.text(wording.title(outcome), "bold"), 1)
+    page.labelled(page.mark(outcome.status, word=False), page.text(wording.headline(outcome), "bold"), 1)
     for label, words in wording.details(outcome):
         if label == "replay":
             page.whole(page.text(f"  {label:<{_LABEL - 2}} {words}"))

@@ -48,8 +48,11 @@ def _power(value: float) -> str:
 
 
 def stated(value: float) -> str:
-    """A ratio that the user chose, with the digits that were given: `0.1 %`."""
-    return f"{100 * value:g} %" if _as_percent(value) else f"{value:g}"
+    """A ratio that the user chose, with the digits that were given: `0.1 %`, `1e-04`."""
+    if _as_percent(value):
+        return f"{100 * value:g} %"
+    digits, _, exponent = f"{value:e}".partition("e")
+    return f"{float(digits):g}e{exponent}" if 0 < abs(value) < _PERCENT_FROM else f"{value:g}"
 
 
 def interval(mean: float, low: float, high: float) -> str:
@@ -85,11 +88,12 @@ def worst(finding: Finding) -> str:
     return f"{ratio(finding.worst.value)} at {finding.worst.element}, sample {finding.worst.sample}{found}"
 
 
-def replay(findings: Iterable[Finding]) -> str:
-    """The command that recomputes the worst pairs; empty where none was kept."""
+def replay(findings: Iterable[Finding], subject: Mapping[str, Any]) -> str:
+    """The command that recomputes the worst pairs, naming the code that it runs; empty where none was kept."""
     files = (f.worst.file for f in findings if f.worst and f.worst.file)
-    file = next(files, "")
-    return f"symcheck audit --replay {shlex.quote(file.rpartition('#')[0] or file)}" if file else ""
+    file, model = next(files, ""), str(subject.get("model") or "")
+    command = f"symcheck audit --replay {shlex.quote(file.rpartition('#')[0] or file)}"
+    return f"{command}{f' --model {shlex.quote(model)}' if ':' in model else ''}" if file else ""
 
 
 def label(finding: Finding) -> str:

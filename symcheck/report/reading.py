@@ -102,8 +102,8 @@ def _object(kind: Any) -> Reader:
             elif needed:
                 raise _Unfit("is missing", f".{name}")
         thing = kind(**made)
-        if fault := contradiction(thing):
-            raise _Unfit(fault[1], f".{fault[0]}")
+        if found := contradiction(thing):
+            raise _Unfit(found[1], f".{found[0]}")
         return thing
 
     return read
@@ -167,7 +167,7 @@ def _plain(kind: type) -> Reader:
     def read(value: Any) -> Any:
         if type(value) is not kind:
             raise _Unfit(f"is {_shown(value)}, not {names[kind]}")
-        if kind is int and _endless(value):
+        if type(value) is int and _endless(value):
             raise _Unfit(_LARGE)
         return value
 

@@ -196,7 +196,8 @@ def _summary(page: Page, report: Report) -> None:
     done = f"{numbers.tally(report.findings)} in {numbers.duration(report.seconds)}"
     style = "bold" if not report.findings else style_of(report.worst)
     lines = [f"{done}, {numbers.count(report.forwards, 'forward')}"]
-    if replay := numbers.replay(f for f in numbers.worst_first(report.findings) if not f.verdict.holds):
+    failing = (f for f in numbers.worst_first(report.findings) if not f.verdict.holds)
+    if replay := numbers.replay(failing, report.subject):
         lines.append(f"replay the worst: {replay}")
     for line in packed(lines, "; ", page.width):
         page.whole(page.text(line, style))

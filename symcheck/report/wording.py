@@ -37,6 +37,11 @@ def value(outcome: Outcome) -> str:
     return f"{numbers.number(mean)} [{numbers.number(low)}, {numbers.number(high)}]"
 
 
+def dimensionless(outcome: Outcome) -> bool:
+    """Whether its numbers read as percentages."""
+    return outcome.metric in _RATIOS
+
+
 def limit(outcome: Outcome) -> str:
     """What the statistic was held against: `0.1 %`, or `baseline 4.0 %` where that decided; `-` where there is none."""
     if outcome.baseline is not None and outcome.status is not Status.PASSED and _within(outcome):
@@ -62,6 +67,13 @@ def title(outcome: Outcome) -> str:
     return ", ".join(filter(None, (outcome.gate, label(outcome))))
 
 
+def headline(outcome: Outcome) -> str:
+    """The title without the claim where a name stands before it, so that the names can be told apart."""
+    words = title(outcome)
+    name, _, rest = words.partition(outcome.claim) if outcome.claim else (words, "", "")
+    return ", ".join(filter(None, (name.rstrip(" :,"), rest.lstrip(" :,")))) if name else words
+
+
 def label(outcome: Outcome) -> str:
     """Which output and part; empty where the gate is named after them."""
     return "" if outcome.label and outcome.gate.endswith(outcome.label) else outcome.label
@@ -82,16 +94,15 @@ def sentence(outcome: Outcome) -> str:
 
 def advice(outcome: Outcome) -> str:
     """What to do next; of what has failed without more to say, what its verdict suggests."""
-    if outcome.advice or outcome.status not in (Status.FAILED, Status.INCONCLUSIVE) or outcome.expect == "breaks":
-        return outcome.advice
-    return _NEXT.get(outcome.verdict, "")
+    failed = outcome.status is Status.FAILED and outcome.expect in ("holds", "exact")
+    return outcome.advice or (_NEXT.get(outcome.verdict, "") if failed else "")
 
 
 def details(outcome: Outcome) -> Iterator[tuple[str, str]]:
     """Everything else that there is to say, each with its label."""
     worst = "" if outcome.worst == numbers.NOT_MEASURED else outcome.worst
     rows = (
-        ("claim", outcome.claim if outcome.claim not in outcome.gate else ""),
+        ("claim", outcome.claim if outcome.claim not in headline(outcome) else ""),
         ("asked", outcome.rule),
         ("found", against(outcome)),
         ("why", outcome.reason),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -39,12 +38,11 @@ class Judged:
     @property
     def replay(self) -> str:
         """The command that recomputes the worst pairs, with what it needs; empty where none were saved."""
-        files = (f.worst.file for f in self.failing if f.worst is not None and f.worst.file)
-        file = next(files, "").rpartition("#")[0]
-        if not file:
+        source = self.report.subject
+        command = numbers.replay(self.failing, source)
+        if not command:
             return ""
-        source, command = self.report.subject, f"symcheck audit --replay {shlex.quote(file)}"
-        model = "" if source.get("path") or source.get("model") else " --model MODULE:FACTORY"
+        model = "" if " --model " in command else " --model MODULE:FACTORY"
         if source.get("path") or not source.get("parameters"):
             return command + model
         return f"{command} weights.pt{model}  # first torch.save(model.state_dict(), 'weights.pt')"

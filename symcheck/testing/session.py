@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symcheck.errors import SymcheckError
+from symcheck.files import reason as reason_of
 from symcheck.gate.waive import may_be_waived
 from symcheck.report.model import Report
 from symcheck.report.outcome import GateReport, Outcome, Place, Status
@@ -39,6 +40,11 @@ class Ending:
     def bad(self) -> bool:
         """Whether the phase failed, expected or not."""
         return self.outcome == "failed" or (self.outcome == "skipped" and self.xfail is not None)
+
+    @property
+    def unexpected(self) -> bool:
+        """Whether the phase failed, or was skipped: neither says that it expects what it found."""
+        return self.outcome == "failed" or (self.outcome == "skipped" and self.xfail is None)
 
 
 @dataclass(repr=False)
@@ -101,7 +107,7 @@ class Checks:
             self.outcomes.append(self._outcome(Status.UNMEASURED, error.message, error.hint))
             raise
         except Exception as error:
-            self.outcomes.append(self._outcome(Status.UNMEASURED, f"{type(error).__name__}: {error}"))
+            self.outcomes.append(self._outcome(Status.UNMEASURED, f"{type(error).__name__}: {reason_of(error)}"))
             raise
         self.reports.append(judged.report)
         self.outcomes += judged.outcomes(self.test, Place(*self.place))
@@ -120,7 +126,7 @@ class Checks:
 
     def _expected(self) -> str:
         """Why failures are no failures of the test; empty where it failed, or was skipped before it could tell."""
-        if any(ending.outcome != "passed" and ending.xfail is None or ending.outcome == "failed" for ending in self.endings):
+        if any(ending.unexpected for ending in self.endings):
             return ""
         reasons = [ending.xfail for ending in self.endings if ending.xfail is not None]
         return (reasons[0] or "xfail") if reasons else "the test passed: it expects this"
@@ -145,10 +151,10 @@ class Session:
         self.outcomes += checks.found()
         self.reports += checks.reports
 
-    def lost(self, worker: str, why: str) -> None:
-        """A worker ended without its findings: that is never a pass."""
-        advice = "run again; the worker's own error is above"
-        self.outcomes.append(Outcome(worker, Status.UNMEASURED, "claim", "", reason=why, advice=advice))
+    def lost(self, who: str, why: str) -> None:
+        """A worker, or the run, ended without all of its findings: that is never a pass."""
+        advice = "run again; what ended it is told above"
+        self.outcomes.append(Outcome(who, Status.UNMEASURED, "claim", "", reason=why, advice=advice))
 
     def to_json(self) -> str:
         """What a worker hands over."""

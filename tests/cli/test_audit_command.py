@@ -50,7 +50,7 @@ def test_files_by_suffix_and_replay(tmp_path: Path, capsys: pytest.CaptureFixtur
     pairs = tmp_path / "r.worst.safetensors"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["r.json", "r.md", "r.worst.safetensors"]
     capsys.readouterr()
-    assert run("audit", "--replay", pairs) == 0
+    assert run("audit", FIXTURES / "digits-cnn.toml", "--replay", pairs) == 0
     assert "the same" in capsys.readouterr().out
 
 
@@ -72,7 +72,7 @@ def test_replay_sees_that_a_checkpoint_has_changed(tmp_path: Path, capsys: pytes
     assert run("audit", checkpoint, "C4: image -> invariant", *common, *SMALL, "-o", tmp_path / "r.json") == 1
     save_file({k: v * 1.5 if v.is_floating_point() else v for k, v in weights.items()}, checkpoint)
     capsys.readouterr()
-    assert run("audit", "--replay", tmp_path / "r.worst.safetensors") == 0
+    assert run("audit", "--replay", tmp_path / "r.worst.safetensors", "--model", f"{FIXTURES}/models.py:cnn") == 0
     out = capsys.readouterr().out
     assert "changed" in out
 

@@ -91,6 +91,18 @@ def test_words_that_belong_together_need_no_quotes(capsys: pytest.CaptureFixture
     assert "linear mode connectivity" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["codes"], ["exit code"], ["exit", "codes"], ["Exit-Code"]])
+def test_a_chapter_has_more_names_than_one(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", *words]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("codes  what the exit code") and "130, exit 130" in out
+
+
+def test_a_misspelt_chapter_is_answered_with_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "exit cods"]) == 2
+    assert "did you mean 'exit codes'" in capsys.readouterr().err
+
+
 def test_markdown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "share", "--format", "markdown"]) == 0
     out = capsys.readouterr().out
@@ -107,7 +119,7 @@ def test_a_chapter_is_explained_by_its_topics(capsys: pytest.CaptureFixture[str]
     assert whole.count("\n# ") + 1 >= 15 and "- **inconclusive**: " in whole
 
 
-HEALTHY = """# verdicts: answers
+HEALTHY = """# verdicts | answers: what is said
 
 Introduction.
 
@@ -122,7 +134,8 @@ Do: Nothing.
 
 def test_a_chapter_is_read() -> None:
     chapter = parse(HEALTHY, "a.md")
-    assert (chapter.name, chapter.about, chapter.introduction) == ("verdicts", "answers", "Introduction.")
+    assert (chapter.name, chapter.about, chapter.introduction) == ("verdicts", "what is said", "Introduction.")
+    assert chapter.names == ("verdicts", "answers")
     (topic,) = chapter.topics
     assert (topic.names, topic.summary, topic.said("Do")) == (("fine", "good"), "It is fine.", ("Nothing.",))
 
@@ -130,8 +143,8 @@ def test_a_chapter_is_read() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("# verdicts: answers", "verdicts", "no title"),
-        ("# verdicts: answers", "# verdicts", "no title"),
+        ("# verdicts | answers: what is said", "verdicts", "no title"),
+        ("# verdicts | answers: what is said", "# verdicts", "no title"),
         ("Do: Nothing.\n", "", "'fine' has no 'Do'"),
         ("It is fine. Really.\n\n", "", "'fine' does not say what it is"),
         ("It is fine. Really.", "fine", "'fine' does not say what it is"),

@@ -56,6 +56,11 @@ def test_without_a_kind_the_kinds_are_listed(capsys: pytest.CaptureFixture[str])
     assert set(KINDS) <= set(names)
 
 
+def test_what_a_csv_holds_is_what_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = [line for line in listed("formats", capsys) if line["name"] == "csv"]
+    assert "a row for each number" in line["summary"] and "each finding" not in line["summary"]
+
+
 def test_lines_for_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "verdicts"]) == 0
     assert "  broken        The claim is false: " in capsys.readouterr().out

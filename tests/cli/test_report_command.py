@@ -112,6 +112,24 @@ def test_diff(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("## symcheck: 1 worse")
 
 
+def test_what_is_gone_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    write_report(report(CURVED, replace(CURVED, output="forces")), Path("both.json"))
+    assert run("diff", "both.json", "r.json") == 0
+    assert run("diff", "both.json", "r.json", "--fail-on-worse") == 1
+    assert run("diff", "r.json", "both.json", "--fail-on-worse") == 0
+    assert "gone" in capsys.readouterr().out
+
+
+def test_numbers_without_a_place_among_floats_are_one_error(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in (("r.json", '"seed": 0'), ("r.json", '"forwards": 4160'), ("c.json", '"seconds": 1.0')):
+        Path("c.json").write_text(json.dumps(connection()))
+        plain = Path(name).read_text()
+        assert text in plain
+        Path("h.json").write_text(plain.replace(text, f"{text.split(':')[0]}: 1{'0' * 400}"))
+        assert run("show", "h.json") == 2
+        assert "too large" in capsys.readouterr().err
+
+
 def test_merge(capsys: pytest.CaptureFixture[str]) -> None:
     write_report(report(replace(CURVED, output="forces")), Path("s.json"))
     assert run("merge", "r.json", "s.json", "-o", "m.json", "-o", "m.md") == 0
@@ -128,25 +146,29 @@ def test_merge(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("args", "word"),
     [
-        (["show", "none.json"], "none.json"),
+        (["show", "gone.json"], "gone.json"),
         (["show", "r.json", "--format", "jsno"], "did you mean 'json'"),
         (["show", "r.json", "g.txt"], "g.txt"),
         (["convert", "r.json", "-o", "r.htlm"], "did you mean '.html'"),
         (["convert", "r.json", "-o", "no/folder/r.html"], "mkdir -p no/folder"),
         (["convert", "r.json"], "output"),
-        (["diff", "r.json", "g.json"], "in common"),
+        (["diff", "r.json", "other.json"], "in common"),
+        (["diff", "r.json", "none.json", "--fail-on-worse"], "in common"),
+        (["diff", "none.json", "none.json"], "in common"),
         (["diff", "r.json", "r.json", "--format", "html"], "known: json, markdown, text"),
         (["merge", "r.json", "g.json", "-o", "m.json"], "cannot be joined"),
         (["shwo", "r.json"], "show"),
     ],
 )
 def test_bad_input_is_exit_2_with_three_lines(args: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write_report(report(), Path("none.json"))
+    write_report(report(replace(CURVED, claim="C4: x -> x")), Path("other.json"))
     assert run(*args) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert [line.split(":")[0] for line in captured.err.splitlines()] == ["symcheck", "where", "hint"]
     assert word in captured.err
-    assert sorted(p.name for p in Path().iterdir()) == ["g.json", "r.json"]
+    assert sorted(p.name for p in Path().iterdir()) == ["g.json", "none.json", "other.json", "r.json"]
 
 
 @pytest.mark.parametrize("bad", ['{"schema": "symcheck.report/1"}', '{"a": NaN}', "[" * 10**5, '{"schema": 3}'])

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from symcheck.cli.gate_run import Asked, run_gates
+from symcheck.cli.main import main
 from symcheck.errors import ConfigError, SymcheckError
 from symcheck.report.documents import read_document
 from symcheck.report.outcome import GateReport, Outcome, Status
@@ -311,3 +312,26 @@ def test_judging_a_report_loads_no_torch(project: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 []"
+
+
+@pytest.mark.parametrize("output", ["symcheck.toml", "base.jsonl", "net.safetensors", "net.py", "x.npz", "given.json"])
+def test_what_is_read_is_not_written_over(output: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x = torch.randn(40, 5, 3, generator=torch.Generator().manual_seed(0))
+    np.savez(project / "x.npz", x=x.numpy())
+    head = 'baseline = "base.jsonl"\n' + HEAD.replace('{ x = "normal(5,3)" }', '"x.npz"')
+    config(project, claim("limit = 1.0\nratchet = 0.1"), head=head)
+    run(update=True, outputs=(project / "given.json",))
+    link = project / "link.json"
+    link.symlink_to(project / output)
+    before = (project / output).read_bytes()
+    given = ["--report", "given.json"] if output == "given.json" else []
+    assert main(["gate", "-q", *given, "-o", "link.json"]) == 2
+    assert output in capsys.readouterr().err
+    assert (project / output).read_bytes() == before
+
+
+def test_worst_pairs_are_not_written_over_weights(project: Path) -> None:
+    (project / "net.safetensors").rename(project / "out.worst.safetensors")
+    config(project, claim("limit = 1.0"), head=HEAD.replace("net.safetensors", "out.worst.safetensors"))
+    with pytest.raises(SymcheckError, match="out"):
+        run(outputs=(project / "out.json",))

@@ -158,3 +158,15 @@ def test_every_colour_of_a_plot_has_a_variable_in_both_schemes() -> None:
 def _light(colour: str) -> float:
     """The lightness of rgb(r, g, b), 0 to 1."""
     return sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(","))) / (3 * 255)
+
+
+def test_a_link_from_a_gate_opens_what_it_judged(chromium: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(render_html(gate_report(tmp_path)))
+    chromium.open(page)
+    last = "[...document.querySelectorAll('details[data-kind=outcome] summary a')].at(-1)"
+    row = f"document.getElementById({last}.hash.slice(1)).closest('details')"
+    assert chromium.evaluate(f"{row}.open") is False
+    chromium.evaluate(f"new Promise(done => {{addEventListener('hashchange', () => setTimeout(done)); {last}.click()}})")
+    assert chromium.evaluate(f"{row}.open") is True
+    assert chromium.evaluate(f"{last}.closest('details').open") is False

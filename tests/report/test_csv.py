@@ -51,7 +51,9 @@ def test_nothing_is_a_header() -> None:
     assert [row["label"] for row in rows(report(nan()))] == ["tolerance"]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-2+3", "@SUM(A1)", "＝1+1", "＋1", "－1", "＠A1", "\t=1", "\r=1", "\n=1", "  =1"]
+)
 def test_nothing_that_a_spreadsheet_would_run(text: str) -> None:
     for row in rows(curved(claim=text, output=text, part=text)):
         assert row["claim"] == row["output"] == row["part"] == "'" + (" " + text[1:] if text[0] < " " else text)

@@ -14,7 +14,7 @@ from symcheck.errors import LoadError
 from symcheck.report.documents import judged, read_document, read_report
 from symcheck.report.formats import FORMATS
 from symcheck.report.markdown import LIMIT
-from symcheck.report.model import Certificate, Curve, Report, Verdict
+from symcheck.report.model import Certificate, Curve, Report, Scale, Verdict
 from symcheck.report.outcome import GateReport
 from symcheck.report.sarif import MOST
 from symcheck.report.write import rendered, write_report
@@ -128,6 +128,72 @@ def test_the_message_says_what_and_where(tmp_path: Path, path: tuple[Any, ...], 
     assert words in refused(tmp_path, _with(PLAIN, path, wrong)).message
 
 
+@pytest.mark.parametrize(
+    ("path", "wrong", "words"),
+    [
+        (("error", "spread", "mean"), -4.0, "error.spread.mean is -4, and cannot be negative"),
+        (("error", "absolute", "max"), -5.0, "error.absolute.max is -5, and cannot be negative"),
+        (("error", "spread", "high"), 0.0, "error.spread.mean is 0.05, and cannot be above high, 0"),
+        (("error", "spread", "low"), 5.0, "error.spread.low is 5, and cannot be above mean, 0.05"),
+        (("error", "relative", "q50"), 5.0, "error.relative.q50 is 5, and cannot be above q95"),
+        (("error", "relative", "q95_high"), 0.0, "error.relative.q95 is 0.027, and cannot be above q95_high, 0"),
+        (("error", "relative", "max"), 0.0, "cannot be above max, 0"),
+        (("share", "value"), 1.5, "share.value is 1.5, and cannot be above 1"),
+        (("floor", "rounding"), -1.0, "floor.rounding is -1, and cannot be negative"),
+        (("counts", "pairs"), -1, "counts.pairs is -1, and cannot be negative"),
+        (("worst", "value"), -0.1, "worst.value is -0.1, and cannot be negative"),
+        (("curve", "errors", 0), -0.1, "curve.errors[0] is -0.1, and cannot be negative"),
+        (("by_sample", 1), -0.1, "by_sample[1] is -0.1, and cannot be negative"),
+        (("distribution", 0), 2.0, "distribution[0] is 2, and cannot be above distribution[1], 1"),
+        (("certificate", "violations"), 1001, "certificate.violations is 1001, and cannot be above draws, 1000"),
+        (("certificate", "draws"), -5, "certificate.draws is -5, and cannot be negative"),
+        (("certificate", "fraction"), 2.0, "certificate.fraction is 2, and cannot be above 1"),
+        (("tolerance",), -1.0, "tolerance is -1, and cannot be negative"),
+    ],
+)
+def test_numbers_that_contradict_each_other_are_refused(
+    tmp_path: Path, path: tuple[Any, ...], wrong: Any, words: str
+) -> None:
+    found = refused(tmp_path, _with(PLAIN, ("findings", 0, *path), wrong)).message
+    assert words in found
+    assert "read: findings[0]." in found
+    nothing = _with(PLAIN, ("findings", 0, *path), None)
+    if not isinstance(wrong, int):
+        read_document(saved(tmp_path, nothing))  # null is no number, and contradicts nothing
+
+
+def test_a_gate_with_numbers_that_contradict_each_other_is_refused(tmp_path: Path) -> None:
+    for change, words in (
+        ({"low": 0.06}, "outcomes[0].low is 0.06, and cannot be above value"),
+        ({"value": -1.0, "low": -2.0}, "outcomes[0].value is -1, and cannot be negative"),
+        ({"limit": -1.0}, "outcomes[0].limit is -1"),
+    ):
+        plain = {**GATE, "outcomes": [{**GATE["outcomes"][0], **change}]}
+        assert words in refused(tmp_path, plain).message
+    below = {**GATE["outcomes"][0], "metric": "", "value": -0.1, "low": -0.2, "high": 0.0, "check": "barrier"}
+    read_document(saved(tmp_path, {**GATE, "outcomes": [below]}))  # a loss may fall along a path
+
+
+def test_a_standard_error_is_not_negative(tmp_path: Path) -> None:
+    barrier = {"value": -5.0, "error": 1.0}
+    plain = {"schema": "symcheck.connect/1", "variants": {"naive": {"curves": {"a": {"barrier": barrier}}}}}
+    assert read_document(saved(tmp_path, plain)) == plain
+    place = "variants.naive.curves.a.barrier.error"
+    assert place in refused(tmp_path, _with(plain, tuple(place.split(".")), -10.0)).message
+
+
+def test_a_clamped_interval_and_one_of_rounding_read_back(tmp_path: Path) -> None:
+    error = RICH.error
+    assert error is not None
+    below = 1e-7 * (1 - 1e-12)
+    tiny = Scale(1e-7, 0.0, 2e-7, below, 1e-7, 1e-7, below, 0.0, 1e-7)
+    made = report(replace(RICH, error=replace(error, spread=tiny)))
+    write_report(made, tmp_path / "a.json")
+    found = read_report(tmp_path / "a.json")
+    assert isinstance(found, Report)
+    assert found.findings[0].error == replace(error, spread=tiny)
+
+
 @pytest.mark.parametrize("key", ["subject", "environment", "settings", "findings", "schema"])
 def test_a_missing_key_is_refused(tmp_path: Path, key: str) -> None:
     assert key in refused(tmp_path, {k: v for k, v in PLAIN.items() if k != key}).message
@@ -151,11 +217,14 @@ def nested(levels: int) -> str:
         PLAIN_TEXT.replace('"seed": 0', '"seed": -Infinity'),
         PLAIN_TEXT.replace('"seconds": 3.24', '"seconds": ' + "9" * 5000),
         f'{{"schema": "symcheck.connect/1", "t": {nested(60)}}}',
+        PLAIN_TEXT.replace('"seed": 0', f'"seed": 1{"0" * 400}'),
+        PLAIN_TEXT.replace('"pairs": 2048', f'"pairs": 1{"0" * 400}'),
+        '{"schema": "symcheck.connect/1", "seconds": 1e999}',
         '{"schema": "symcheck.spec/1"}',
         '{"schema": ["symcheck.report/1"]}',
         "[1, 2]", "null", "", "\ufeff{}", PLAIN_TEXT[:-100],
     ],
-    ids=range(15),
+    ids=range(18),
 )  # fmt: skip
 def test_hostile_text_is_one_clear_error(tmp_path: Path, text: str) -> None:
     assert len(refused(tmp_path, text).message) < 300

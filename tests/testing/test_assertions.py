@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,8 +146,8 @@ def test_the_line_to_replay_works(tmp_path: Path, capsys: pytest.CaptureFixture[
     net = symcheck.load(None, model=f"{tmp_path / 'nets.py'}:Net")
     words = failure(net, CLAIM, IMAGES, save=tmp_path / "worst pairs.safetensors")
     line = words.splitlines()[-1].removeprefix("replay: symcheck ")
-    assert "--model" not in line and line.endswith("worst pairs.safetensors'")
-    assert main(["audit", "--replay", str(tmp_path / "worst pairs.safetensors")]) == 0
+    assert line.endswith(f"worst pairs.safetensors' --model {tmp_path / 'nets.py'}:Net")
+    assert main(shlex.split(line)) == 0
     assert "the same" in capsys.readouterr().out
 
 

@@ -1,5 +1,16 @@
 "use strict";
 (() => {
+  const reveal = () => {
+    const row = document.getElementById(location.hash.slice(1))?.closest("details.row");
+    if (!row) return;
+    row.hidden = false;
+    row.open = true;
+    row.scrollIntoView();
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
+})();
+(() => {
   const form = document.querySelector("form.filter");
   if (!form) return;
   const rows = [...document.querySelectorAll("details.row")];

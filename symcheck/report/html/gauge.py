@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple, TypeGuard
@@ -54,14 +54,16 @@ class Axis:
             share = (value - self.low) / (self.high - self.low)
         return round(100 * min(max(share, 0.0), 1.0), 2)
 
-    def ticks(self) -> list[tuple[float, str]]:
-        """At most five places with their labels: powers of ten on a log axis, else the ends."""
-        if not self.log:
-            return [(self.place(v), numbers.ratio(v)) for v in (max(self.low, 0.0), self.high / 1.08)]
-        first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
-        step = max(1, math.ceil((last - first) / 4))
-        powers = [10.0**k for k in range(first, last + 1, step)]
-        return [(self.place(v), numbers.stated(v).replace("e-0", "e-")) for v in powers]
+    def ticks(self, label: Callable[[Sequence[float]], Sequence[str]] = numbers.ticks) -> list[tuple[float, str]]:
+        """At most five places with their labels: powers of ten on a log axis, else the ends of what is drawn."""
+        if self.log:
+            first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
+            step = max(1, math.ceil((last - first) / 4))
+            values = [10.0**k for k in range(first, last + 1, step)]
+        else:
+            low, high = (max(self.low, 0.0), self.high / 1.08) if self.low >= 0 else (self.low / 1.08, self.high / 1.08)
+            values = [float(f"{v:.2g}") for v in dict.fromkeys((low, high))]
+        return [(self.place(v), words) for v, words in zip(values, label(values), strict=True)]
 
 
 def finding_axis(findings: Iterable[Finding]) -> Axis:
@@ -88,7 +90,24 @@ def outcome_gauge(outcome: Outcome, name: str) -> str:
     if not _known(outcome.value):
         return ""
     values = _Values(outcome.value, outcome.low, outcome.high, outcome.limit, outcome.baseline)
-    return _svg(Axis.over(values), values, name, "Value against limit", wording.against(outcome))
+    axis = Axis.over(values)
+    label = numbers.ticks if wording.dimensionless(outcome) else _plain
+    ends = _ends(axis.ticks(label))
+    return _svg(axis, values, name, "Value against limit", wording.against(outcome), ends)
+
+
+def _plain(values: Sequence[float]) -> list[str]:
+    return [numbers.number(value) for value in values]
+
+
+def _ends(ticks: Sequence[tuple[float, str]]) -> str:
+    """The first and the last label below the axis, inside it."""
+    parts = []
+    for place, words in dict.fromkeys((ticks[0], ticks[-1])) if ticks else ():
+        anchor = "start" if place < 15 else "end" if place > 85 else "middle"
+        parts.append(f'<line x1="{place}%" x2="{place}%" y1="11" y2="15" class="tick"/>')
+        parts.append(f'<text x="{place}%" y="33" text-anchor="{anchor}" class="end">{escape(words)}</text>')
+    return "".join(parts)
 
 
 def _floor(finding: Finding) -> float | None:
@@ -100,10 +119,10 @@ def _known(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def _svg(axis: Axis, values: _Values, name: str, title: str, words: str) -> str:
+def _svg(axis: Axis, values: _Values, name: str, title: str, words: str, ends: str = "") -> str:
     """Positions are percentages, so that the drawing has the width of its place."""
     value, low, high, limit, mark = values
-    parts = ['<line x1="0" x2="100%" y1="11" y2="11" class="track"/>']
+    parts = ['<line x1="0" x2="100%" y1="11" y2="11" class="track"/>', ends]
     if _known(mark):
         parts.append(f'<line x1="{axis.place(mark)}%" x2="{axis.place(mark)}%" y1="4" y2="18" class="mark"/>')
     if _known(limit):
@@ -116,7 +135,7 @@ def _svg(axis: Axis, values: _Values, name: str, title: str, words: str) -> str:
     else:
         parts.append('<text x="50%" y="15" text-anchor="middle">not measured</text>')
     head = (
-        f'<svg class="gauge" role="img" aria-labelledby="{name}-t {name}-d" height="22">'
+        f'<svg class="gauge" role="img" aria-labelledby="{name}-t {name}-d" height="{36 if ends else 22}">'
         f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(words)}</desc>'
     )
     return head + "".join(parts) + "</svg>"

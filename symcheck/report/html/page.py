@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from symcheck.report import numbers, wording
 from symcheck.report.documents import Document
 from symcheck.report.html.cards import Findings, Row, findings_of, outcomes_of
 from symcheck.report.html.documents import document_sections, document_summary, document_title, facts
+from symcheck.report.html.links import Links, report_name
 from symcheck.report.html.plain import clean
 from symcheck.report.html.reproduce import audit_command
 from symcheck.report.html.view import Easel, Facts, Section, Words
@@ -32,6 +34,7 @@ class Part:
     findings: Findings
     sections: Sequence[Section]
     proposed: bool = False
+    number: int = 0  # its place among the reports of the document
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,12 @@ class Page:
     def marks(self) -> Mapping[str, str]:
         """The symbol of every verdict and status, so that colour never carries it alone."""
         return {str(word): symbol_of(word) for word in (*Verdict, *Status)}
+
+    @cached_property
+    def names(self) -> set[str]:
+        """The ids of all rows: a row that is left out can have no link to it."""
+        rows = (row for part in self.parts for group in part.findings.groups for row in group.rows)
+        return {row.name for row in (*self.outcomes, *rows)}
 
     @property
     def verdicts(self) -> list[str]:
@@ -105,6 +114,11 @@ def _of_report(report: Report, easel: Easel, beside: Path | None) -> Page:
 
 
 def _of_gate(gate: GateReport, easel: Easel, beside: Path | None) -> Page:
+    links = Links.of_gate(gate)
+    parts = [
+        replace(_part(report, easel, beside, report_name(i), links), title=title, number=i)
+        for i, (report, title) in enumerate(zip(gate.reports, _titles(gate.reports), strict=True))
+    ]
     about = Section("Environment", [Facts(facts(gate.environment))], folded=True)
     notes = [Section("Notes", [Words(note) for note in gate.notes])] if gate.notes else []
     return Page(
@@ -113,13 +127,28 @@ def _of_gate(gate: GateReport, easel: Easel, beside: Path | None) -> Page:
         summary=wording.tally(gate.outcomes),
         facts=[f"exit code {gate.exit_code}", numbers.duration(gate.seconds)],
         data=_data(gate.to_dict()),
-        outcomes=outcomes_of(gate),
-        parts=[_part(report, easel, beside, f"r{i}f") for i, report in enumerate(gate.reports)],
+        outcomes=outcomes_of(gate, links),
+        parts=sorted(parts, key=_failing_first),
         sections=[*notes, *([about] if gate.environment else [])],
     )
 
 
-def _part(report: Report, easel: Easel, beside: Path | None, name: str) -> Part:
+def _failing_first(part: Part) -> int:
+    """Reports with a finding that failed a gate stand before the others."""
+    order = [str(status) for status in Status]
+    tones = [row.tone for group in part.findings.groups for row in group.rows if row.tone]
+    return min(map(order.index, tones), default=len(order))
+
+
+def _titles(reports: Sequence[Report]) -> list[str]:
+    """The names of the subjects; with their claims where several reports are about one subject."""
+    names = [_name(report) for report in reports]
+    claims = ["; ".join(dict.fromkeys(finding.claim for finding in report.findings)) for report in reports]
+    pairs = zip(names, claims, strict=True)
+    return [f"{name}: {claim}" if names.count(name) > 1 and claim else name for name, claim in pairs]
+
+
+def _part(report: Report, easel: Easel, beside: Path | None, name: str, links: Links | None = None) -> Part:
     sections = [Section("Notes", [Words(note) for note in report.notes])] if report.notes else []
     if told := report.settings.get("weights"):
         sections.append(Section("Weight symmetries", [Facts(facts(told))]))
@@ -128,7 +157,7 @@ def _part(report: Report, easel: Easel, beside: Path | None, name: str) -> Part:
     blocks = [("subject", report.subject), ("settings", settings), ("environment", report.environment)]
     about = [Facts(facts(data), title) for title, data in blocks if data]
     sections.append(Section("Settings and environment", about, folded=True))
-    found = findings_of(report, easel, beside, name)
+    found = findings_of(report, easel, beside, name, links)
     return Part(_name(report), numbers.facts(report), found, sections, report.proposed)
 
 

@@ -119,13 +119,14 @@ def blank(axes: Any) -> None:
 
 
 def ratios(axis: Any) -> None:
-    """Label an axis of dimensionless errors as they are written everywhere else."""
+    """Label an axis of dimensionless errors: all its ticks in one style."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    def words(value: float, _: Any) -> str:
-        return numbers.stated(float(f"{value:.6g}")) if value >= 1e-3 else f"{value:.6g}".replace("e-0", "e-")
+    class Ratios(FuncFormatter):
+        def format_ticks(self, values: Sequence[float]) -> list[str]:
+            return numbers.ticks([float(value) for value in values])
 
-    axis.set_major_formatter(FuncFormatter(words))
+    axis.set_major_formatter(Ratios(lambda value, _: numbers.ticks([float(value)])[0]))
     axis.set_minor_formatter(NullFormatter())
 
 
