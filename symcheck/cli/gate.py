@@ -51,7 +51,8 @@ Budget = Annotated[
 Output = Annotated[
     list[Path] | None,
     typer.Option(
-        "-o", "--output", help="Also write FILE.json, .html, .xml (JUnit), .sarif, .md, .csv, ...; worst pairs go beside the first; repeat.",
+        "-o", "--output",
+        help="Also write FILE.json, .html, .xml (JUnit), .sarif, .md, .csv, ...; worst pairs go beside the first; repeat.",
         rich_help_panel=_OUTPUT,
     ),
 ]  # fmt: skip

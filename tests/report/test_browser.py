@@ -167,6 +167,7 @@ def test_a_link_from_a_gate_opens_what_it_judged(chromium: Browser, tmp_path: Pa
     last = "[...document.querySelectorAll('details[data-kind=outcome] summary a')].at(-1)"
     row = f"document.getElementById({last}.hash.slice(1)).closest('details')"
     assert chromium.evaluate(f"{row}.open") is False
-    chromium.evaluate(f"new Promise(done => {{addEventListener('hashchange', () => setTimeout(done)); {last}.click()}})")
+    arrived = "addEventListener('hashchange', () => setTimeout(done))"
+    chromium.evaluate(f"new Promise(done => {{{arrived}; {last}.click()}})")
     assert chromium.evaluate(f"{row}.open") is True
     assert chromium.evaluate(f"{last}.closest('details').open") is False
