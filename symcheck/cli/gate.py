@@ -52,7 +52,7 @@ Output = Annotated[
     list[Path] | None,
     typer.Option(
         "-o", "--output",
-        help="Also write FILE.json, .html, .xml (JUnit), .sarif, .md, .csv, ...; worst pairs go beside the first; repeat.",
+        help="Also write FILE.json, .html, .xml (JUnit), .sarif, .md, .csv, ...; worst pairs go beside it; repeat.",
         rich_help_panel=_OUTPUT,
     ),
 ]  # fmt: skip

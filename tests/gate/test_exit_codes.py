@@ -74,7 +74,7 @@ ROWS = {
     "an earlier report": row(judged(), "--only turns --report gate.json", 0, "1 passed"),
     "an earlier report, moved": row(judged(gone("weights/handed.safetensors")), "--only turns --report gate.json", 0),
     "an earlier connection": row(connected(), "--only basin --report connect.json", 0, "1 passed"),
-    "only the configuration": row(leak, "--check-config", 0, "11 gates, 5 subjects, 1 waivers"),
+    "only the configuration": row(leak, "--check-config", 0, "11 gates, 5 subjects, 1 waiver"),
     "a gate fails": row(leak, "--only turns", 1, "failed", "turns", "pyproject.toml:"),
     "a gate is inconclusive": row(
         text(CONFIG, r"limit = 0\.5", "limit = 0.2"), "--only learned", 1, "inconclusive", "learned", "would decide"

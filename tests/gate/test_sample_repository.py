@@ -125,7 +125,7 @@ def test_the_script_of_continuous_integration(regressed: bool, code: int, folder
         ["bash", str(folder / "ci.sh"), "-q"], cwd=tmp_path, env=sample.environment(), capture_output=True, text=True
     )
     assert run.returncode == code, run.stdout + run.stderr
-    assert "pyproject.toml: 11 gates, 5 subjects, 1 waivers" in run.stdout
+    assert "pyproject.toml: 11 gates, 5 subjects, 1 waiver" in run.stdout
     assert ("✗ failed  turns " in run.stdout) == regressed
     (suite,) = ElementTree.parse(folder / "gate.xml").getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("11", str(code), "1")
