@@ -84,7 +84,7 @@ def decide(gate: Gate, finding: Finding, found: Statistic, looks: int = 1) -> De
             return Decision(Status.PASSED, f"{verdict}: allowed by the gate")
         return Decision(Status.FAILED, f"{verdict}: {finding.note}", finding.advice)
     if gate.verdict:
-        return _by_verdict(finding)
+        return _by_verdict(gate, finding)
     if gate.fraction is not None:
         return _certified(gate, finding.certificate, found, confidence_of(gate, looks))
     if value is None or not _sound(value, low, high):
@@ -100,7 +100,7 @@ def _sound(value: float, low: float | None, high: float | None) -> bool:
     return value >= 0 and (low is None or low <= value + slack) and (high is None or value <= high + slack)
 
 
-def _by_verdict(finding: Finding) -> Decision:
+def _by_verdict(gate: Gate, finding: Finding) -> Decision:
     """Exact, or not: where the precision could be raised, an error that stays is one, whatever the tolerance says."""
     if finding.verdict is Verdict.EXACT:
         return Decision(Status.PASSED)
@@ -108,7 +108,8 @@ def _by_verdict(finding: Finding) -> Decision:
     if finding.verdict is Verdict.INCONCLUSIVE and (finding.floor.high is None or "resampled" in finding.part):
         reason = f"it cannot be told whether it is exact{size}: {finding.note}"
         return Decision(Status.INCONCLUSIVE, reason, finding.advice)
-    return Decision(Status.FAILED, f"not exact{size}", "locate the break with the worst pair, or gate on a limit")
+    other = "symcheck distance says how far apart the two are" if gate.against else "replay the worst pair"
+    return Decision(Status.FAILED, f"not exact{size}", f"{other}; or gate on a limit")
 
 
 def _holds(gate: Gate, finding: Finding, value: float, low: float | None, high: float | None) -> Decision:

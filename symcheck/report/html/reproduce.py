@@ -10,8 +10,10 @@ from symcheck.report.model import Report
 
 
 def audit_command(report: Report) -> str:
-    """`symcheck audit …` or `symcheck weights …` with the claims, inputs and settings of the report."""
+    """`symcheck audit …`, `symcheck weights …` or `symcheck gate …` with the claims, inputs and settings of the report."""
     subject, settings, environment = report.subject, report.settings, report.environment
+    if settings.get("gate"):  # a question that only a gate asks
+        return shlex.join(["symcheck", "gate", "--only", str(settings["gate"])])
     weights = "weights" in settings
     words = ["symcheck", "weights" if weights else "audit", *_texts([subject.get("path")])]
     if not weights and not report.proposed:
