@@ -9,7 +9,8 @@ from pages import curve, drawn, faults, read
 from reports import finding, outcome, report
 
 from symcheck.report.html import render_html
-from symcheck.report.model import Verdict
+from symcheck.report.html.reproduce import audit_command
+from symcheck.report.model import Report, Verdict
 from symcheck.report.outcome import GateReport, Status, outcomes_of
 
 
@@ -93,3 +94,9 @@ def test_the_ticks_of_one_plot_are_in_one_style() -> None:
     labels = [words for words in re.findall(r"<text[^>]*>([^<]*\d[^<]*)</text>", figure) if {*words} & {*"e-."}]
     assert labels
     assert all(words.endswith("%") for words in labels)
+
+
+def test_what_only_a_gate_asks_is_repeated_by_it() -> None:
+    given = Report({"path": "net.safetensors"}, {}, {"gate": "as before", "against": "b.safetensors"}, ())
+    assert audit_command(given) == "symcheck gate --only 'as before'"
+    assert audit_command(replace(given, settings={})) == "symcheck audit net.safetensors"

@@ -10,7 +10,7 @@ from symcheck.report.model import Report
 
 
 def audit_command(report: Report) -> str:
-    """`symcheck audit …`, `symcheck weights …` or `symcheck gate …` with the claims, inputs and settings of the report."""
+    """`symcheck audit …`, `weights …` or `gate …` with the claims, inputs and settings of the report."""
     subject, settings, environment = report.subject, report.settings, report.environment
     if settings.get("gate"):  # a question that only a gate asks
         return shlex.join(["symcheck", "gate", "--only", str(settings["gate"])])
