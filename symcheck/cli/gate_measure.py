@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,10 @@ Progress = Callable[[int, int], None] | None
 
 @dataclass(frozen=True)
 class Measuring:
-    """How the gates of one run are measured; `budget` is the most forwards that one audit may take when undecided."""
+    """How the gates of one run are measured; `budget` is the most pairs of one claim when more are drawn.
+
+    Every audit has a file of worst pairs of its own: `worst_file`, then the same name with a number.
+    """
 
     config: GateFile
     flags: Mapping[str, Any]
@@ -39,6 +42,12 @@ class Measuring:
     budget: int = 0
     worst_file: Path | None = None
     progress: Progress = None
+    audits: Iterator[int] = field(default_factory=count)
+
+    def next_file(self) -> Path | None:
+        """Where the next audit keeps its worst pairs."""
+        path, number = self.worst_file, next(self.audits)
+        return path if path is None or number == 0 else path.with_suffix(f".{number}{path.suffix}")
 
     def settings(self, gate: Gate) -> dict[str, Any]:
         """The settings of a gate's subject."""
@@ -50,8 +59,8 @@ def measured(run: Measuring, gates: Sequence[Gate]) -> tuple[list[Judgement], li
     judgements: list[Judgement] = []
     reports: list[Report] = []
     claims = sorted((g for g in gates if g.check == "claim"), key=_draws)
-    for i, (_, group) in enumerate(groupby(claims, key=_draws)):
-        found, report = _safely(_claims, replace(run, worst_file=_numbered(run.worst_file, i)), list(group))
+    for _, group in groupby(claims, key=_draws):
+        found, report = _safely(_claims, run, list(group))
         judgements += found
         reports += report
     checks = {"barrier": _barrier, "weights": _weights, "same-function": _same_function}
@@ -91,7 +100,7 @@ def _claims(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[Re
     except SymcheckError:
         if len(gates) == 1:
             raise
-    parts = [_safely(_claims, replace(run, worst_file=_numbered(run.worst_file, i)), [g]) for i, g in enumerate(gates)]
+    parts = [_safely(_claims, run, [gate]) for gate in gates]
     return [j for found, _ in parts for j in found], [report for _, reports in parts for report in reports]
 
 
@@ -124,18 +133,15 @@ def _settled(one: Judgement, fresh: Sequence[Judgement]) -> Judgement:
     return replace(one, outcome=new, first=one.first or one.outcome)
 
 
-def _audited(
-    run: Measuring, settings: Mapping[str, Any], gates: Sequence[Gate], look: int
-) -> Report:
+def _audited(run: Measuring, settings: Mapping[str, Any], gates: Sequence[Gate], look: int) -> Report:
     """One audit of all claims of the gates; the tolerance of a claim is the smallest limit that its gates set."""
     claims = list(dict.fromkeys(gate.claim for gate in gates))
     limits = {claim: _tolerances(settings, [g for g in gates if g.claim == claim]) for claim in claims}
-    file = run.worst_file if run.worst_file is None or look == 0 else _numbered(run.worst_file, look)
     first, looks = gates[0], LOOKS if run.until_decided else 1
     report = audit(
         subject_of(settings, run.allow_program, "gate"), claims, inputs_of(settings),
         samples=settings["samples"], elements=settings["elements"], seed=settings["seed"], tolerance=limits,
-        device=settings["device"], dtype=settings["dtype"], batch_size=settings.get("batch_size"), save=file,
+        device=settings["device"], dtype=settings["dtype"], batch_size=settings.get("batch_size"), save=run.next_file(),
         certify=None if first.fraction is None else Ask(first.fraction, confidence_of(first, looks), 4**look),
         progress=run.progress,
     )  # fmt: skip
@@ -171,10 +177,6 @@ def _grown(settings: dict[str, Any], report: Report, budget: int) -> dict[str, A
     if samples * elements > budget:
         return None
     return {**settings, "samples": samples, "elements": elements}
-
-
-def _numbered(path: Path | None, i: int) -> Path | None:
-    return path if path is None or i == 0 else path.with_suffix(f".{i}{path.suffix}")
 
 
 def _weights(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[Report]]:

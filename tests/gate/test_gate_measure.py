@@ -335,3 +335,15 @@ def test_worst_pairs_are_not_written_over_weights(project: Path) -> None:
     config(project, claim("limit = 1.0"), head=HEAD.replace("net.safetensors", "out.worst.safetensors"))
     with pytest.raises(SymcheckError, match="out"):
         run(outputs=(project / "out.json",))
+
+
+def test_every_audit_keeps_worst_pairs_of_its_own(project: Path) -> None:
+    mean, high = value(project)
+    limit = mean + (high - mean) / 3
+    config(project, claim(f"limit = {limit!r}"), claim("limit = 1.0\nelements = 8"), claim("limit = 1.0\nsamples = 8"))
+    report = run(until_decided=True, budget=10**7, outputs=(project / "gate.json",))
+    files = [f.worst.file.partition("#")[0] for r in report.reports for f in r.findings if f.worst is not None]
+    assert len(files) == len(report.reports) == len(set(files)) >= 4
+    assert all(Path(file).is_file() for file in files)
+    replays = {o.gate: o.replay for o in report.outcomes}
+    assert len(set(replays.values())) == 3 and all("--model" in line for line in replays.values())
