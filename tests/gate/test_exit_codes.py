@@ -205,7 +205,11 @@ def test_nothing_is_written_for_a_broken_configuration(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
-INTERRUPT = "import os, signal\n        os.kill(os.getpid(), signal.SIGINT)\n        return self.slope"
+# a shell that starts the tests in the background has the signal ignored, so that it is asked for here
+INTERRUPT = """import os, signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.kill(os.getpid(), signal.SIGINT)
+        return self.slope"""
 PROCESSES = {
     "healthy": row(nothing, "--only turns", 0, "1 passed"),
     "a gate fails": row(leak, "--only turns", 1, "failed"),
