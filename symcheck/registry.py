@@ -6,10 +6,12 @@ import importlib
 import os
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from symcheck.errors import ClaimError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -26,7 +28,11 @@ def suggest(word: str, known: Iterator[str] | list[str], otherwise: str = "") ->
 
 def plugins(group: str) -> tuple[EntryPoint, ...]:
     """What installed packages add under an entry point, not loaded; nothing when SYMCHECK_PLUGINS is set and empty."""
-    return () if not group or os.environ.get("SYMCHECK_PLUGINS") == "" else tuple(entry_points(group=group))
+    if not group or os.environ.get("SYMCHECK_PLUGINS") == "":
+        return ()
+    from importlib.metadata import entry_points  # slow to load, and seldom needed
+
+    return tuple(entry_points(group=group))
 
 
 class Registry(Generic[T]):
