@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from symcheck.errors import ClaimError
@@ -157,3 +157,12 @@ def _error(whole: str, problem: str, at: str) -> ClaimError:
         where=where,
         hint="write GROUP: inputs -> outputs, e.g. 'SO(3): pos=points -> energy=scalar, forces=vector'",
     )
+
+
+def heard(claim: str) -> str:
+    """A claim without the inputs that it ignores, which never reach the model; other texts as they are."""
+    try:
+        tree = parse_claim(claim)
+    except ClaimError:
+        return claim
+    return str(replace(tree, inputs=tuple(s for s in tree.inputs if s.terms[0].name != "ignore")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any
@@ -64,6 +64,12 @@ def slots(module: nn.Module) -> dict[str, Tensor]:
         for kind in (part.named_parameters, part.named_buffers)
         for name, t in kind(prefix, recurse=False, remove_duplicate=False)
     }
+
+
+def call_with(module: nn.Module, state: Mapping[str, Tensor], args: Iterable[Any], named: Mapping[str, Any]) -> Any:
+    """f(θ, x): what the module returns with the tensors of `state`; it keeps its own."""
+    given = {name: state[name] for name in slots(module) if name in state}
+    return torch.func.functional_call(module, given, tuple(args), dict(named), tie_weights=False)
 
 
 @contextmanager

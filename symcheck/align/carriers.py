@@ -16,12 +16,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from symcheck.errors import ModelError
 from symcheck.patterns import Axis, Fixed, Leaf, Product
-from symcheck.subject import slots
+from symcheck.subject import call_with
 from symcheck.weights.act import apply, check_fit
 from symcheck.weights.doubled import Doubled, private, raised
 from symcheck.weights.examples import Call, as_call
@@ -123,8 +122,7 @@ def run(module: nn.Module, state: Mapping[str, Tensor], call: Call) -> Any:
     args, kwargs = tree_map_only(Tensor, torch.clone, call)
     try:
         with torch.no_grad():
-            given = {name: state[name] for name in slots(module) if name in state}
-            return functional_call(module, given, args, kwargs, tie_weights=False)
+            return call_with(module, state, args, kwargs)
     except Exception as error:  # whatever a model may raise is reported as the model's
         raise ModelError(
             f"the model raised {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",

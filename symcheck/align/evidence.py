@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from symcheck.measure.loss import Labelled, Loss, caller, per_sample
-from symcheck.subject import slots
+from symcheck.subject import call_with
 from symcheck.weights.spec import Spec
 
 _BATCH = 512
@@ -42,8 +42,7 @@ class Evidence:
         call = caller(self.module, self.data)
 
         def network(*args: Any, **kwargs: Any) -> Any:
-            given = {name: state[name] for name in slots(self.module) if name in state}
-            return torch.func.functional_call(self.module, given, args, kwargs, tie_weights=False)
+            return call_with(self.module, state, args, kwargs)
 
         if self.loss is None:
             return torch.zeros(())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from symcheck.connect.barrier import Barrier
+from symcheck.report.model import finite
 
 SCHEMA = "symcheck.connect/1"
 
@@ -85,7 +85,7 @@ class Connection:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data without NaN; each variant but the naive one with its `ratio` to that."""
-        plain: dict[str, Any] = _finite(asdict(self))
+        plain: dict[str, Any] = finite(asdict(self), [0])
         for name, variant in plain["variants"].items():
             for data, curve in variant["curves"].items():
                 curve["ratio"] = None if name == "naive" else self.ratio(name, data)
@@ -94,12 +94,3 @@ class Connection:
     def to_json(self) -> str:
         """The document as JSON, schema `symcheck.connect/1`."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    """Plain data: numbers that are not finite are None."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(k): _finite(v) for k, v in value.items()}
-    return [_finite(v) for v in value] if isinstance(value, list | tuple) else value

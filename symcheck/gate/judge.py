@@ -7,11 +7,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from symcheck.errors import ClaimError
 from symcheck.gate.config import Gate
 from symcheck.gate.intervals import widened
 from symcheck.gate.rules import Statistic, asked_of, bounds, confidence_of, decide, limit_of, metric_of, rule
-from symcheck.grammar import parse_claim
+from symcheck.grammar import heard
 from symcheck.report import numbers
 from symcheck.report.model import Finding, Report, Verdict
 from symcheck.report.outcome import Outcome, Status
@@ -67,27 +66,19 @@ def draws_of(report: Report, finding: Finding) -> str:
 def selected(gate: Gate, findings: Sequence[Finding]) -> list[Finding]:
     """The findings that the gate is about."""
     alike = _alike(gate, findings)
-    return [f for f in alike if gate.output in ("", f.output) and (not gate.part or gate.part in _parts(f))]
+    return [f for f in alike if gate.output in ("", f.output) and (not gate.part or gate.part in parts_of(f.part))]
 
 
 def _alike(gate: Gate, findings: Sequence[Finding]) -> list[Finding]:
     if not gate.claim:
         return list(findings)
-    wanted = without_ignored(gate.claim)
-    return [f for f in findings if f.claim == gate.claim or without_ignored(f.claim) == wanted]
+    wanted = heard(gate.claim)
+    return [f for f in findings if f.claim == gate.claim or heard(f.claim) == wanted]
 
 
-def _parts(finding: Finding) -> list[str]:
-    return [finding.part, *finding.part.split(", ")]
-
-
-def without_ignored(claim: str) -> str:
-    """A claim without the inputs that it ignores: they never reach the model; other texts as they are."""
-    try:
-        tree = parse_claim(claim)
-    except ClaimError:
-        return claim
-    return str(replace(tree, inputs=tuple(s for s in tree.inputs if s.terms[0].name != "ignore")))
+def parts_of(part: str) -> list[str]:
+    """What a part of a group answers to: `proper, lattice` is also `proper` and `lattice`."""
+    return [part, *part.split(", ")]
 
 
 def nothing(gate: Gate, findings: Sequence[Finding], subject: str) -> Outcome:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from symcheck.gate.config import Waiver
+from symcheck.gate.judge import parts_of
 from symcheck.report.outcome import Outcome, Status
 
 
@@ -27,8 +28,8 @@ def may_be_waived(outcome: Outcome) -> bool:
 
 def covers(waiver: Waiver, outcome: Outcome) -> bool:
     """Whether a waiver is for this outcome."""
-    parts = (outcome.part, *outcome.part.split(", "))
-    return waiver.gate == outcome.gate and waiver.output in ("", outcome.output) and waiver.part in ("", *parts)
+    parts = ("", *parts_of(outcome.part))
+    return waiver.gate == outcome.gate and waiver.output in ("", outcome.output) and waiver.part in parts
 
 
 def idle(waivers: Sequence[Waiver], outcomes: Sequence[Outcome]) -> list[str]:

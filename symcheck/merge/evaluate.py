@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves, tree_map
 
 from symcheck.errors import ConfigError, DataError, ModelError, SymcheckError
 from symcheck.measure.loss import Labelled, Loss, batch_of, caller, per_sample
 from symcheck.merge.sources import State, finite
-from symcheck.subject import slots
+from symcheck.subject import call_with
 from symcheck.weights.examples import Call
 
 ENSEMBLE = "ensemble of outputs"
@@ -196,10 +195,8 @@ def _distance(own: _Moments, gap: _Moments) -> float:
 
 
 def _bound(module: nn.Module, state: State) -> Any:
-    given = {name: state[name] for name in slots(module) if name in state}
-
     def run(*args: Tensor, **kwargs: Tensor) -> Any:
-        return functional_call(module, given, args, kwargs, tie_weights=False)
+        return call_with(module, state, args, kwargs)
 
     return run
 

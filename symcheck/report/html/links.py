@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from symcheck.errors import ClaimError
-from symcheck.grammar import parse_claim
+from symcheck.grammar import heard
 from symcheck.report.model import Finding, Report
 from symcheck.report.outcome import GateReport, Outcome, Status
 
@@ -76,7 +75,7 @@ def _matched(outcome: Outcome, kept: Sequence[_Kept]) -> Place | None:
 
 def _asked(outcome: Outcome, finding: Finding, report: Report) -> bool:
     if outcome.claim:
-        return outcome.claim == finding.claim or _bare(outcome.claim) == _bare(finding.claim)
+        return outcome.claim == finding.claim or heard(outcome.claim) == heard(finding.claim)
     return report.settings.get("gate") == outcome.gate
 
 
@@ -90,12 +89,3 @@ def _number(outcome: Outcome, finding: Finding) -> float:
     if finding.error is None or outcome.metric not in ("spread", "relative", "absolute"):
         return math.nan
     return float(getattr(getattr(finding.error, outcome.metric), outcome.stat or "mean", math.nan))
-
-
-def _bare(claim: str) -> str:
-    """A claim without the inputs that it ignores, which never reach the model; other texts as they are."""
-    try:
-        tree = parse_claim(claim)
-    except ClaimError:
-        return claim
-    return str(replace(tree, inputs=tuple(s for s in tree.inputs if s.terms[0].name != "ignore")))
