@@ -31,6 +31,8 @@ class Subject:
 
     `castable` is False for programs of fixed precision; `fixed_batch` is the only batch size that the program
     takes (chunks are cut and padded to it); `derive` adds outputs such as `forces = -d(energy)/d(pos)`.
+    `takes` says how packed graphs are passed: as `arguments`, as one `dict`, as one `data` (torch_geometric), or
+    `dense` (graphs of one size stacked at a time). `graph` is the neighbour graph, see `symcheck.measure.graphs`.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Subject:
     castable: bool = True
     fixed_batch: int | None = None
     derive: Mapping[str, str] = field(default_factory=dict)
+    takes: str = "arguments"
+    graph: str = ""
     notes: tuple[str, ...] = ()
 
     @property

@@ -31,6 +31,13 @@ class SubjectFile:
     device: str | None = None
     batch_size: int | None = None
     derive: Mapping[str, str] = field(default_factory=dict)
+    output: tuple[str, ...] = ()
+    takes: str | None = None
+    graph: str | None = None
+    preset: str | None = None
+    calculator: str | None = None
+    structures: str | None = None
+    reference: str | Mapping[str, float] | None = None
     name: str | None = None
 
 
@@ -75,6 +82,14 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def _is_signed(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _one_of(*words: str) -> Callable[[Any], bool]:
+    return lambda value: value in words
+
+
 _TEXT = (_is_text, "a text in quotes")
 _POSITIVE = (_is_positive, "a positive whole number")
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -95,6 +110,13 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "device": _TEXT,
     "batch_size": _POSITIVE,
     "derive": (_table_of(_is_text), "a table of names and texts"),
+    "output": (_either(_is_text, _is_texts), "the name of an output, or a list of names"),
+    "takes": (_one_of("arguments", "dict", "data", "dense"), "'arguments', 'dict', 'data' or 'dense'"),
+    "graph": _TEXT,
+    "preset": _TEXT,
+    "calculator": _TEXT,
+    "structures": _TEXT,
+    "reference": (_either(_is_text, _table_of(_is_signed)), "a text, or a table of elements and energies"),
     "name": _TEXT,
 }
 _EXAMPLES = {
@@ -112,6 +134,13 @@ _EXAMPLES = {
     "device": 'device = "cpu"',
     "batch_size": "batch_size = 256",
     "derive": 'derive = { forces = "-d(energy)/d(pos)" }',
+    "output": 'output = ["logits", "label"]',
+    "takes": 'takes = "dict"',
+    "graph": 'graph = "radius(5.0)"',
+    "preset": 'preset = "potential"',
+    "calculator": 'calculator = "module:factory"',
+    "structures": 'structures = "molecules.extxyz"',
+    "reference": 'reference = "isolated" or reference = { H = -13.6 }',
     "name": 'name = "my network"',
 }
 
@@ -180,6 +209,13 @@ def _resolved(table: Mapping[str, Any], folder: Path) -> SubjectFile:
     values = {f.name: table[f.name] for f in fields(SubjectFile) if f.name in table}
     claims = values.get("claims", [])
     values["claims"] = (claims,) if isinstance(claims, str) else tuple(claims)
+    if "output" in values:
+        values["output"] = (values["output"],) if isinstance(values["output"], str) else tuple(values["output"])
+    for key in ("calculator", "structures"):
+        if key in values:
+            values[key] = _resolve(values[key], folder)
+    if Path(values.get("preset", "")).suffix == ".toml":
+        values["preset"] = str(folder / values["preset"])
     if "checkpoint" in values:
         values["checkpoint"] = str(folder / Path(values["checkpoint"]).expanduser())
     if "model" in values:

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parent.parent / "symcheck"
 LAYERS = (
     ("errors", "registry", "grammar", "topics", "patterns", "importing", "version", "files", "subject_file"),
     ("report", "groups"),
-    ("gate", "actions"),
+    ("gate", "actions", "batch"),
+    ("relations",),
     ("claim", "subject"),
     ("measure",),
     ("loading", "weights"),
@@ -31,7 +32,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # The package's own face: names only for type checkers, loaded when first used.
 FACE = "__init__"
 # Parts of one layer that do not know each other.
-STRANGERS = [{"report", "groups"}, {"gate", "actions"}, {"loading", "weights"}, set(LAYERS[7])]
+STRANGERS = [{"report", "groups"}, {"gate", "actions"}, {"loading", "weights"}, set(LAYERS[8])]
 HEAVY = ("torch", "numpy", "scipy", "networkx", "matplotlib")
 LIGHT = (
     "", ".errors", ".registry", ".grammar", ".patterns", ".importing", ".version",

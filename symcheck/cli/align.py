@@ -73,7 +73,7 @@ Stream = Annotated[
 Output = Annotated[
     Path | None,
     typer.Option(
-        "-o", "--output", help="The aligned checkpoint: FILE.safetensors, or a folder for shards or for several.",
+        "-o", "--out", help="The aligned checkpoint: FILE.safetensors, or a folder for shards or for several.",
         rich_help_panel=_OUTPUT,
     ),
 ]  # fmt: skip

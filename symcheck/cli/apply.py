@@ -47,7 +47,7 @@ Inverse = Annotated[bool, typer.Option("--inverse", help="Act with the inverse."
 Output = Annotated[
     Path,
     typer.Option(
-        "-o", "--output", help="Where to write: a file, or a folder for shards.", show_default=False,
+        "-o", "--out", help="Where to write: a file, or a folder for shards.", show_default=False,
         rich_help_panel=_OUTPUT,
     ),
 ]  # fmt: skip

@@ -23,6 +23,12 @@ def audit(
     key: options.Key = None,
     allow_program: options.AllowProgram = False,
     derive: options.Derive = None,
+    take: options.Take = None,
+    takes: options.Takes = None,
+    graph: options.Graph = None,
+    calculator: options.Calculator = None,
+    structures: options.Structures = None,
+    preset: options.Preset = None,
     inputs: options.Inputs = None,
     samples: options.Samples = None,
     elements: options.Elements = None,
@@ -55,7 +61,8 @@ def audit(
         checkpoint, claims = None, [str(checkpoint), *(claims or [])]
     flags = {
         "model": model, "arguments": pairs(argument, "-m", toml=True), "key": key,
-        "derive": pairs(derive, "--derive"),
+        "derive": pairs(derive, "--derive"), "output": tuple(take or ()), "takes": takes, "graph": graph,
+        "calculator": calculator, "structures": structures, "preset": preset,
         "inputs": input_sources(inputs), "claims": claims, "samples": samples, "elements": elements, "seed": seed,
         "tolerance": tolerance, "device": device, "dtype": dtype, "batch_size": batch_size,
     }  # fmt: skip
@@ -66,7 +73,7 @@ def audit(
     from symcheck.cli.replay_run import replay_pairs
     from symcheck.cli.run import run_audit
 
-    given = {name: value for name, value in flags.items() if value not in (None, {}, [])}
+    given = {name: value for name, value in flags.items() if value not in (None, {}, [], ())}
     if replay is not None:
         replay_pairs(replay, checkpoint, given, allow_program, output_console())
         return

@@ -56,7 +56,7 @@ Seed = Annotated[
 Output = Annotated[
     list[Path] | None,
     typer.Option(
-        "-o", "--output", help="Write FILE.json, a page FILE.html, or the curves as FILE.png, .svg or .pdf; repeat.",
+        "-o", "--out", help="Write FILE.json, a page FILE.html, or the curves as FILE.png, .svg or .pdf; repeat.",
         rich_help_panel="Output",
     ),
 ]  # fmt: skip

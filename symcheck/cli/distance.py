@@ -11,7 +11,7 @@ from symcheck.cli import align as matching
 from symcheck.cli import labelled, options
 from symcheck.cli.values import input_sources, pairs
 
-Report = Annotated[Path | None, typer.Option("-o", "--output", help="Write the matrices as FILE.json.")]
+Report = Annotated[Path | None, typer.Option("-o", "--out", help="Write the matrices as FILE.json.")]
 
 
 def distance(

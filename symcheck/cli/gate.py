@@ -51,7 +51,7 @@ Budget = Annotated[
 Output = Annotated[
     list[Path] | None,
     typer.Option(
-        "-o", "--output",
+        "-o", "--out",
         help="Also write FILE.json, .html, .xml (JUnit), .sarif, .md, .csv, ...; worst pairs go beside it; repeat.",
         rich_help_panel=_OUTPUT,
     ),

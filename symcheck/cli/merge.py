@@ -85,7 +85,7 @@ Unaligned = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.", rich_help_panel=_OUTPUT)]
 Output = Annotated[
     Path | None,
-    typer.Option("-o", "--output", help="Where the merged checkpoint goes: FILE.safetensors.", rich_help_panel=_OUTPUT),
+    typer.Option("-o", "--out", help="Where the merged checkpoint goes: FILE.safetensors.", rich_help_panel=_OUTPUT),
 ]
 ReportFile = Annotated[
     Path | None, typer.Option("--report", help="Write all that was found as FILE.json.", rich_help_panel=_OUTPUT)

@@ -49,6 +49,60 @@ Derive = Annotated[
     list[str] | None,
     typer.Option(help="Extra output by gradient: forces='-d(energy)/d(pos)'; repeat.", rich_help_panel=_SUBJECT),
 ]
+Take = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output", help="What to measure: an output, probabilities, label, or a part inside (layer4.1); repeat.",
+        rich_help_panel=_SUBJECT,
+    ),
+]  # fmt: skip
+Takes = Annotated[
+    str | None,
+    typer.Option(
+        help="How packed graphs are passed: arguments, dict, data (torch_geometric), dense. [default: arguments]",
+        rich_help_panel=_SUBJECT, autocompletion=words("arguments", "dict", "data", "dense"),
+    ),
+]  # fmt: skip
+Graph = Annotated[
+    str | None,
+    typer.Option(
+        help="The neighbour graph: radius(5.0) or knn(16), or edge_index=radius(5.0) to build it.",
+        rich_help_panel=_SUBJECT,
+    ),
+]  # fmt: skip
+Calculator = Annotated[
+    str | None,
+    typer.Option(help="An ASE calculator instead of a network: module:factory.", rich_help_panel=_SUBJECT),
+]
+Structures = Annotated[
+    str | None,
+    typer.Option(
+        help="Atoms to measure on: FILE.extxyz, .cif, .traj, builtin:molecules, builtin:crystals.",
+        rich_help_panel=_DATA,
+    ),
+]  # fmt: skip
+Preset = Annotated[
+    str | None,
+    typer.Option(help="The claims of a whole family: potential, image-classifier, FILE.toml.", rich_help_panel=_DATA),
+]
+Devices = Annotated[
+    str | None,
+    typer.Option(help="Several devices of this machine: cuda:0,cuda:1.", rich_help_panel=_MEASURE),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Address of a dask.distributed scheduler whose workers measure.", rich_help_panel=_MEASURE),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        help="Measure part i of n, as i/n; 'symcheck report merge' puts the parts together.", rich_help_panel=_MEASURE
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on from what an interrupted run has left beside -o.", rich_help_panel=_MEASURE),
+]
 Inputs = Annotated[
     list[str] | None,
     typer.Option(
@@ -102,7 +156,7 @@ Format = Annotated[
 Output = Annotated[
     list[Path] | None,
     typer.Option(
-        "-o", "--output", help="Also write FILE.json, .md, .txt, .html, .xml (JUnit), .sarif, .csv, .pdf, .svg "
+        "-o", "--out", help="Also write FILE.json, .md, .txt, .html, .xml (JUnit), .sarif, .csv, .pdf, .svg "
         "or .png; the worst pairs go beside it; repeat.", rich_help_panel=_OUTPUT,
     ),
 ]  # fmt: skip

@@ -24,7 +24,7 @@ Files = Annotated[list[Path], typer.Argument(help="JSON documents of symcheck.",
 Outputs = Annotated[
     list[Path],
     typer.Option(
-        "-o", "--output", help="FILE.json, .md, .txt, .html, .xml (JUnit), .sarif, .csv, .pdf, .svg or .png; repeat.",
+        "-o", "--out", help="FILE.json, .md, .txt, .html, .xml (JUnit), .sarif, .csv, .pdf, .svg or .png; repeat.",
         show_default=False,
     ),
 ]  # fmt: skip

@@ -54,6 +54,8 @@ def run_audit(
 
 def inputs_of(settings: Mapping[str, Any]) -> dict[str, Tensor]:
     """The inputs that the settings name; what a function of the user prints goes to stderr."""
+    if "structures" in settings:
+        return structures_of(settings)
     if "inputs" not in settings:
         raise ConfigError(
             "there are no inputs to measure on",
@@ -67,6 +69,10 @@ def inputs_of(settings: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def subject_of(settings: Mapping[str, Any], allow_program: bool, command: str = "audit") -> Subject:
     """The subject that the settings name."""
+    if settings.get("calculator"):
+        from symcheck.loading.atoms import load_calculator
+
+        return finished(load_calculator(settings["calculator"], settings.get("arguments", {})), settings)
     if not settings.get("checkpoint") and not settings.get("model"):
         raise ConfigError(
             "there is nothing to work on",
@@ -77,8 +83,22 @@ def subject_of(settings: Mapping[str, Any], allow_program: bool, command: str = 
         settings.get("checkpoint"), model=settings.get("model"), arguments=settings.get("arguments", {}),
         key=settings.get("key"), allow_program=allow_program,
     )  # fmt: skip
-    name = settings.get("name") or subject.name
-    return replace(subject, name=name, derive=settings.get("derive", {}))
+    return finished(subject, settings)
+
+
+def finished(subject: Subject, settings: Mapping[str, Any]) -> Subject:
+    """The subject with what the settings say about its name, its outputs and how it is called."""
+    own = {key: settings[key] for key in ("name", "derive", "takes", "graph") if settings.get(key)}
+    return replace(subject, **own)
+
+
+def structures_of(settings: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The atoms that the settings name, packed."""
+    from symcheck.loading.atoms import load_structures
+
+    base = settings.get("base", Path.cwd())
+    with redirect_stdout(sys.stderr):
+        return load_structures(settings["structures"], samples=settings["samples"], seed=settings["seed"], base=base)
 
 
 def file_settings(path: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ SpecFile = Annotated[
 Output = Annotated[
     list[Path] | None,
     typer.Option(
-        "-o", "--output", help="Write the spec as FILE.toml or .json; with --canonical FILE.safetensors.",
+        "-o", "--out", help="Write the spec as FILE.toml or .json; with --canonical FILE.safetensors.",
         rich_help_panel=_SPEC,
     ),
 ]  # fmt: skip

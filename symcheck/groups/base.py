@@ -61,6 +61,7 @@ class Group(ABC):
     name: str
     order: int | None = None
     compact: bool = True
+    related: bool = False  # a relation: changes without inverses
     law: str = "uniform (Haar)"
     faces: frozenset[str] = frozenset()
 
@@ -165,6 +166,10 @@ groups: Registry[GroupMaker] = Registry(
         "symcheck.groups.polyhedral",
         "symcheck.groups.lie",
         "symcheck.groups.noncompact",
+        "symcheck.relations.sequences",
+        "symcheck.relations.atoms",
+        "symcheck.relations.images",
+        "symcheck.relations.user",
     ),
     entry_point="symcheck.groups",
 )

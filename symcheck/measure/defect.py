@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from symcheck.actions.base import Bound, Rep, move
+from symcheck.batch import Batch
 from symcheck.claim import BoundClaim
-from symcheck.measure.samples import Batch, Samples, act
+from symcheck.measure.samples import Samples, act
 
 
 @dataclass(frozen=True)

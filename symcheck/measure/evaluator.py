@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from symcheck.batch import Batch
 from symcheck.claim import BoundClaim
 from symcheck.errors import DataError
 from symcheck.measure.defect import Elements, Slot, base_of, defect, ready
 from symcheck.measure.plan import Stratum
 from symcheck.measure.runner import Runner
-from symcheck.measure.samples import Batch, Samples, move_batch, observe_batch
+from symcheck.measure.samples import Samples, move_batch, observe_batch
 from symcheck.measure.tally import Cell, Rest, Tally, finish
 
 Progress = Callable[[int], None]

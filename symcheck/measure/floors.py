@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from symcheck.batch import Batch
 from symcheck.claim import BoundClaim
 from symcheck.errors import ModelError
 from symcheck.measure.defect import Slot, base_of, defect, ready, widest
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.runner import Runner
-from symcheck.measure.samples import Batch, move_batch, observe_batch
+from symcheck.measure.samples import move_batch, observe_batch
 
 Outputs = dict[str, Tensor]
 RATIO = 3.0  # how far beyond its bound an error must lie to count as structural

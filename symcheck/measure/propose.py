@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from symcheck.batch import Batch
 from symcheck.errors import DataError
 from symcheck.measure.evaluator import Evaluator
-from symcheck.measure.samples import Batch
 
 Shape = tuple[int, ...]
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from symcheck.batch import Batch
 from symcheck.errors import ConfigError, DataError, ModelError, SymcheckError
-from symcheck.measure.samples import Batch
 from symcheck.subject import Subject, evaluating, named_outputs, slots
 
 _DERIVE = re.compile(r"(-?)\s*d\(\s*([\w.]+)\s*\)\s*/\s*d\(\s*([\w.]+)\s*\)")

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from symcheck.batch import Batch
 from symcheck.claim import BoundClaim, Claim
 from symcheck.errors import LoadError
 from symcheck.measure.defect import Elements, Slot, base_of, defect, ready, slot_for
@@ -20,7 +21,7 @@ from symcheck.measure.evaluator import Evaluator, chunks_for
 from symcheck.measure.finding import Facts
 from symcheck.measure.given import digest
 from symcheck.measure.runner import Runner, measuring
-from symcheck.measure.samples import Batch, Samples, move_batch
+from symcheck.measure.samples import Samples, move_batch
 from symcheck.report.write import write_bytes
 from symcheck.subject import Subject, slots
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from symcheck.api import audit, runner_for
+from symcheck.batch import Batch
 from symcheck.errors import ConfigError, LoadError
 from symcheck.measure.given import Inputs, first_samples, named_inputs
 from symcheck.measure.runner import by_keyword, measuring
-from symcheck.measure.samples import Batch
 from symcheck.report.model import Finding, Report
 from symcheck.subject import Subject, as_subject, named_outputs
 

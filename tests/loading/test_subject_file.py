@@ -88,7 +88,7 @@ def test_pyproject_holds_the_same_keys_in_its_table(tmp_path: Path) -> None:
 def test_an_unknown_key_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown key 'tolerence'") as caught:
         read_subject_file(written(tmp_path, "tolerence = 1e-3\n"))
-    assert caught.value.hint == "did you mean 'tolerance'?"
+    assert "did you mean 'tolerance'" in caught.value.hint
     assert str(tmp_path) in caught.value.where
 
 

@@ -1,0 +1,1 @@
+"""Relations of sequences: causality, padding, batch-mates, variants of the same text."""

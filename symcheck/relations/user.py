@@ -1,0 +1,1 @@
+"""A user's own relation, `file.py:name`."""
