@@ -13,6 +13,7 @@ from symcheck.grammar import ClaimTree, Slot, parse_claim
 from symcheck.groups.base import Extents, Group
 from symcheck.groups.products import make_group
 from symcheck.groups.semidirect import intertwined
+from symcheck.relations.base import Relation, Roles
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -60,6 +61,10 @@ class Claim:
         """Fill in what the inputs decide (degree, grid, dimension), given one sample's shape per input."""
         actions = {name: self.actions(slot) for name, slot in self.input_names(shapes).items()}
         extents, loose = Extents(), self.group()
+        if isinstance(loose, Relation):
+            roles = {name: chain_[0] for name, chain_ in actions.items()}
+            fitted = loose.fit(shapes, roles, f"'{self}'")
+            return BoundClaim(self, fitted, {name: Bound(chain_, fitted) for name, chain_ in actions.items()})
         for name, chain_ in actions.items():
             for action in chain_:
                 found = _needed(action.extents(shapes[name]), loose)
@@ -106,12 +111,26 @@ class BoundClaim:
     group: Group
     inputs: Mapping[str, Bound]
 
+    @property
+    def relation(self) -> Relation | None:
+        """What stands in the place of a group, if that is no group."""
+        return self.group if isinstance(self.group, Relation) else None
+
+    def roles(self, outputs: Iterable[str] = ()) -> Roles:
+        """What the claim calls the inputs and the outputs."""
+        slots = self.claim.output_names(outputs) if outputs else {}
+        named = {name: self.claim.actions(slot)[0] for name, slot in slots.items()}
+        return Roles({name: bound.actions[0] for name, bound in self.inputs.items()}, named)
+
     def outputs(self, shapes: Shapes) -> dict[str, Bound]:
         """The action on each output, given one sample's shape per output."""
         bound = {}
+        if self.relation is not None:
+            self.relation.check_outputs(self.roles(shapes).outputs, f"'{self.claim}'")
         for name, slot in self.claim.output_names(shapes).items():
             actions = self.claim.actions(slot)
-            if actions[0].name != "ignore":
+            read = self.relation is not None and not self.relation.measures(actions[0])
+            if actions[0].name != "ignore" and not read:
                 bound[name] = self.claim._bound(name, actions, self.group, shapes[name])
         if not bound:
             raise ClaimError(

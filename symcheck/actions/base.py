@@ -36,6 +36,7 @@ class Action(ABC):
     relabels: bool = False  # moves whole nodes, or renames them: packed rows follow
     curved: bool = False  # outputs live on a manifold: `difference` is a distance
     affine: bool = False  # translations move the values themselves
+    hidden: bool = False  # kept with the data for a relation, never shown to the model
     whole: bool = False  # takes the whole element of a product, not the part in one factor
     names: tuple[str, ...] = ()  # shared with the other actions of a claim, each for one factor of the group
 

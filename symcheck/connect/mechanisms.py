@@ -18,11 +18,10 @@ from symcheck.connect.result import Mechanism
 from symcheck.errors import DataError
 from symcheck.groups.draws import Draws
 from symcheck.measure.audit import Audit, Options
-from symcheck.measure.defect import ready
 from symcheck.measure.evaluator import Evaluator, chunks_for
 from symcheck.measure.loss import Labelled
 from symcheck.measure.runner import Runner, measuring
-from symcheck.measure.samples import Samples, move_batch
+from symcheck.measure.samples import Samples, elements_in, move_batch
 from symcheck.report.model import Finding
 from symcheck.subject import Subject, named_outputs
 
@@ -42,7 +41,7 @@ def moved(network: Network, data: Labelled, claim: str, seed: int) -> Labelled:
     bound = Claim.parse(claim).bind(samples.shapes())
     device, rows = data.labels.device, torch.arange(data.count, device=data.labels.device)
     g = bound.group.sample(data.count, Draws(seed, f"moved by {claim}"))
-    inputs = move_batch(bound, ready(bound, {}, g, device).inputs, rows, samples.take(rows)).tensors
+    inputs = move_batch(bound, elements_in(bound, g, device), rows, samples.take(rows)).tensors
     fitting = {name: x.to(data.inputs[name].dtype) for name, x in inputs.items()}
     return replace(data, inputs=fitting, labels=_labels(network, data, bound, g))
 

@@ -21,6 +21,12 @@ def make_group(text: str | GroupTree) -> Group:
     """The group that `C4 x Shift(4)` or its tree names; a single factor comes bare. Raises ClaimError."""
     tree = parse_group(text) if isinstance(text, str) else text
     factors = tuple(_make(term, str(tree)) for term in tree.factors)
+    if len(factors) > 1 and (odd := [factor.name for factor in factors if factor.related]):
+        raise ClaimError(
+            f"{odd[0]} is a relation, not a group, and has no products",
+            where=f"the group '{tree}'",
+            hint="state it in a claim of its own",
+        )
     return factors[0] if len(factors) == 1 else Product(factors)
 
 

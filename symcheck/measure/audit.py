@@ -15,7 +15,7 @@ from symcheck.measure.defect import Slot, slot_for
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.finding import Facts, assemble
 from symcheck.measure.floors import Probe, company, probe_pairs
-from symcheck.measure.laws import check_law
+from symcheck.measure.laws import LAWLESS, check_law
 from symcheck.measure.plan import Stratum, strata
 from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Samples
@@ -70,9 +70,12 @@ class Audit:
         """Parts that act in the same way (all exact, or all resampled) share the law check and the probe."""
         g = torch.cat([part.g for part in parts])
         samples, resampled = self.evaluator.samples, parts[0].resampled
-        laws_in = {name: check_law(action, g, samples.example(name)) for name, action in bound.inputs.items()}
-        laws_out = {name: check_law(action, g, base.example(name)) for name, action in actions.items()}
-        slots = {n: slot_for(n, a, base, laws_out[n].isometric, resampled) for n, a in actions.items()}
+        if bound.relation is not None:
+            laws_in, laws_out = dict.fromkeys(bound.inputs, LAWLESS), dict.fromkeys(actions, LAWLESS)
+        else:
+            laws_in = {name: check_law(action, g, samples.example(name)) for name, action in bound.inputs.items()}
+            laws_out = {name: check_law(action, g, base.example(name)) for name, action in actions.items()}
+        slots = {n: slot_for(n, bound, a, base, laws_out[n].isometric, resampled) for n, a in actions.items()}
         rests = {name: at_rest(slot, base, bound.group) for name, slot in slots.items()}
         cells = [self.evaluator.cell(bound, slots, rests, part) for part in parts]
         probe = self._probe(bound, slots, parts, cells)

@@ -8,7 +8,7 @@ stretch (boosts, scalings), resample, or permute ragged samples.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,7 +16,10 @@ from torch import Tensor
 from symcheck.actions.base import Bound, Rep, move
 from symcheck.batch import Batch
 from symcheck.claim import BoundClaim
-from symcheck.measure.samples import Samples, act
+from symcheck.measure.samples import Elements, Samples, act, elements_in
+from symcheck.relations.base import Relation, Roles
+
+Outputs = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Slot:
     pulled: bool
     mask: Tensor | None = None
     isometric: bool = True  # g keeps distances, up to resampling
+    related: tuple[Relation, Roles] | None = None  # a relation says what the outputs owe
 
     @property
     def curved(self) -> bool:
@@ -64,10 +68,15 @@ class Slot:
         return torch.zeros(batch.count, dtype=torch.float64, device=delta.device).index_add_(0, batch.owner, norms)
 
 
-def slot_for(name: str, action: Bound, base: Samples, isometric: bool, resampled: bool) -> Slot:
+def slot_for(
+    name: str, bound: BoundClaim, action: Bound, base: Samples, isometric: bool, resampled: bool
+) -> Slot:
     """How the defect of one output is taken: pulled back where the action keeps norms, masked where it resamples."""
     kind = "row" if base.owner_name is not None and base.kinds[name] == "row" else "dense"
     rowwise = kind == "dense" or all(part.action.rowwise for part in action.parts)
+    if bound.relation is not None:
+        outputs = [other for other in base.tensors if other != base.owner_name]
+        return Slot(name, action, kind, False, related=(bound.relation, bound.roles(outputs)))
     mask = None
     for part in action.parts if resampled else ():
         found = part.action.mask(tuple(base.tensors[name].shape[1:]))
@@ -76,41 +85,39 @@ def slot_for(name: str, action: Bound, base: Samples, isometric: bool, resampled
     return Slot(name, action, kind, pulled, mask, isometric or (resampled and action.isometric))
 
 
-@dataclass(frozen=True)
-class Elements:
-    """Elements of one group made ready for the device: what moves the inputs, and what moves each output."""
-
-    g: Tensor
-    inputs: Mapping[str, tuple[Rep, ...]]
-    outputs: Mapping[str, tuple[Rep, ...]]
-
-
 def ready(bound: BoundClaim, slots: Mapping[str, Slot], g: Tensor, device: torch.device) -> Elements:
     """Represent the elements once, in float64: forward on the inputs, inverse on outputs that are pulled back."""
-    inverse = bound.group.inverse(g)
-    return Elements(
-        g,
-        {name: move(action.represent(g), device, torch.float64) for name, action in bound.inputs.items()},
-        {
-            name: move(slot.bound.represent(inverse if slot.pulled else g), device, torch.float64)
-            for name, slot in slots.items()
-        },
-    )
+    found = elements_in(bound, g, device)
+    if bound.relation is not None:
+        return found
+    back = bound.group.inverse(g) if any(slot.pulled for slot in slots.values()) else g
+    outputs = {
+        name: move(slot.bound.represent(back if slot.pulled else g), device, torch.float64)
+        for name, slot in slots.items()
+    }
+    return replace(found, outputs=outputs)
 
 
-def defect(slot: Slot, elements: Elements, index: Tensor, y: Tensor, base: Tensor, batch: Batch) -> Tensor:
-    """δ for every pair of a batch: `y` = f(g·x), `base` = f(x), `index` the element of each pair."""
-    reps = elements.outputs[slot.name]
+def defect(slot: Slot, elements: Elements, index: Tensor, moved: Outputs, rest: Outputs, batch: Batch) -> Tensor:
+    """δ for every pair of a batch: `moved` = f(g·x), `rest` = f(x), `index` the element of each pair."""
+    if slot.related is not None:
+        relation, roles = slot.related
+        owed = relation.residual(slot.name, elements.g[index], moved, rest, batch, roles)
+        return slot.gap(owed, torch.zeros_like(owed))
+    reps, y, base = elements.outputs[slot.name], moved[slot.name], rest[slot.name]
     if slot.pulled:
         return slot.gap(slot.act(reps, index, y, batch), base)
     return slot.gap(y, slot.act(reps, index, base, batch))
 
 
-def base_of(slot: Slot, base: Samples, rows: Tensor) -> Tensor:
-    """f(x) of the samples `rows`, from the outputs that were computed once."""
-    if slot.kind == "row":
-        return base.take(rows).tensors[slot.name]
-    return base.tensors[slot.name][rows]
+def at_rest_of(slots: Mapping[str, Slot], base: Samples, rows: Tensor) -> dict[str, Tensor]:
+    """f(x) of the samples `rows`, from the outputs that were computed once; relations read all of them."""
+    related = any(slot.related is not None for slot in slots.values())
+    names = [name for name in base.tensors if name != base.owner_name] if related else list(slots)
+    if base.owner_name is None or all(base.kinds[name] == "sample" for name in names):
+        return {name: base.tensors[name][rows] for name in names}
+    taken = base.take(rows).tensors
+    return {name: taken[name] for name in names}
 
 
 def widest(x: Tensor) -> Tensor:

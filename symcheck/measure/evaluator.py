@@ -13,10 +13,10 @@ from torch import Tensor
 from symcheck.batch import Batch
 from symcheck.claim import BoundClaim
 from symcheck.errors import DataError
-from symcheck.measure.defect import Elements, Slot, base_of, defect, ready
+from symcheck.measure.defect import Slot, at_rest_of, defect, ready
 from symcheck.measure.plan import Stratum
 from symcheck.measure.runner import Runner
-from symcheck.measure.samples import Samples, move_batch, observe_batch
+from symcheck.measure.samples import Elements, Samples, move_batch, observe_batch
 from symcheck.measure.tally import Cell, Rest, Tally, finish
 
 Progress = Callable[[int], None]
@@ -191,9 +191,10 @@ class Evaluator:
         index = torch.arange(rows.start, rows.stop, device=device).repeat_interleave(width)
         picks = torch.arange(columns.start, columns.stop, device=device).repeat(rows.stop - rows.start)
         batch = self.samples.take(picks)
-        outputs = self._in_chunks(move_batch(bound, elements.inputs, index, batch))
+        outputs = self._in_chunks(move_batch(bound, elements, index, batch))
+        rest = at_rest_of(slots, base, picks)
         for name, slot in slots.items():
-            delta = defect(slot, elements, index, outputs[name], base_of(slot, base, picks), batch)
+            delta = defect(slot, elements, index, outputs, rest, batch)
             tallies[name].add(rows, columns, delta, slot.squared(delta, batch))
 
     def _in_chunks(self, batch: Batch) -> dict[str, Tensor]:
@@ -219,7 +220,10 @@ class Evaluator:
 def _view(bound: BoundClaim) -> str:
     """What the model sees of the samples: claims whose actions show them in the same way share f(x)."""
     shown = [
-        f"{name}={action}" for name, one in sorted(bound.inputs.items()) for action in one.actions if action.observes
+        f"{name}={action}"
+        for name, one in sorted(bound.inputs.items())
+        for action in one.actions
+        if action.observes or action.hidden
     ]
     return "; ".join(shown)
 

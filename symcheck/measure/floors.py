@@ -20,7 +20,7 @@ from torch import Tensor
 from symcheck.batch import Batch
 from symcheck.claim import BoundClaim
 from symcheck.errors import ModelError
-from symcheck.measure.defect import Slot, base_of, defect, ready, widest
+from symcheck.measure.defect import Slot, at_rest_of, defect, ready, widest
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.runner import Runner
 from symcheck.measure.samples import move_batch, observe_batch
@@ -80,7 +80,7 @@ class Probe:
         self.index = torch.arange(len(self.g), device=device)
         self.elements = ready(self.bound, self.slots, self.g, device)
         self.batch = self.evaluator.samples.take(self.picks)
-        self.moved = move_batch(self.bound, self.elements.inputs, self.index, self.batch)
+        self.moved = move_batch(self.bound, self.elements, self.index, self.batch)
         self.unique, self.inverse = torch.unique(self.picks, return_inverse=True)
         self.still = observe_batch(self.bound, self.evaluator.samples.take(self.unique))
         try:
@@ -94,8 +94,7 @@ class Probe:
 
     def _rest(self) -> None:
         if self.low is self.evaluator.runner:
-            base = self.evaluator.base(self.bound)
-            self.low_still = {name: base_of(slot, base, self.picks) for name, slot in self.slots.items()}
+            self.low_still = at_rest_of(self.slots, self.evaluator.base(self.bound), self.picks)
         else:
             self.low_still = self.at_rest(self.low)
         self.low_moved = self._kept(self.low, self.moved)
@@ -107,11 +106,21 @@ class Probe:
     def errors(self, moved: Outputs, still: Outputs) -> dict[str, Tensor]:
         """||δ|| of every pair and output."""
         return {
-            name: slot.squared(
-                defect(slot, self.elements, self.index, moved[name], still[name], self.batch), self.batch
-            ).sqrt()
-            for name, slot in self.slots.items()
+            name: slot.squared(self._defect(slot, moved, still), self.batch).sqrt() for name, slot in self.slots.items()
         }
+
+    def _defect(self, slot: Slot, moved: Outputs, still: Outputs) -> Tensor:
+        return defect(slot, self.elements, self.index, moved, still, self.batch)
+
+    def drift(self, moved: Outputs, still: Outputs, moved_too: Outputs, still_too: Outputs) -> dict[str, Tensor]:
+        """F(g·x) + F(x) between two runs; of a relation, whose views have shapes of their own, ||δ − δ'||."""
+        if self.bound.relation is None:
+            return _sum(self.gaps(moved, moved_too), self.gaps(still, still_too))
+        found = {}
+        for name, slot in self.slots.items():
+            change = self._defect(slot, moved, still) - self._defect(slot, moved_too, still_too)
+            found[name] = slot.squared(widest(change), self.batch).sqrt()
+        return found
 
     def gaps(self, one: Outputs, two: Outputs) -> dict[str, Tensor]:
         """||f − f'|| of every pair between two runs, whatever their precision."""
@@ -120,7 +129,8 @@ class Probe:
             for name, slot in self.slots.items()
         }
 
-    def _sizes(self, outputs: Outputs) -> dict[str, Tensor]:
+    def _sizes(self, moved: Outputs, still: Outputs) -> dict[str, Tensor]:
+        outputs = moved if self.bound.relation is None else still
         return {n: slot.squared(widest(outputs[n]), self.batch).sqrt() for n, slot in self.slots.items()}
 
     def precision(self) -> list[dict[str, Precision]]:
@@ -136,16 +146,16 @@ class Probe:
         high_still, high_moved = self._both_at(high)
         low = self.errors(self.low_moved, self.low_still)
         top = self.errors(high_moved, high_still)
-        floor = _sum(self.gaps(self.low_moved, high_moved), self.gaps(self.low_still, high_still))
+        floor = self.drift(self.low_moved, self.low_still, high_moved, high_still)
         eps, finer = (torch.finfo(r.dtype or torch.float32).eps for r in (self.low, high))
-        size = self._sizes(high_moved)
+        size = self._sizes(high_moved, high_still)
 
         def judged(name: str, r: Tensor, change: float = 0.0) -> Precision:
             rounding = 16 * finer * size[name][r]  # what the higher precision itself may leave
             return _precision(low[name][r], top[name][r], floor[name][r], (eps, finer), rounding, change)
 
         found = self._by_part(judged)
-        least = {n: eps * _rms(size) for n, size in self._sizes(self.low_moved).items()}
+        least = {n: eps * _rms(size) for n, size in self._sizes(self.low_moved, self.low_still).items()}
         suspects = any(not p.exact and p.low <= 100 * max(p.floor, least[n]) for part in found for n, p in part.items())
         if suspects and not self._raised(high, high_still):
             raise ModelError("the model computes in a lower precision inside", hint="cast what it pins to float32")
@@ -161,7 +171,8 @@ class Probe:
     def _both_at(self, runner: Runner) -> tuple[Outputs, Outputs]:
         """f(x) and f(g·x) of every pair, in one call where samples are dense and both fit into a chunk."""
         counts = [self.still.count, self.moved.count]
-        if self.still.packed or runner.limit is not None or sum(counts) > self.evaluator.chunks.size:
+        alone = self.still.packed or self.bound.relation is not None or runner.limit is not None
+        if alone or sum(counts) > self.evaluator.chunks.size:
             return self.at_rest(runner), self._kept(runner, self.moved)
         wide = {n: x.double() if x.is_floating_point() else x for n, x in self.still.tensors.items()}
         merged = {n: torch.cat([x, self.moved.tensors[n].to(x.dtype)]) for n, x in wide.items()}
@@ -180,13 +191,13 @@ class Probe:
     def _spread(self, still: Outputs) -> Outputs:
         """From one row per sample to one per pair."""
         base = self.evaluator.outputs(still, self.unique)
-        return {name: base_of(slot, base, self.inverse) for name, slot in self.slots.items()}
+        return at_rest_of(self.slots, base, self.inverse)
 
     def _raised(self, high: Runner, still: Outputs) -> bool:
         """Whether a change of 2^-40 passes through: float32 inside the model would swallow or inflate it."""
         fine, coarse = (self.gaps(self.at_rest(high, nudged(self.still, 2.0**-k)), still) for k in (40, 24))
         fine_rms, coarse_rms = (math.hypot(*(_rms(gap) for gap in gaps.values())) for gaps in (fine, coarse))
-        size = math.hypot(*(_rms(s) for s in self._sizes(still).values()))
+        size = math.hypot(*(_rms(s) for s in self._sizes(still, still).values()))
         rounding = 16 * torch.finfo(high.dtype or torch.float64).eps * size
         swallowed = fine_rms == 0 and coarse_rms > 2.0**16 * rounding
         return not swallowed and fine_rms <= max(2.0**-13 * coarse_rms, rounding)
@@ -196,19 +207,18 @@ class Probe:
         again, rest = self._kept(shaken, self.moved), self.at_rest(shaken)
         change = {}
         for name, slot in self.slots.items():
-            before = defect(slot, self.elements, self.index, moved[name], still[name], self.batch)
-            after = defect(slot, self.elements, self.index, again[name], rest[name], self.batch)
+            before, after = self._defect(slot, moved, still), self._defect(slot, again, rest)
             change[name] = slot.squared(after - before, self.batch).sqrt()
         return change
 
     def _nudged(self) -> list[dict[str, Precision]]:
         low = self.errors(self.low_moved, self.low_still)
         eps = torch.finfo(self.low.dtype or torch.float32).eps
-        floor = {name: eps * size for name, size in self._sizes(self.low_moved).items()}
+        floor = {name: eps * size for name, size in self._sizes(self.low_moved, self.low_still).items()}
         for sign in (1, -1):
-            moved = self.gaps(self._kept(self.low, nudged(self.moved, sign * eps)), self.low_moved)
-            still = self.gaps(self.at_rest(self.low, nudged(self.still, sign * eps)), self.low_still)
-            floor = _sum(floor, moved, still)
+            moved = self._kept(self.low, nudged(self.moved, sign * eps))
+            still = self.at_rest(self.low, nudged(self.still, sign * eps))
+            floor = _sum(floor, self.drift(moved, still, self.low_moved, self.low_still))
         return self._by_part(lambda n, r: _nudged_precision(low[n][r], floor[n][r], eps))
 
 
@@ -218,11 +228,11 @@ def company(evaluator: Evaluator, bound: BoundClaim, slots: Mapping[str, Slot]) 
         rows, first, second = evaluator.again(bound)
     except ModelError:  # batch normalisation in training mode refuses a batch of one
         return dict.fromkeys(slots, (0.0, math.inf))
-    base = evaluator.base(bound)
+    base = at_rest_of(slots, evaluator.base(bound), rows)
     return {
         name: (
             _largest(evaluator, slot, rows, first[name], second[name]),
-            _largest(evaluator, slot, rows, first[name], base_of(slot, base, rows)),
+            _largest(evaluator, slot, rows, first[name], base[name]),
         )
         for name, slot in slots.items()
     }

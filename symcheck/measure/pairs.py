@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from symcheck.claim import BoundClaim
-from symcheck.measure.defect import Slot, base_of, defect, ready
+from symcheck.measure.defect import Slot, at_rest_of, defect, ready
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.samples import move_batch
 
@@ -26,8 +26,9 @@ def pair_errors(
         index = torch.arange(first, min(first + size, len(g)), device=device)
         chosen = picks[index]
         batch = evaluator.samples.take(chosen)
-        outputs = evaluator.run(move_batch(bound, elements.inputs, index, batch))
+        outputs = evaluator.run(move_batch(bound, elements, index, batch))
+        rest = at_rest_of(slots, base, chosen)
         for name, slot in slots.items():
-            delta = defect(slot, elements, index, outputs[name], base_of(slot, base, chosen), batch)
+            delta = defect(slot, elements, index, outputs, rest, batch)
             found[name].append(slot.squared(delta, batch).sqrt())
     return {name: torch.cat(parts).nan_to_num(nan=math.inf).cpu() for name, parts in found.items()}

@@ -7,11 +7,12 @@ A batch of (element, sample) pairs is the same in both cases: pair i is sample `
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from symcheck.actions.base import Bound, Rep, gather
+from symcheck.actions.base import Bound, Rep, gather, move
 from symcheck.batch import Batch, Layout
 from symcheck.claim import BoundClaim
 from symcheck.errors import DataError
@@ -137,19 +138,38 @@ def _edge_owners(name: str, edges: Tensor, owner: Tensor) -> Tensor:
     return ends[0]
 
 
-def move_batch(bound: BoundClaim, reps: Mapping[str, tuple[Rep, ...]], elements: Tensor, batch: Batch) -> Batch:
-    """g·x for every pair of the batch: pair i is moved by element `elements[i]`, then observed by the model."""
+@dataclass(frozen=True)
+class Elements:
+    """Elements of one group made ready for the device: what moves the inputs, and what moves each output."""
+
+    g: Tensor
+    inputs: Mapping[str, tuple[Rep, ...]]
+    outputs: Mapping[str, tuple[Rep, ...]]
+
+
+def elements_in(bound: BoundClaim, g: Tensor, device: torch.device) -> Elements:
+    """The elements as what moves the inputs, in float64."""
+    inputs = {name: move(action.represent(g), device, torch.float64) for name, action in bound.inputs.items()}
+    return Elements(g.to(device) if bound.relation is not None else g, inputs, {})
+
+
+def move_batch(bound: BoundClaim, elements: Elements, index: Tensor, batch: Batch) -> Batch:
+    """g·x for every pair of the batch: pair i is moved by element `index[i]`, then observed by the model."""
+    if bound.relation is not None:
+        return observe_batch(bound, bound.relation.move(elements.g[index], batch, bound.roles()))
     moved = {}
     for name, x in batch.tensors.items():
-        action = bound.inputs[name]
         kind = batch.kinds.get(name, "dense")
-        moved[name] = action.observe(act(action, reps[name], elements, x, batch, kind))
-    return batch.with_tensors(moved)
+        moved[name] = act(bound.inputs[name], elements.inputs[name], index, x, batch, kind)
+    return observe_batch(bound, batch.with_tensors(moved))
 
 
 def observe_batch(bound: BoundClaim, batch: Batch) -> Batch:
     """x as the model sees it."""
-    return batch.with_tensors({name: bound.inputs[name].observe(x) for name, x in batch.tensors.items()})
+    seen = {name: bound.inputs[name] for name in batch.tensors}
+    return batch.with_tensors(
+        {name: one.observe(batch.tensors[name]) for name, one in seen.items() if not one.actions[0].hidden}
+    )
 
 
 def act(bound: Bound, reps: tuple[Rep, ...], elements: Tensor, x: Tensor, batch: Batch, kind: str) -> Tensor:

@@ -23,6 +23,8 @@ BETTER = 0.01  # how much smaller the error must become
 
 def suggest_action(probe: Probe, slot: Slot) -> str:
     """What the output does instead, when another action explains it; empty when none does."""
+    if slot.related is not None:
+        return ""
     shape = tuple(probe.low_moved[slot.name].shape[1:])
     named = [("the inverse element (R.T for R) fits", slot.bound, True)]
     named += [(f"it behaves as '{name}'", bound, False) for name, bound in _others(probe, slot, shape)]

@@ -16,12 +16,12 @@ from torch import Tensor
 from symcheck.batch import Batch
 from symcheck.claim import BoundClaim, Claim
 from symcheck.errors import LoadError
-from symcheck.measure.defect import Elements, Slot, base_of, defect, ready, slot_for
+from symcheck.measure.defect import Slot, at_rest_of, defect, ready, slot_for
 from symcheck.measure.evaluator import Evaluator, chunks_for
 from symcheck.measure.finding import Facts
 from symcheck.measure.given import digest
 from symcheck.measure.runner import Runner, measuring
-from symcheck.measure.samples import Samples, move_batch
+from symcheck.measure.samples import Elements, Samples, move_batch
 from symcheck.report.write import write_bytes
 from symcheck.subject import Subject, slots
 
@@ -136,16 +136,21 @@ def replay(pair: WorstPair, runner: Runner) -> float:
     """||δ|| of a stored pair, recomputed."""
     with measuring(runner):
         found = _again(pair, runner, pair.form["pulled"])
-        delta = defect(found.slot, found.elements, found.index, found.left, found.base, found.batch)
+        delta = defect(found.slot, found.elements, found.index, found.left, found.rest, found.batch)
         return float(found.slot.squared(delta, found.batch).sqrt()[0])
 
 
 def with_sides(pair: WorstPair, runner: Runner) -> WorstPair:
     """The pair with both sides of the claim: g·x, f(g·x) and g·f(x), as they are drawn."""
     found = _again(pair, runner, False)
-    right = found.slot.act(found.elements.outputs[pair.output], found.index, found.base, found.batch)
+    left, rest = found.left[pair.output], found.rest[pair.output]
+    if found.slot.related is not None:  # its views have shapes of their own: what is owed, on top of f(x)
+        right = rest
+        left = rest + defect(found.slot, found.elements, found.index, found.left, found.rest, found.batch)
+    else:
+        right = found.slot.act(found.elements.outputs[pair.output], found.index, rest, found.batch)
     sides = {f"moved/{name}": x for name, x in found.moved.items()}
-    sides |= {f"left/{pair.output}": found.left, f"right/{pair.output}": right}
+    sides |= {f"left/{pair.output}": left, f"right/{pair.output}": right}
     return replace(pair, sides={name: x.detach().cpu() for name, x in sides.items()})
 
 
@@ -156,8 +161,8 @@ class _Again:
     index: Tensor
     batch: Batch
     moved: Mapping[str, Tensor]
-    left: Tensor
-    base: Tensor
+    left: Mapping[str, Tensor]
+    rest: Mapping[str, Tensor]
 
 
 def _again(pair: WorstPair, runner: Runner, pulled: bool) -> _Again:
@@ -167,9 +172,9 @@ def _again(pair: WorstPair, runner: Runner, pulled: bool) -> _Again:
     bound = Claim.parse(pair.claim).bind(samples.shapes())
     base = evaluator.base(bound)
     outputs = bound.outputs({n: s for n, s in base.shapes().items() if n != base.owner_name})
-    slot = slot_for(pair.output, outputs[pair.output], base, pulled, pair.form["resampled"])
+    slot = slot_for(pair.output, bound, outputs[pair.output], base, pulled, pair.form["resampled"])
     elements = ready(bound, {slot.name: slot}, pair.element, runner.device)
     index = torch.zeros(1, dtype=torch.int64, device=runner.device)
     batch = samples.take(index)
-    moved = move_batch(bound, elements.inputs, index, batch)
-    return _Again(slot, elements, index, batch, moved.tensors, runner(moved)[slot.name], base_of(slot, base, index))
+    moved, rest = move_batch(bound, elements, index, batch), at_rest_of({slot.name: slot}, base, index)
+    return _Again(slot, elements, index, batch, moved.tensors, runner(moved), rest)

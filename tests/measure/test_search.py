@@ -27,7 +27,7 @@ def prepared(net: nn.Module, x: Tensor, claim: str):
     bound = Claim.parse(claim).bind(samples.shapes())
     base = evaluator.base(bound)
     ((name, action),) = bound.outputs(base.shapes()).items()
-    return evaluator, bound, slot_for(name, action, base, True, False)
+    return evaluator, bound, slot_for(name, bound, action, base, True, False)
 
 
 def test_search_reaches_a_dense_maximum_on_rotations_within_the_budget():
