@@ -20,6 +20,7 @@ from symcheck.measure.audit import Audit, Options
 from symcheck.measure.certify import Ask
 from symcheck.measure.evaluator import Evaluator, chunks_for
 from symcheck.measure.given import Inputs, digest, first_samples, named_inputs, owner_of, without_ignored
+from symcheck.measure.piece import findings_of
 from symcheck.measure.propose import propose
 from symcheck.measure.runner import Runner, environment, measuring
 from symcheck.measure.samples import Samples
@@ -73,9 +74,9 @@ def audit(
     runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, tensors), [], cast=dtype != "as-is")
     with measuring(runner):
         session, texts, proposed = _session(runner, tensors, texts, options, batch_size, progress)
-        findings, notes = _measure(session, texts, proposed)
+        findings, worst_pairs, notes = _measure(session, texts, proposed)
     if save is not None:
-        drawn = [with_sides(pair, audit_runner(subject, pair, device, dtype)) for pair in session.pairs]
+        drawn = [with_sides(pair, audit_runner(subject, pair, device, dtype)) for pair in worst_pairs]
         save_worst(save, drawn, origin_of(subject, seed, dtype))
         findings = [replace(f, worst=f.worst and replace(f.worst, file=f"{save}#{i}")) for i, f in enumerate(findings)]
     settings = {"elements": elements, "seed": seed, "tolerance": tolerance, "claims": texts, "data": digest(tensors)}
@@ -143,18 +144,20 @@ def _claims(claims: str | Sequence[str] | None) -> list[str]:
     return [str(Claim.parse(text)) for text in texts]
 
 
-def _measure(session: Audit, texts: Sequence[str], proposed: bool) -> tuple[list[Finding], list[str]]:
+def _measure(
+    session: Audit, texts: Sequence[str], proposed: bool
+) -> tuple[list[Finding], list[WorstPair], list[str]]:
     """Measure every claim; a proposed claim that does not fit is noted, a stated one is an error."""
-    findings: list[Finding] = []
+    found: list[tuple[Finding, WorstPair]] = []
     notes: list[str] = []
     for text in texts:
         try:
-            findings += session.measure(Claim.parse(text))
+            found += findings_of(session.measure(Claim.parse(text)))
         except (ClaimError, DataError) as error:
             if not proposed:
                 raise
             notes.append(f"not measured: {text} ({error.message})")
-    return findings, notes
+    return [finding for finding, _ in found], [pair for _, pair in found], notes
 
 
 def audit_runner(subject: Subject, pair: WorstPair, device: str | None, dtype: str) -> Runner:

@@ -15,16 +15,18 @@ from symcheck.measure.defect import Slot, slot_for
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.finding import Facts, assemble
 from symcheck.measure.floors import Probe, company, probe_pairs
-from symcheck.measure.laws import LAWLESS, check_law
+from symcheck.measure.laws import LAWLESS, Law, check_law
+from symcheck.measure.piece import Block, Piece
 from symcheck.measure.plan import Stratum, strata
 from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Samples
 from symcheck.measure.search import search_worst
 from symcheck.measure.suggest import suggest_action
-from symcheck.measure.tally import Cell, at_rest
-from symcheck.measure.worst import WorstPair, keep_worst
-from symcheck.report.model import Finding, Verdict
+from symcheck.measure.tally import Cell, Rest, at_rest, finish
+from symcheck.measure.worst import keep_worst
+from symcheck.report.model import Verdict
 
+WHOLE = Block()
 PROBED = 128  # one pair in so many is run again at other precisions
 
 
@@ -39,6 +41,20 @@ class Options:
     worst: bool = False
     certify: Ask | None = None
 
+    def tolerance_of(self, claim: str) -> float:
+        """The tolerance for one claim."""
+        return self.tolerances.get(claim, self.tolerance)
+
+
+@dataclass(frozen=True)
+class _Common:
+    """What parts that act in the same way share."""
+
+    laws_in: Mapping[str, Law]
+    laws_out: Mapping[str, Law]
+    slots: Mapping[str, Slot]
+    rests: Mapping[str, Rest]
+
 
 @dataclass
 class Audit:
@@ -48,66 +64,84 @@ class Audit:
     options: Options
     low: Runner
     high: Runner | None
-    pairs: list[WorstPair] = field(default_factory=list)
 
-    def measure(self, claim: Claim) -> list[Finding]:
-        """All findings of one claim: one per part of its group and output."""
+    def measure(self, claim: Claim, block: Block = WHOLE) -> list[Piece]:
+        """What one block of elements finds of one claim: a piece for each part of its group and each output."""
         samples = self.evaluator.samples
         bound = claim.bind(samples.shapes())
         base = self.evaluator.base(bound)
         outputs = bound.outputs({n: s for n, s in base.shapes().items() if n != base.owner_name})
         parts = strata(bound, outputs, self.options.elements, self.options.seed)
-        findings: list[Finding] = []
+        pieces: list[Piece] = []
         for resampled in (False, True):
-            alike = [part for part in parts if part.resampled == resampled]
+            alike = {place: part for place, part in enumerate(parts) if part.resampled == resampled}
             if alike:
-                findings += self._alike(bound, base, alike, outputs)
-        return findings
+                pieces += self._alike(bound, base, alike, outputs, block)
+        return pieces
 
     def _alike(
-        self, bound: BoundClaim, base: Samples, parts: list[Stratum], actions: Mapping[str, Bound]
-    ) -> list[Finding]:
+        self, bound: BoundClaim, base: Samples, parts: Mapping[int, Stratum], actions: Mapping[str, Bound], block: Block
+    ) -> list[Piece]:
         """Parts that act in the same way (all exact, or all resampled) share the law check and the probe."""
-        g = torch.cat([part.g for part in parts])
-        samples, resampled = self.evaluator.samples, parts[0].resampled
+        common = self._common(bound, base, list(parts.values()), actions)
+        mine = {place: (part, block.rows(len(part.g))) for place, part in parts.items()}
+        cut = {place: replace(part, g=part.g[rows]) for place, (part, rows) in mine.items() if len(part.g[rows])}
+        if not cut:
+            return []
+        tallies = {place: self.evaluator.tally(bound, common.slots, part.g) for place, part in cut.items()}
+        cells = {
+            place: {n: finish(t, common.rests[n], part.exhaustive and block == WHOLE, part.subgroup)
+                    for n, t in tallies[place].items()}
+            for place, part in cut.items()
+        }  # fmt: skip
+        probe = self._probe(bound, common.slots, list(cut.values()), list(cells.values()))
+        precisions, others = probe.precision(), company(self.evaluator, bound, common.slots)
+        pieces: list[Piece] = []
+        for (place, part), precision in zip(cut.items(), precisions, strict=True):
+            where, found = where_on(bound.group, part.g), []
+            for i, (name, slot) in enumerate(common.slots.items()):
+                cell = cells[place][name]
+                searched = search_worst(self.evaluator, bound, slot, part, cell) if self.options.worst else None
+                facts = Facts(
+                    str(bound.claim), name, part, where, common.laws_in, common.laws_out[name], precision[name],
+                    *others[name], tuple(probe.notes), searched, self.options.tolerance_of(str(bound.claim)),
+                )  # fmt: skip
+                finding = assemble(facts, cell)
+                instead = suggest_action(probe, slot) if finding.verdict is Verdict.BROKEN else ""
+                finding = replace(finding, advice=instead or finding.advice)
+                worst = keep_worst(self.evaluator, slot, facts, cell, finding.spread or 0.0)
+                start, total = mine[place][1].start, len(parts[place].g)
+                piece = Piece(
+                    (place, i), start, total, facts, tallies[place][name], common.rests[name], worst, finding, instead
+                )
+                found.append(piece)
+            pieces += self._certified(bound, common.slots, part, found)
+        return pieces
+
+    def _common(
+        self, bound: BoundClaim, base: Samples, parts: list[Stratum], actions: Mapping[str, Bound]
+    ) -> _Common:
+        g, samples = torch.cat([part.g for part in parts]), self.evaluator.samples
         if bound.relation is not None:
             laws_in, laws_out = dict.fromkeys(bound.inputs, LAWLESS), dict.fromkeys(actions, LAWLESS)
         else:
             laws_in = {name: check_law(action, g, samples.example(name)) for name, action in bound.inputs.items()}
             laws_out = {name: check_law(action, g, base.example(name)) for name, action in actions.items()}
+        resampled = parts[0].resampled
         slots = {n: slot_for(n, bound, a, base, laws_out[n].isometric, resampled) for n, a in actions.items()}
         rests = {name: at_rest(slot, base, bound.group) for name, slot in slots.items()}
-        cells = [self.evaluator.cell(bound, slots, rests, part) for part in parts]
-        probe = self._probe(bound, slots, parts, cells)
-        precisions, others = probe.precision(), company(self.evaluator, bound, slots)
-        claim, findings = str(bound.claim), []
-        tolerance = self.options.tolerances.get(claim, self.options.tolerance)
-        for part, cell, precision in zip(parts, cells, precisions, strict=True):
-            mine, where = [], where_on(bound.group, part.g)
-            for name, slot in slots.items():
-                searched = search_worst(self.evaluator, bound, slot, part, cell[name]) if self.options.worst else None
-                facts = Facts(
-                    claim, bound.group, slot, part, cell[name], precision[name], laws_in, laws_out[name], *others[name],
-                    tuple(probe.notes), searched, tolerance, where,
-                )  # fmt: skip
-                finding = assemble(facts)
-                if finding.verdict is Verdict.BROKEN and (instead := suggest_action(probe, slot)):
-                    finding = replace(finding, advice=instead)
-                mine.append(finding)
-                self.pairs.append(keep_worst(self.evaluator, bound, facts, finding.spread or 0.0))
-            findings += self._certified(bound, slots, part, mine, tolerance)
-        return findings
+        return _Common(laws_in, laws_out, slots, rests)
 
     def _certified(
-        self, bound: BoundClaim, slots: Mapping[str, Slot], part: Stratum, findings: list[Finding], limit: float
-    ) -> list[Finding]:
-        """The findings of one part, each with its certificate where one was asked for."""
+        self, bound: BoundClaim, slots: Mapping[str, Slot], part: Stratum, pieces: list[Piece]
+    ) -> list[Piece]:
+        """The pieces of one part, each with its certificate where one was asked for."""
         if self.options.certify is None:
-            return findings
-        limits = {f.output: (limit, f.spread or 0.0) for f in findings}
-        seed = self.options.seed
-        found = certify(self.evaluator, bound, slots, part, limits, self.options.certify, seed)
-        return [replace(f, certificate=found[f.output]) for f in findings]
+            return pieces
+        findings = [piece.finding for piece in pieces]
+        limits = {f.output: (f.tolerance, f.spread or 0.0) for f in findings}
+        found = certify(self.evaluator, bound, slots, part, limits, self.options.certify, self.options.seed)
+        return [replace(p, finding=replace(p.finding, certificate=found[p.finding.output])) for p in pieces]
 
     def _probe(
         self, bound: BoundClaim, slots: Mapping[str, Slot], parts: list[Stratum], cells: list[dict[str, Cell]]

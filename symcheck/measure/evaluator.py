@@ -14,10 +14,9 @@ from symcheck.batch import Batch
 from symcheck.claim import BoundClaim
 from symcheck.errors import DataError
 from symcheck.measure.defect import Slot, at_rest_of, defect, ready
-from symcheck.measure.plan import Stratum
 from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Elements, Samples, move_batch, observe_batch
-from symcheck.measure.tally import Cell, Rest, Tally, finish
+from symcheck.measure.tally import Tally
 
 Progress = Callable[[int], None]
 Outputs = dict[str, Tensor]
@@ -147,19 +146,18 @@ class Evaluator:
                     hint="let the model return one entry per sample, or drop this output in a wrapper",
                 )
 
-    def cell(
-        self, bound: BoundClaim, slots: Mapping[str, Slot], rests: Mapping[str, Rest], part: Stratum
-    ) -> dict[str, Cell]:
-        """All pairs of a part's elements with all samples, for every output."""
-        base, g = self.base(bound), part.g
+    def tally(self, bound: BoundClaim, slots: Mapping[str, Slot], g: Tensor) -> dict[str, Tally]:
+        """All pairs of the elements g with all samples, for every output."""
+        base = self.base(bound)
         self.chunks.left = len(g) * self.samples.count
         elements = ready(bound, slots, g, self.runner.device)
         tallies = {
-            name: Tally(len(g), self.samples.count, self.runner.device, slot.split) for name, slot in slots.items()
+            name: Tally.empty(len(g), self.samples.count, self.runner.device, slot.split)
+            for name, slot in slots.items()
         }
         for rows, columns in self._blocks(len(g)):
             self._block(bound, slots, elements, base, tallies, rows, columns)
-        return {n: finish(t, slots[n], rests[n], part.exhaustive, part.subgroup) for n, t in tallies.items()}
+        return tallies
 
     def _blocks(self, count: int) -> Iterator[tuple[slice, slice]]:
         """Blocks of elements × samples of one or a few chunks; an even number of elements keeps pairs together."""

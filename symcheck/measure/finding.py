@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from symcheck.groups.base import Group
 from symcheck.measure.curve import Where, curve_of, rounded
-from symcheck.measure.defect import Slot
 from symcheck.measure.floors import RATIO, Precision
 from symcheck.measure.laws import Law
 from symcheck.measure.plan import Stratum
@@ -26,31 +24,29 @@ QUANTILES = 41  # points of the distribution: every 2.5 %
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything measured about one output in one part of a claim."""
+    """Everything measured about one output in one part of a claim: plain data, nothing of the model or the group."""
 
     claim: str
-    group: Group
-    slot: Slot
+    output: str
     stratum: Stratum
-    cell: Cell
-    precision: Precision
+    where: Where
     law_in: Mapping[str, Law]
     law_out: Law
+    precision: Precision
     repeat: float
     company: float
     notes: tuple[str, ...]
     searched: Searched | None
     tolerance: float
-    where: Where
 
 
-def assemble(facts: Facts) -> Finding:
+def assemble(facts: Facts, cell: Cell) -> Finding:
     """The finding of one cell."""
-    cell, stratum, precision = facts.cell, facts.stratum, facts.precision
+    stratum, precision = facts.stratum, facts.precision
     with np.errstate(all="ignore"):
         numbers = _numbers(cell, stratum.exhaustive)
-    evidence = _evidence(facts, numbers)
-    decision = _by_component(decide(evidence), facts)
+    evidence = _evidence(facts, cell, numbers)
+    decision = _by_component(decide(evidence), facts, cell)
     spread = numbers.spread
 
     def scaled(value: float | None) -> float | None:
@@ -58,7 +54,7 @@ def assemble(facts: Facts) -> Finding:
 
     return Finding(
         claim=facts.claim,
-        output=facts.slot.name,
+        output=facts.output,
         part=stratum.name,
         verdict=decision.verdict,
         share=numbers.share,
@@ -74,7 +70,7 @@ def assemble(facts: Facts) -> Finding:
             how=precision.how,
         ),
         counts=Counts(len(cell.squared), cell.squared.shape[1], cell.squared.size, stratum.exhaustive),
-        worst=_worst(facts, spread),
+        worst=_worst(facts, cell, spread),
         law=stratum.law,
         tolerance=facts.tolerance,
         note="; ".join(filter(None, (decision.note, *facts.notes))),
@@ -83,23 +79,23 @@ def assemble(facts: Facts) -> Finding:
         size=numbers.size,
         spread=spread,
         component=None if cell.component is None else cell.component[1],
-        **(_drawn(facts, spread) if numbers.error is not None and spread > 0 else {}),
+        **(_drawn(facts.where, cell, spread) if numbers.error is not None and spread > 0 else {}),
     )
 
 
-def _drawn(facts: Facts, spread: float) -> dict[str, Any]:
+def _drawn(where: Where, cell: Cell, spread: float) -> dict[str, Any]:
     """What is drawn, and what a later run is compared with: by element, by sample, and the distribution."""
-    errors = np.sqrt(facts.cell.squared) / spread
+    errors = np.sqrt(cell.squared) / spread
     return {
-        "curve": curve_of(facts.where, errors.mean(axis=1)),
+        "curve": curve_of(where, errors.mean(axis=1)),
         "by_sample": rounded(errors.mean(axis=0)),
         "distribution": rounded(np.quantile(errors, np.linspace(0.0, 1.0, QUANTILES))),
     }
 
 
-def _by_component(decision: Decision, facts: Facts) -> Decision:
+def _by_component(decision: Decision, facts: Facts, cell: Cell) -> Decision:
     """An output whose large numbers hide a broken small one does not pass."""
-    component = facts.cell.component
+    component = cell.component
     if decision.verdict is not Verdict.APPROXIMATE or component is None or component[1] <= 10 * facts.tolerance:
         return decision
     return Decision(
@@ -190,12 +186,12 @@ def _share(cell: Cell, total: tuple[float, float], exhaustive: bool) -> Share | 
     return Share(math.sqrt(max(v / (v + d), 0.0)), low, high)
 
 
-def _evidence(facts: Facts, numbers: _Numbers) -> Evidence:
+def _evidence(facts: Facts, cell: Cell, numbers: _Numbers) -> Evidence:
     stratum, laws = facts.stratum, facts.law_in.values()
     resampled = stratum.resampled
     found = facts.precision.ratio > RATIO  # an error beyond rounding shows that something moved
     return Evidence(
-        finite=facts.cell.finite,
+        finite=cell.finite,
         law_in=all(law.holds or (resampled and math.isfinite(law.round_trip)) for law in laws),
         law_out=facts.law_out.holds or (resampled and math.isfinite(facts.law_out.round_trip)),
         precision=facts.precision,
@@ -209,15 +205,15 @@ def _evidence(facts: Facts, numbers: _Numbers) -> Evidence:
         resampled=resampled,
         action_floor=max([law.floor for law in laws] + [facts.law_out.floor]),
         tolerance=facts.tolerance,
-        samples=facts.cell.squared.shape[1],
+        samples=cell.squared.shape[1],
     )
 
 
-def _worst(facts: Facts, spread: float) -> Worst:
+def _worst(facts: Facts, cell: Cell, spread: float) -> Worst:
     scale = spread if spread > 0 else math.nan
     found = facts.searched
     if found is None:
-        element, sample = facts.cell.worst()
-        error = math.sqrt(facts.cell.squared[element, sample])
-        return Worst(facts.group.label(facts.stratum.g, element), sample, error / scale)
+        element, sample = cell.worst()
+        error = math.sqrt(cell.squared[element, sample])
+        return Worst(facts.where.labels[element], sample, error / scale)
     return Worst(found.label, found.sample, found.value / scale, searched=found.value / scale)

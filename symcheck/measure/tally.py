@@ -12,6 +12,7 @@ V = ½ E||δ||², equal to the above when the law of x is invariant.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,15 +28,37 @@ from symcheck.measure.samples import Samples
 COMPONENTS = 4096  # outputs with more numbers per sample are not followed one by one
 
 
+@dataclass
 class Tally:
-    """Device-side accumulator of one output over the pairs of one cell."""
+    """Accumulator of one output over the pairs of one cell, on the device; those of blocks of elements add up."""
 
-    def __init__(self, elements: int, samples: int, device: torch.device, split: bool) -> None:
-        self.split = split
-        self.squared = torch.full((elements, samples), torch.nan, dtype=torch.float64, device=device)
-        self.halves = torch.zeros((elements // 2, samples), dtype=torch.float64, device=device)
-        self.total: Tensor | None = None
-        self.by_component: Tensor | None = None
+    split: bool
+    squared: Tensor  # (K, B) ||δ||²
+    halves: Tensor  # (K // 2, B) ½||δ₂ⱼ − δ₂ⱼ₊₁||²
+    total: Tensor | None = None  # (B, components) Σ_g δ
+    by_component: Tensor | None = None  # (components,) Σ δ²
+
+    @classmethod
+    def empty(cls, elements: int, samples: int, device: torch.device, split: bool) -> Tally:
+        """Nothing measured yet: an error that is never added stays NaN."""
+        squared = torch.full((elements, samples), torch.nan, dtype=torch.float64, device=device)
+        return cls(split, squared, torch.zeros((elements // 2, samples), dtype=torch.float64, device=device))
+
+    @classmethod
+    def joined(cls, tallies: Sequence[Tally]) -> Tally:
+        """One tally from those of consecutive blocks of elements; all but the last one have an even number of them."""
+
+        def summed(parts: list[Tensor | None]) -> Tensor | None:
+            found = [part for part in parts if part is not None]
+            return torch.stack(found).sum(0) if found else None
+
+        return cls(
+            tallies[0].split,
+            torch.cat([t.squared for t in tallies]),
+            torch.cat([t.halves for t in tallies]),
+            summed([t.total for t in tallies]),
+            summed([t.by_component for t in tallies]),
+        )
 
     def add(self, elements: slice, samples: slice, delta: Tensor, squared: Tensor) -> None:
         """Add a block of pairs, element-major; `elements.start` is even."""
@@ -79,7 +102,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Rest:
-    """What f(x) itself contributes, once for all parts of a claim: flat rows, ||f(x)||² and P₀ of their mean."""
+    """What f(x) itself contributes, once for all parts of a claim: flat rows, ||f(x)||² and P₀ of their mean.
+
+    `invariant`: nothing moves the output; `curved`: its differences are distances.
+    """
 
     flat: Tensor  # (rows, components) float64
     owner: Tensor | None
@@ -87,6 +113,8 @@ class Rest:
     size: Tensor
     centre: Tensor
     finite: Tensor
+    invariant: bool
+    curved: bool
 
     def per_sample(self, rows: Tensor) -> Tensor:
         """Sum a number per row into a number per sample."""
@@ -107,21 +135,22 @@ def at_rest(slot: Slot, base: Samples, group: Group) -> Rest:
         mean = _centre(slot, group, widest(outputs).mean(0))[None]
         centre = slot.gap(mean, torch.zeros_like(mean)).reshape(-1).double()
     owner = base.tensors[base.owner_name] if slot.kind == "row" and base.owner_name else None
-    rest = Rest(flat, owner, base.count, flat, centre, torch.isfinite(flat).all())
+    finite = torch.isfinite(flat).all()
+    rest = Rest(flat, owner, base.count, flat, centre, finite, slot.bound.trivial, slot.curved)
     return replace(rest, size=rest.per_sample(flat.square().sum(1)))
 
 
-def finish(tally: Tally, slot: Slot, rest: Rest, exhaustive: bool, subgroup: bool) -> Cell:
+def finish(tally: Tally, rest: Rest, exhaustive: bool, subgroup: bool) -> Cell:
     """Turn a tally into host numbers: all reductions on the device, then one transfer."""
     elements = tally.squared.shape[0] + (1 if exhaustive else 0)
     total = tally.total if tally.split and subgroup else None
     mean_delta = torch.zeros_like(rest.flat) if total is None else total / elements
     between = rest.per_sample((rest.flat + mean_delta - rest.centre).square().sum(1))
-    if slot.bound.trivial and rest.owner is None and not slot.curved:
+    if rest.invariant and rest.owner is None and not rest.curved:
         between = between * (rest.count / max(rest.count - 1, 1))
     moved = mean_delta.square().sum(1)
     cells, bias = tally.squared / 2, torch.zeros_like(moved[:1])
-    if total is None and not slot.curved:
+    if total is None and not rest.curved:
         between = between - cells.mean(0)  # around f(x), not around its mean over the group: V is in it too
     elif total is not None and exhaustive:
         cells = (tally.squared.sum(0) / elements - moved)[None]
@@ -129,7 +158,7 @@ def finish(tally: Tally, slot: Slot, rest: Rest, exhaustive: bool, subgroup: boo
         cells = tally.halves
         bias = cells.mean(0) / elements  # the mean over so many elements keeps this much of the variance
         between = between - bias
-    component = _worst_component(tally, slot, rest)
+    component = _worst_component(tally, rest)
     finite = rest.finite & torch.isfinite(tally.squared).all()
     components = rest.per_sample(torch.full_like(rest.flat[:, 0], float(rest.flat.shape[1])))
     advantage = (moved - bias).mean()
@@ -148,13 +177,13 @@ def finish(tally: Tally, slot: Slot, rest: Rest, exhaustive: bool, subgroup: boo
     )
 
 
-def _worst_component(tally: Tally, slot: Slot, rest: Rest) -> Tensor:
+def _worst_component(tally: Tally, rest: Rest) -> Tensor:
     """Which number of an invariant output has the largest error beside its own spread, and that error: (2,) or (0,).
 
     Numbers of a larger scale may hide it in the error of the whole output.
     """
     squares = tally.by_component
-    if squares is None or not slot.bound.trivial or rest.owner is not None or len(squares) < 2:
+    if squares is None or not rest.invariant or rest.owner is not None or len(squares) < 2:
         return rest.flat.new_zeros(0)
     mean = squares / tally.squared.numel()
     spread = rest.flat.var(0) + mean / 2

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from symcheck.batch import Batch
-from symcheck.claim import BoundClaim, Claim
+from symcheck.claim import Claim
 from symcheck.errors import LoadError
 from symcheck.measure.defect import Slot, at_rest_of, defect, ready, slot_for
 from symcheck.measure.evaluator import Evaluator, chunks_for
@@ -22,6 +22,7 @@ from symcheck.measure.finding import Facts
 from symcheck.measure.given import digest
 from symcheck.measure.runner import Runner, measuring
 from symcheck.measure.samples import Elements, Samples, move_batch
+from symcheck.measure.tally import Cell
 from symcheck.report.write import write_bytes
 from symcheck.subject import Subject, slots
 
@@ -47,9 +48,9 @@ class WorstPair:
     sides: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def keep_worst(evaluator: Evaluator, bound: BoundClaim, facts: Facts, spread: float) -> WorstPair:
+def keep_worst(evaluator: Evaluator, slot: Slot, facts: Facts, cell: Cell, spread: float) -> WorstPair:
     """Cut the worst pair of a cell out of the data."""
-    slot, stratum, cell, searched = facts.slot, facts.stratum, facts.cell, facts.searched
+    stratum, searched = facts.stratum, facts.searched
     row, column = cell.worst()
     element, error = stratum.g[row : row + 1], float(cell.squared[row, column]) ** 0.5
     if searched is not None:

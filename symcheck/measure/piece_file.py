@@ -1,0 +1,91 @@
+"""Pieces in one safetensors file and back: numbers as tensors, the rest as JSON. Reading one runs no code."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from symcheck.errors import LoadError
+from symcheck.measure.curve import Where
+from symcheck.measure.finding import Facts
+from symcheck.measure.floors import Precision
+from symcheck.measure.laws import Law
+from symcheck.measure.piece import Piece
+from symcheck.measure.plan import Stratum
+from symcheck.measure.search import Searched
+from symcheck.measure.tally import Rest, Tally
+from symcheck.measure.worst import WorstPair
+from symcheck.report import model
+from symcheck.report.write import write_bytes
+
+FORMAT = "symcheck.parts/1"
+_MEASURED = (Piece, Facts, Stratum, Where, Law, Precision, Searched, Tally, Rest, WorstPair)
+_REPORTED = tuple(kind for kind in vars(model).values() if isinstance(kind, type) and is_dataclass(kind))
+_KNOWN = {kind.__name__: kind for kind in (*_MEASURED, *_REPORTED)}
+
+
+def save_pieces(path: Path, pieces: Sequence[Piece], about: Mapping[str, Any]) -> None:
+    """Write the pieces with what they are of (`about`, plain data), whole or not at all."""
+    tensors: dict[str, Tensor] = {}
+    plain = _plain(tuple(pieces), tensors)
+    metadata = {"format": FORMAT, "pieces": json.dumps(plain), "about": json.dumps(about, sort_keys=True, default=str)}
+    write_bytes(path, save(tensors, metadata=metadata))
+
+
+def load_pieces(path: Path) -> tuple[list[Piece], dict[str, Any]]:
+    """What `save_pieces` wrote; LoadError when the file holds something else or is damaged."""
+    hint = "write it again with symcheck audit --shard i/n -o"
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise LoadError("this file holds no part of an audit", where=str(path), hint=hint)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        return list(_object(json.loads(metadata["pieces"]), tensors)), json.loads(metadata["about"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LoadError(f"the part of an audit cannot be read: {error}", where=str(path), hint=hint) from error
+
+
+def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Plain data: dataclasses by name, tensors by number, floats that JSON lacks as text."""
+    if isinstance(value, Tensor):
+        key = str(len(tensors))
+        tensors[key] = value.detach().cpu().contiguous().clone()
+        return {"~tensor": key}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"~": type(value).__name__, **{f.name: _plain(getattr(value, f.name), tensors) for f in fields(value)}}
+    if isinstance(value, Mapping):
+        return {"~table": [[key, _plain(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_plain(item, tensors) for item in value]
+    if isinstance(value, StrEnum):
+        return {"~word": type(value).__name__, "is": str(value)}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"~float": repr(value)}
+    return value
+
+
+def _object(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return tuple(_object(item, tensors) for item in value)
+    if not isinstance(value, dict):
+        return value
+    if "~tensor" in value:
+        return tensors[value["~tensor"]]
+    if "~table" in value:
+        return {key: _object(item, tensors) for key, item in value["~table"]}
+    if "~float" in value:
+        return float(value["~float"])
+    if "~word" in value:
+        return model.Verdict(value["is"])
+    kind: Any = _KNOWN[value["~"]]
+    return kind(**{key: _object(item, tensors) for key, item in value.items() if key != "~"})
