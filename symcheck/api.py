@@ -19,7 +19,7 @@ from symcheck.grammar import parse_claim
 from symcheck.measure.audit import Audit, Options
 from symcheck.measure.certify import Ask
 from symcheck.measure.evaluator import Evaluator, chunks_for
-from symcheck.measure.given import Inputs, digest, first_samples, named_inputs, owner_of, without_ignored
+from symcheck.measure.given import Inputs, digest, first_samples, named_inputs, owner_of, with_graph, without_ignored
 from symcheck.measure.piece import findings_of
 from symcheck.measure.propose import propose
 from symcheck.measure.runner import Runner, environment, measuring
@@ -29,8 +29,6 @@ from symcheck.registry import suggest
 from symcheck.report.model import Finding, Report
 from symcheck.subject import Subject, as_subject
 from symcheck.version import __version__
-
-DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def audit(
@@ -48,6 +46,9 @@ def audit(
     worst: bool = False,
     certify: Ask | None = None,
     derive: Mapping[str, str] | None = None,
+    output: str | Sequence[str] | None = None,
+    takes: str | None = None,
+    graph: str | None = None,
     save: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -56,6 +57,8 @@ def audit(
     `model` is an nn.Module, a callable on tensors, or a Subject; `claims` are sentences such as
     `SO(3): pos=points -> energy=scalar`, or None to have them proposed from the input shapes; `inputs` is a tensor,
     a tuple or a dict of tensors with a leading sample axis. `tolerance` is relative to the output's spread.
+    `output` chooses what is measured: outputs by name, `probabilities`, `label`, or parts of the module (`layer4.1`).
+    `takes` and `graph` say how packed graphs are passed and which neighbour graph they have, as in a subject file.
     `certify=Ask(0.01)` also draws independent pairs, to bound the fraction of data × group above the tolerance.
     `save` writes the worst pairs to a file for replay; `progress` is called with (pairs done, pairs in all).
     Raises SymcheckError (ClaimError, DataError, ModelError, ConfigError) when nothing could be concluded.
@@ -64,14 +67,18 @@ def audit(
     if samples < 2:
         raise ConfigError(f"samples={samples} are too few", where="options of audit", hint="measure at least 2 samples")
     subject = as_subject(model)
-    subject = replace(subject, derive=dict(derive)) if derive else subject
+    chosen = (output,) if isinstance(output, str) else tuple(output or ())
+    own: dict[str, Any] = {"derive": dict(derive or {}), "output": chosen, "takes": takes, "graph": graph}
+    subject = replace(subject, **{key: value for key, value in own.items() if value})
     texts = _claims(claims)
     options, stated = replace(_options(elements, seed, tolerance, worst, texts), certify=certify), texts
     tensors, texts = without_ignored(named_inputs(inputs if inputs is not None else ()), texts)
     renamed = dict(zip(stated, texts, strict=True))  # claims without what they ignore keep their tolerance
     options = replace(options, tolerances={renamed[claim]: v for claim, v in options.tolerances.items()})
     tensors = first_samples(tensors, samples, texts)
-    runner = Runner(subject, _device(device, subject), _dtype(dtype, subject, tensors), [], cast=dtype != "as-is")
+    precision = _dtype(dtype, subject, tensors)
+    tensors = with_graph(tensors, subject.graph, texts, precision)
+    runner = Runner(subject, _device(device, subject), precision, [], cast=dtype != "as-is")
     with measuring(runner):
         session, texts, proposed = _session(runner, tensors, texts, options, batch_size, progress)
         findings, worst_pairs, notes = _measure(session, texts, proposed)
@@ -102,38 +109,6 @@ def _report(session: Audit, findings: Sequence[Finding], notes: tuple[str, ...],
     )
 
 
-def _session(
-    runner: Runner,
-    tensors: Mapping[str, Tensor],
-    texts: list[str],
-    options: Options,
-    batch_size: int | None,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[Audit, list[str], bool]:
-    data = Samples({n: x.to(runner.device) for n, x in tensors.items()}, owner_of(texts, tensors))
-    if data.count < 2:
-        raise DataError(
-            f"{data.count} sample(s) are too few", where="inputs", hint="give at least 2 samples along the leading axis"
-        )
-    runner.names = _output_names(texts)
-    if data.owner_name is None:
-        runner.limit = batch_size or runner.limit
-    evaluator = Evaluator(runner, data, chunks_for(data, batch_size))
-    low, high = _precisions(runner)
-    proposed = not texts
-    if proposed:
-        texts = propose(evaluator)
-    if progress is not None:
-        done, total = [0], len(texts) * options.elements * data.count
-
-        def tell(pairs: int) -> None:
-            done[0] += pairs
-            progress(done[0], max(total, done[0]))
-
-        evaluator.progress = tell
-    return Audit(evaluator, options, low, high), texts, proposed
-
-
 def _claims(claims: str | Sequence[str] | None) -> list[str]:
     """The claims in canonical form; an empty list stands for None, to be proposed."""
     texts = [claims] if isinstance(claims, str) else list(claims or ())
@@ -142,55 +117,6 @@ def _claims(claims: str | Sequence[str] | None) -> list[str]:
             "there are no claims to measure", where="claims", hint="give at least one, or None to propose"
         )
     return [str(Claim.parse(text)) for text in texts]
-
-
-def _measure(
-    session: Audit, texts: Sequence[str], proposed: bool
-) -> tuple[list[Finding], list[WorstPair], list[str]]:
-    """Measure every claim; a proposed claim that does not fit is noted, a stated one is an error."""
-    found: list[tuple[Finding, WorstPair]] = []
-    notes: list[str] = []
-    for text in texts:
-        try:
-            found += findings_of(session.measure(Claim.parse(text)))
-        except (ClaimError, DataError) as error:
-            if not proposed:
-                raise
-            notes.append(f"not measured: {text} ({error.message})")
-    return [finding for finding, _ in found], [pair for _, pair in found], notes
-
-
-def audit_runner(subject: Subject, pair: WorstPair, device: str | None, dtype: str) -> Runner:
-    """A runner for the replay of a stored pair."""
-    return runner_for(subject, pair.claim, pair.inputs, device, dtype)
-
-
-def runner_for(
-    subject: Subject, claim: str, inputs: Mapping[str, Tensor], device: str | None, dtype: str
-) -> Runner:
-    """A runner that names the outputs as the claim does."""
-    names, cast = _output_names([claim]), dtype != "as-is"
-    return Runner(subject, _device(device, subject), _dtype(dtype, subject, inputs), names, cast=cast)
-
-
-def _precisions(runner: Runner) -> tuple[Runner, Runner | None]:
-    """The subject at the lower and at the higher of two precisions; None where it cannot be cast."""
-    if not runner.subject.castable or runner.dtype is None:
-        return runner, None
-    try:
-        if runner.dtype == torch.float64:
-            return runner.at(torch.float32), runner
-        return runner, runner.at(torch.float64)
-    except (RuntimeError, TypeError):
-        return runner, None
-
-
-def _output_names(texts: Sequence[str]) -> list[str]:
-    for text in texts:
-        slots = parse_claim(text).outputs
-        if all(slot.name for slot in slots):
-            return [slot.name for slot in slots if slot.name]
-    return []
 
 
 def _options(
@@ -214,33 +140,3 @@ def _options(
         )
     common = Options.tolerance if isinstance(tolerance, Mapping) else float(tolerance)
     return Options(elements, seed, common, tolerances, worst)
-
-
-def _device(device: str | None, subject: Subject) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device is None:
-        tensors = [*subject.module.parameters(), *subject.module.buffers()] if subject.module is not None else []
-        return tensors[0].device if tensors else torch.device("cpu")
-    try:
-        chosen = torch.device(device)
-        torch.zeros(1, device=chosen)
-        return chosen
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"the device '{device}' cannot be used", where=str(error).splitlines()[0][:90], hint="use cpu or auto"
-        ) from error
-
-
-def _dtype(dtype: str, subject: Subject, tensors: Mapping[str, Tensor]) -> torch.dtype | None:
-    if dtype == "as-is":
-        return subject.dtype or next((x.dtype for x in tensors.values() if x.is_floating_point()), None)
-    if dtype not in DTYPES:
-        raise ConfigError(f"unknown dtype '{dtype}'", where="dtype", hint=suggest(dtype, [*DTYPES, "as-is"]))
-    if not subject.castable:
-        raise ConfigError(
-            f"'{subject.name}' is a program of fixed precision and cannot be cast to {dtype}",
-            where="dtype",
-            hint="use --dtype as-is",
-        )
-    return DTYPES[dtype]

@@ -25,8 +25,26 @@ class Batch:
         return self.owner is not None
 
     def slice(self, start: int, stop: int) -> Batch:
-        """Samples start..stop of a dense batch."""
-        return Batch({k: v[start:stop] for k, v in self.tensors.items()}, stop - start)
+        """Samples start..stop."""
+        if self.owner is None or self.sizes is None:
+            return Batch({k: v[start:stop] for k, v in self.tensors.items()}, stop - start)
+        ends = torch.cat([self.sizes.new_zeros(1), self.sizes.cumsum(0)])
+        first, last = int(ends[start]), int(ends[stop])
+        kept = {n: self._inside(x, first, last) for n, x in self.tensors.items() if self.kinds[n] == "edge_index"}
+        tensors = {}
+        for name, x in self.tensors.items():
+            kind = self.kinds[name]
+            if kind == "edge_index":
+                tensors[name] = x[:, kept[name]] - first
+            elif kind.startswith("edge:"):
+                tensors[name] = x[kept[kind.removeprefix("edge:")]]
+            else:
+                tensors[name] = x[start:stop] if kind == "sample" else x[first:last] - start * (kind == "owner")
+        return Batch(tensors, stop - start, self.owner[first:last] - start, self.sizes[start:stop], self.kinds)
+
+    @staticmethod
+    def _inside(edges: Tensor, first: int, last: int) -> Tensor:
+        return (edges[0] >= first) & (edges[0] < last)
 
     def copy(self) -> Batch:
         """The same batch in memory of its own, for models that write into their inputs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -16,6 +16,22 @@ from symcheck.groups.semidirect import intertwined
 from symcheck.relations.base import Relation, Roles
 
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What need not be said of the outputs that there are.
+
+    Only a name declares what is `free`; what is `spare` may be left out where outputs are named; with `each` one action
+    without a name is that of every output.
+    """
+
+    free: frozenset[str] = frozenset()
+    spare: frozenset[str] = frozenset()
+    each: bool = False
+
+
+OFFER = Offer()
 
 
 @dataclass(frozen=True)
@@ -53,9 +69,15 @@ class Claim:
         """The slot of each given input, by name or by position; every input must be declared."""
         return _match(self.tree.inputs, list(given), "input", str(self))
 
-    def output_names(self, given: Iterable[str]) -> dict[str, Slot]:
+    def output_names(self, given: Collection[str], offer: Offer = OFFER) -> dict[str, Slot]:
         """The slot of each output the subject gave, by name or by position; every output must be declared."""
-        return _match(self.tree.outputs, list(given), "output", str(self))
+        slots, named = self.tree.outputs, any(slot.name for slot in self.tree.outputs)
+        undeclared = {*given} - {slot.name for slot in slots}
+        dropped = undeclared & {*offer.free, *(offer.spare if named else ())}
+        kept = [name for name in given if name not in dropped]
+        if offer.each and not named and len(slots) == 1:
+            return dict.fromkeys(kept, slots[0])
+        return _match(slots, kept, "output", str(self))
 
     def bind(self, shapes: Shapes) -> BoundClaim:
         """Fill in what the inputs decide (degree, grid, dimension), given one sample's shape per input."""
@@ -110,15 +132,16 @@ class BoundClaim:
     claim: Claim
     group: Group
     inputs: Mapping[str, Bound]
+    offer: Offer = OFFER
 
     @property
     def relation(self) -> Relation | None:
         """What stands in the place of a group, if that is no group."""
         return self.group if isinstance(self.group, Relation) else None
 
-    def roles(self, outputs: Iterable[str] = ()) -> Roles:
+    def roles(self, outputs: Collection[str] = ()) -> Roles:
         """What the claim calls the inputs and the outputs."""
-        slots = self.claim.output_names(outputs) if outputs else {}
+        slots = self.claim.output_names(outputs, self.offer) if outputs else {}
         named = {name: self.claim.actions(slot)[0] for name, slot in slots.items()}
         return Roles({name: bound.actions[0] for name, bound in self.inputs.items()}, named)
 
@@ -127,7 +150,7 @@ class BoundClaim:
         bound = {}
         if self.relation is not None:
             self.relation.check_outputs(self.roles(shapes).outputs, f"'{self.claim}'")
-        for name, slot in self.claim.output_names(shapes).items():
+        for name, slot in self.claim.output_names(shapes, self.offer).items():
             actions = self.claim.actions(slot)
             read = self.relation is not None and not self.relation.measures(actions[0])
             if actions[0].name != "ignore" and not read:

@@ -1,12 +1,16 @@
-"""Bytes on disk: is the file readable, what is its digest, is its zip archive honest. No torch."""
+"""Bytes on disk: is the file readable, what is its digest, which shards has it, is its zip archive honest. No torch."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
+import re
 import zipfile
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -14,6 +18,8 @@ from typing import IO
 from symcheck.errors import LoadError
 from symcheck.registry import suggest
 
+INDEX = "model.safetensors.index.json"
+_SCHEME = re.compile(r"([a-z][a-z0-9_-]+):(.+)")
 _SLACK = 64 * 2**20
 _RATIO = 200
 _LISTED = 1000  # names of a folder among which a misspelt one is looked for
@@ -39,6 +45,15 @@ def readable(path: str | Path) -> Path:
         ) from error
 
 
+def scheme(checkpoint: str | Path) -> tuple[str, str] | None:
+    """`(scheme, rest)` of a checkpoint written `scheme:rest`, such as `hf:FOLDER`; None for a path.
+
+    A file or folder that is there wins, and one letter is a drive.
+    """
+    found = _SCHEME.fullmatch(str(checkpoint))
+    return None if found is None or Path(checkpoint).exists() else (found[1], found[2])
+
+
 def nearest(path: Path) -> str:
     """A hint for a file that is not there: names in its folder that are nearly its own, or where paths start."""
     folder = path.parent
@@ -48,9 +63,101 @@ def nearest(path: Path) -> str:
 
 
 def sha256(path: Path) -> str:
-    """The hexadecimal SHA-256 digest of the file, read as a stream."""
+    """The hexadecimal SHA-256 digest of the file, read as a stream; of shards, the one over all their digests."""
+    if is_sharded(path):
+        found = shards(path)
+        lines = [f"{file.name} {_digest(file)}\n" for file in found.all]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return _digest(path)
+
+
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The files of one checkpoint, its index if it has one, and which file the index names for each tensor."""
+
+    path: Path
+    files: tuple[Path, ...]
+    index: Path | None = None
+    named: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every file that is read."""
+        return self.files if self.index is None else (*self.files, self.index)
+
+    def holders(self, names: Mapping[Path, Iterable[str]]) -> dict[str, Path]:
+        """Which file holds each tensor, from the names in each; LoadError unless each is in one, as the index says."""
+        found: dict[str, Path] = {}
+        for file, held in names.items():
+            for name in held:
+                if name in found:
+                    raise LoadError(
+                        f"'{name}' stands in two files, {found[name].name} and {file.name}",
+                        where=str(self.path),
+                        hint=f"give one file, or a folder with {INDEX}",
+                    )
+                found[name] = file
+        if wrong := [name for name in self.named if name not in found]:
+            raise LoadError(
+                f"no shard holds '{wrong[0]}', which the index names",
+                where=str(self.index),
+                hint="copy all shards again",
+            )
+        return found
+
+
+def is_sharded(path: Path) -> bool:
+    """Whether a path is a folder of safetensors or an index of shards, by its name."""
+    if path.is_dir():
+        return next(path.glob("*.safetensors"), None) is not None or next(path.glob("*.index.json"), None) is not None
+    return path.name.endswith(".index.json") and path.is_file()
+
+
+def shards(path: Path) -> Shards:
+    """The files of a folder of safetensors, or of an index (.index.json), which a folder may hold.
+
+    Raises LoadError: no such files, a damaged index, one that names a file that is not beside it, several indices.
+    """
+    if not path.is_dir():
+        return _indexed(path.parent, path)
+    indices = [path / INDEX] if (path / INDEX).is_file() else sorted(path.glob("*.index.json"))
+    if len(indices) > 1:
+        raise LoadError(
+            f"the folder holds {len(indices)} checkpoints: {', '.join(index.name for index in indices)}",
+            where=str(path),
+            hint=f"give one of them, such as {indices[0]}",
+        )
+    if indices:
+        return _indexed(path, indices[0])
+    files = tuple(sorted(path.glob("*.safetensors")))
+    if not files:
+        raise LoadError(
+            "the folder holds no safetensors", where=str(path), hint=f"give one with *.safetensors or {INDEX}"
+        )
+    return Shards(path, files)
+
+
+def _indexed(folder: Path, index: Path) -> Shards:
+    try:
+        where = {str(k): str(v) for k, v in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise LoadError(
+            f"the index cannot be read: {type(error).__name__}: {error}",
+            where=str(index),
+            hint='an index holds a "weight_map" of tensors and files',
+        ) from error
+    names = sorted(set(where.values()))
+    for name in names:
+        if Path(name).name != name or not (folder / name).is_file():
+            raise LoadError(
+                f"the index names '{name}', which is no file beside it", where=str(index), hint="copy all shards"
+            )
+    return Shards(folder, tuple(folder / name for name in names), index, where)
 
 
 def open_zip(path: Path, data: bytes | None = None) -> zipfile.ZipFile:

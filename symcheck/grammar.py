@@ -1,9 +1,9 @@
 """The language of claims, `GROUP: inputs -> outputs`, to frozen trees and back. No torch.
 
     claim   =  group ":" slots "->" slots
-    group   =  term { " x " term }              C4 x Shift(4)
+    group   =  term { " x " term }              C4 x Shift(4); a user's relation is file.py:name
     slots   =  slot { "," slot }
-    slot    =  [ name "=" ] term { "*" term }    pos=points*nodes
+    slot    =  [ name "=" ] term { "*" term }    pos=points*nodes; in presets pos|R=points, cell?=lattice, *=scalar
     term    =  word [ "(" argument { "," argument } ")" ]
 """
 
@@ -16,7 +16,7 @@ from functools import lru_cache
 from symcheck.errors import ClaimError
 
 _WORD = re.compile(r"[A-Za-z_./][\w.+/-]*(:[A-Za-z_]\w*)?")
-_NAME = re.compile(r"[A-Za-z_][\w.]*")
+_NAME = re.compile(r"\*|[A-Za-z_][\w.]*(\|[A-Za-z_][\w.]*)*\??|\w[\w.]*(@\d+)?(\[\d+\])?")
 _SHORT = re.compile(r"([A-Za-z]+)(\d+)")
 _SHORTHAND = ("C", "D")
 _CLOSING = {"(": ")", "[": "]"}
@@ -73,10 +73,14 @@ class ClaimTree:
 
 @lru_cache(maxsize=256)
 def parse_claim(text: str) -> ClaimTree:
-    """Parse `GROUP: inputs -> outputs`; `parse_claim(str(tree)) == tree`."""
-    head, colon, body = text.partition(":")
+    """Parse `GROUP: inputs -> outputs`; `parse_claim(str(tree)) == tree`.
+
+    The first colon before a space ends the group, so that `file.py:name: x -> y` has the group `file.py:name`.
+    """
+    colon = re.search(r":\s", text) or re.search(":", text)
     if not colon:
         raise _error(text, "has no ':' between the group and the inputs", "")
+    head, body = text[: colon.start()], text[colon.start() + 1 :]
     left, arrow, right = body.partition("->")
     if not arrow:
         raise _error(text, "has no '->' between the inputs and the outputs", body)

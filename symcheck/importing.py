@@ -39,6 +39,23 @@ def import_object(text: str, *, base: Path | None = None) -> Any:
     return _attribute(module, attribute, text)
 
 
+def extra(module: str, name: str) -> Any:
+    """The optional module `module`; LoadError says how the extra `name` is installed where it is missing."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if not (error.name and f"{module}.".startswith(f"{error.name}.")):
+            raise _failed(module, module, error) from error
+        raise LoadError(
+            f"this needs {error.name}, which is not installed",
+            where=f"the optional package '{error.name}'",
+            hint=f"install it with: pip install 'symcheck[{name}]'",
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise _failed(module, module, error) from error
+
+
 def _import_module(name: str, folder: Path, text: str) -> ModuleType:
     """The named module; `folder` is searched last, so that it hides no installed package."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from symcheck.batch import Batch
 from symcheck.errors import DataError
 
 
@@ -30,9 +31,12 @@ class Subject:
     """A function `call(*tensors) -> tensor | tuple | dict`, with its module if it has one.
 
     `castable` is False for programs of fixed precision; `fixed_batch` is the only batch size that the program
-    takes (chunks are cut and padded to it); `derive` adds outputs such as `forces = -d(energy)/d(pos)`.
+    takes (chunks are cut and padded to it); `derive` adds outputs such as `forces = -d(energy)/d(pos)`; of `output`,
+    where it is not empty, nothing else is measured.
     `takes` says how packed graphs are passed: as `arguments`, as one `dict`, as one `data` (torch_geometric), or
     `dense` (graphs of one size stacked at a time). `graph` is the neighbour graph, see `symcheck.measure.graphs`.
+    `encode` turns texts into inputs, where the network came with a tokenizer; `offset` changes what it returns for a
+    batch before anything is derived from it, e.g. to energies on a reference.
     """
 
     name: str
@@ -42,8 +46,11 @@ class Subject:
     castable: bool = True
     fixed_batch: int | None = None
     derive: Mapping[str, str] = field(default_factory=dict)
+    output: tuple[str, ...] = ()
     takes: str = "arguments"
     graph: str = ""
+    encode: Callable[[Sequence[str]], Mapping[str, Tensor]] | None = None
+    offset: Callable[[Batch, Mapping[str, Tensor]], dict[str, Tensor]] | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -106,8 +113,11 @@ def as_subject(model: Any) -> Subject:
     )
 
 
-def named_outputs(result: Any, names: list[str]) -> dict[str, Tensor]:
-    """The tensors of a model's result by name: a mapping's keys, else `names` by position, else output0, ..."""
+def named_outputs(result: Any, names: list[str], *, strict: bool = True) -> dict[str, Tensor]:
+    """The tensors of a model's result by name: a mapping's keys, else `names` by position, else output0, ...
+
+    What is no tensor is passed over unless `strict`, where it is a DataError, as is a result without tensors.
+    """
     if isinstance(result, Tensor):
         return {names[0] if len(names) == 1 else "output": result}
     if is_dataclass(result) and not isinstance(result, type):
@@ -123,10 +133,12 @@ def named_outputs(result: Any, names: list[str]) -> dict[str, Tensor]:
         pairs = []
     tensors = {key: value for key, value in pairs if value is not None}
     odd = {key: type(value).__name__ for key, value in tensors.items() if not isinstance(value, Tensor)}
+    if not strict:
+        return {key: value for key, value in tensors.items() if key not in odd}
     if odd or not tensors:
         raise DataError(
             "the model returned " + (f"no tensor but {odd}" if odd else f"a {type(result).__name__} without tensors"),
             where="the output of the model",
-            hint="wrap the model so that it returns a tensor, a tuple of tensors or a dict of tensors",
+            hint="wrap the model so that it returns a tensor, a tuple or a dict of tensors; or choose one: --output NAME",
         )
     return tensors

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from symcheck.errors import ConfigError
-from symcheck.files import readable
+from symcheck.files import readable, scheme
 from symcheck.registry import suggest
 
 
@@ -217,7 +217,7 @@ def _resolved(table: Mapping[str, Any], folder: Path) -> SubjectFile:
     if Path(values.get("preset", "")).suffix == ".toml":
         values["preset"] = str(folder / values["preset"])
     if "checkpoint" in values:
-        values["checkpoint"] = str(folder / Path(values["checkpoint"]).expanduser())
+        values["checkpoint"] = _resolved_checkpoint(values["checkpoint"], folder)
     if "model" in values:
         values["model"] = _resolve(values["model"], folder)
     inputs = values.get("inputs")
@@ -226,6 +226,13 @@ def _resolved(table: Mapping[str, Any], folder: Path) -> SubjectFile:
     elif inputs is not None:
         values["inputs"] = _resolve(inputs, folder)
     return SubjectFile(**values)
+
+
+def _resolved_checkpoint(text: str, folder: Path) -> str:
+    """The absolute path of a checkpoint; of `scheme:rest`, the rest as far as it is a path."""
+    path = folder / Path(text).expanduser()
+    named = None if path.exists() else scheme(text)
+    return str(path) if named is None else f"{named[0]}:{_resolve(named[1], folder)}"
 
 
 def _resolve(text: str, folder: Path) -> str:

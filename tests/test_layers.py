@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent / "symcheck"
 
 # From the ground up; a module may import its own layer and those below.
 LAYERS = (
-    ("errors", "registry", "grammar", "topics", "patterns", "importing", "version", "files", "subject_file"),
+    ("errors", "registry", "grammar", "topics", "patterns", "importing", "version", "files", "subject_file", "preset"),
     ("report", "groups"),
     ("gate", "actions", "batch"),
     ("relations",),
@@ -37,7 +37,7 @@ HEAVY = ("torch", "numpy", "scipy", "networkx", "matplotlib")
 LIGHT = (
     "", ".errors", ".registry", ".grammar", ".patterns", ".importing", ".version",
     ".cli.main", ".cli.audit", ".cli.console", ".cli.gate", ".cli.gate_run", ".cli.report",
-    ".files", ".subject_file", ".testing", ".pytest_plugin",
+    ".files", ".subject_file", ".preset", ".testing", ".pytest_plugin",
 )  # fmt: skip
 
 

@@ -7,13 +7,12 @@ everything else is resampled and holds its own law only up to a floor.
 
 from __future__ import annotations
 
-from math import prod
-
 import torch
 from torch import Tensor
 
 from symcheck.actions.base import Action, Rep, actions, no_options, split_options
-from symcheck.actions.grid import check_crop, check_shift, cut, permute, roll, scaled, turn, window
+from symcheck.actions.fields import Fibre, probe
+from symcheck.actions.grid import check_crop, check_shift, cut, roll, scaled, turn, window
 from symcheck.actions.options import choice, spelled, whole
 from symcheck.actions.planar import (
     check_planar,
@@ -37,13 +36,15 @@ class Image(Action):
     With `crop` the stored sample is a canvas of real content and the model sees it without a border; on an
     output the border is left out of the difference. `disc` leaves the corners out of both. `fiber` says what
     the channels do: `regular`, blocks of |G| feature maps, channel c·|G| + h goes to c·|G| + gh; `vector`,
-    pairs (vx, vy) that rotate with the image.
+    pairs (vx, vy) that rotate with the image; `sign`, pseudoscalars; `directions`, planes tagged with +x, +y,
+    -x, -y, or with n directions counter-clockwise from +x as `directions(n)`, that change places; sums of these
+    and of `trivial` ones on consecutive channels.
     """
 
     uses = frozenset({"linear", "shift", "translation", "factor"})
 
     def __init__(
-        self, crop: int = 0, disc: bool = False, interpolation: str = "bicubic", fiber: str | None = None
+        self, crop: int = 0, disc: bool = False, interpolation: str = "bicubic", fiber: Fibre | None = None
     ) -> None:
         self.crop, self.disc, self.interpolation, self.fiber = crop, disc, interpolation, fiber
         self.name = spelled(
@@ -71,9 +72,7 @@ class Image(Action):
         if not bool(exact.all()):
             inverse = torch.linalg.inv(matrix)
             rep = (turns, torch.cat([inverse, -inverse @ t[..., None]], dim=2))
-        if self.fiber == "regular":
-            return (*rep, group.face("regular", g))
-        return (*rep, turns if len(rep) == 1 else matrix) if self.fiber else rep
+        return (*rep, *self.fiber.represent(group, g, turns if len(rep) == 1 else matrix)) if self.fiber else rep
 
     def act(self, group: Group, rep: Rep, x: Tensor) -> Tensor:
         """One gather for whole pixels, one interpolation for the rest."""
@@ -82,19 +81,12 @@ class Image(Action):
             if len(rep) == 2:
                 return slide(x, shift, rep[1], self.interpolation)
             return roll(x, shift, x.dim() - 2)
-        places = rep[:-1] if self.fiber else rep
+        places = rep[: len(rep) - len(self.fiber.moving)] if self.fiber else rep
         moved = turn(x, places[0])
         if len(places) == 2:
             exact = (places[0] != 0).any(2).any(1).view(-1, *(1,) * (x.dim() - 1))
             moved = torch.where(exact, moved, warp(x, places[1], self.interpolation))
-        return self._fibres(rep[-1], moved) if self.fiber else moved
-
-    def _fibres(self, rep: Tensor, x: Tensor) -> Tensor:
-        size, (height, width) = rep.shape[1], x.shape[-2:]
-        blocks = x.reshape(len(x), prod(x.shape[1:-2]) // size, size, height * width)
-        if self.fiber == "regular":
-            return permute(blocks, rep, 2).reshape(x.shape)
-        return (rep[:, None].to(x.dtype) @ blocks).reshape(x.shape)
+        return self.fiber.act(group, rep[len(places) :], moved) if self.fiber else moved
 
     def extents(self, shape: tuple[int, ...]) -> Extents:
         """The stored grid, and how far shifts may go before they leave the canvas."""
@@ -140,37 +132,21 @@ class Image(Action):
             return check_shift(group, sizes, self.crop, what)
         check_planar(group, self.name, sizes, what)
         if self.fiber and not only_translates(group):
-            self._check_fibre(group, shape, what)
+            self.fiber.check(group, matrices(group, probe(group)), shape, self.name, what)
         return None
-
-    def _check_fibre(self, group: Group, shape: tuple[int, ...], what: str) -> None:
-        size = 2
-        if self.fiber == "regular":
-            if "regular" not in group.faces or group.order is None:
-                raise ClaimError(
-                    f"'{self.name}' permutes feature maps by a finite group, which {group.name} is not",
-                    where=what,
-                    hint="use C4 or D4, or fiber=vector",
-                )
-            size = group.order
-        if len(shape) < 3 or shape[-3] % size:
-            raise ClaimError(
-                f"'{self.name}' needs blocks of {size} channels under {group.name}, not {tuple(shape)}",
-                where=what,
-                hint="channels are the axis before rows and columns; check the number of feature maps",
-            )
 
 
 @actions.register("image")
 def image(*args: str) -> Image:
-    """`image`, with crop=pixels, mask=disc, interpolation=bicubic|bilinear, fiber=regular|vector."""
+    """`image`, with crop=pixels, mask=disc, interpolation=bicubic|bilinear, fiber=regular or a sum of fields."""
     plain, options = split_options(args)
     no_options("image", plain)
+    fiber = options.pop("fiber", None)
     made = Image(
         whole("image", options, "crop"),
         choice("image", options, "mask", ("disc",)) == "disc",
         choice("image", options, "interpolation", ("bicubic", "bilinear")) or "bicubic",
-        choice("image", options, "fiber", ("regular", "vector")),
+        None if fiber is None else Fibre.parse(fiber, f"image(fiber={fiber})"),
     )
     no_options("image", options)
     return made

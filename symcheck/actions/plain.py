@@ -22,11 +22,13 @@ UserFunction = Callable[[Tensor, Tensor], Tensor]
 
 @final
 class Scalar(Action):
-    """g·y = y: numbers that the group does not move."""
+    """g·y = y: numbers that the group does not move; another name is a role for relations to read."""
 
-    name = "scalar"
     trivial = True
     rowwise = True
+
+    def __init__(self, name: str = "scalar", *, hidden: bool = False) -> None:
+        self.name, self.hidden = name, hidden
 
     def represent(self, group: Group, g: Tensor) -> Rep:
         """Nothing is needed."""
@@ -39,12 +41,12 @@ class Scalar(Action):
 
 @final
 class Marker(Action):
-    """A slot with a role instead: `ignore` (not measured) or `owner` (the sample of each packed row)."""
+    """A slot with a role instead: `ignore` (not measured, not shown) or `owner` (the sample of each packed row)."""
 
     trivial = True
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name, self.hidden = name, name == "ignore"
 
     def represent(self, group: Group, g: Tensor) -> Rep:
         """Nothing is needed."""
@@ -169,6 +171,32 @@ def make_actions(slot: Slot) -> tuple[Action, ...]:
 @actions.register("scalar", "invariant", "trivial")
 def _scalar() -> Action:
     return Scalar()
+
+
+@actions.register("tokens")
+def _tokens() -> Action:
+    return Scalar("tokens")
+
+
+@actions.register("mask")
+def _mask(*words: str) -> Action:
+    no_options("mask", [word for word in words if word != "padded"])
+    return Scalar("mask(padded)" if words else "mask")
+
+
+@actions.register("positions")
+def _positions() -> Action:
+    return Scalar("positions")
+
+
+@actions.register("extensive")
+def _extensive() -> Action:
+    return Scalar("extensive")
+
+
+@actions.register("variant")
+def _variant() -> Action:
+    return Scalar("variant", hidden=True)
 
 
 @actions.register("pseudoscalar")

@@ -9,7 +9,7 @@ import typer
 from symcheck.cli.choices import check_choice, topics, words
 from symcheck.errors import ConfigError
 
-FORMATS = ("text", "markdown")
+FORMATS = ("text", "markdown", "toml")
 
 Words = Annotated[
     list[str] | None,
@@ -20,7 +20,10 @@ Words = Annotated[
 ]  # fmt: skip
 List = Annotated[bool, typer.Option("--list", help="All topics by kind.")]
 Format = Annotated[
-    str, typer.Option("--format", help="What to print: text or markdown.", autocompletion=words(*FORMATS))
+    str,
+    typer.Option(
+        "--format", help="What to print: text, markdown, or the toml of a preset.", autocompletion=words(*FORMATS)
+    ),
 ]
 
 
@@ -35,6 +38,8 @@ def explain(topic: Words = None, list_: List = False, format_: Format = "text") 
 
       symcheck explain 'O(3): irreps(16x0e+8x1o) -> irreps(1x1o)'
 
+      symcheck explain potential --format toml > mine.toml
+
       symcheck explain --list
     """
     check_choice(format_, FORMATS, "--format")
@@ -43,6 +48,11 @@ def explain(topic: Words = None, list_: List = False, format_: Format = "text") 
         raise ConfigError("there is no topic", where="symcheck explain", hint="symcheck explain --list shows them all")
     if wanted and list_:
         raise ConfigError("--list takes no topic", where=f"symcheck explain {wanted}", hint="drop one of the two")
+    if format_ == "toml":
+        from symcheck.preset import preset_text
+
+        typer.echo(preset_text(wanted), nl=False)
+        return
     from symcheck.topics import chapter_of, chapters, explained
 
     whole = chapter_of(wanted)

@@ -107,7 +107,7 @@ def without_labels(
     inputs: Mapping[str, Tensor], settings: Mapping[str, Any], subject: Subject
 ) -> dict[str, Tensor]:
     """The arrays that the network takes: all but that of the labels, if it has no parameter of that name."""
-    from symcheck.measure.runner import by_keyword
+    from symcheck.measure.calling import by_keyword
 
     given = settings.get("labels")
     odd = [n for n in inputs if n == given or (given is None and n.lower() in NAMES and not by_keyword(subject, [n]))]

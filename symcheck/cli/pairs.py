@@ -17,7 +17,7 @@ from symcheck.errors import ConfigError, LoadError
 from symcheck.files import readable, sha256
 from symcheck.loading import load_subject, read_subject_file
 from symcheck.loading.data import read_safetensors
-from symcheck.loading.fit import select_state
+from symcheck.loading.nested import select_state
 from symcheck.loading.sniff import Kind, sniff
 from symcheck.subject import Subject
 from symcheck.weights.session import network

@@ -12,9 +12,9 @@ from typing import Any
 
 from rich.console import Console
 
-from symcheck.api import audit_runner
 from symcheck.cli.run import file_settings, subject_of
 from symcheck.errors import ConfigError
+from symcheck.measure.session import audit_runner
 from symcheck.measure.worst import WorstPair, load_worst, replay, same_weights
 from symcheck.report.numbers import number
 from symcheck.subject import Subject
@@ -29,7 +29,7 @@ def replay_pairs(
     stored = {
         "checkpoint": origin.get("path") or None, "model": origin.get("model") or None,
         "arguments": origin.get("arguments", {}), "key": origin.get("key") or None,
-        "derive": origin.get("derive", {}), "dtype": origin.get("dtype", "as-is"),
+        "derive": origin.get("derive", {}), "output": tuple(origin.get("output", ())), "dtype": origin.get("dtype", "as-is"),
     }  # fmt: skip
     _check_word(file, stored["model"], path, flags, allow_program)
     known = path is None and (stored["checkpoint"] or stored["model"])

@@ -36,7 +36,7 @@ def run_audit(
     for output in outputs or []:
         check_path(output, keep=read_files(settings))
     subject = subject_of(settings, allow_program)
-    inputs = inputs_of(settings)
+    inputs = inputs_of(settings, subject)
     beside = worst_file(outputs[0]) if outputs else None
     with progress(console) as tell, redirect_stdout(sys.stderr):
         report = audit(
@@ -52,8 +52,9 @@ def run_audit(
     return report
 
 
-def inputs_of(settings: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The inputs that the settings name; what a function of the user prints goes to stderr."""
+def inputs_of(settings: Mapping[str, Any], subject: Subject | None = None) -> dict[str, Tensor]:
+    """The inputs that the settings name, texts as the subject takes them; what a user's function prints goes to stderr.
+    """
     if "structures" in settings:
         return structures_of(settings)
     if "inputs" not in settings:
@@ -64,7 +65,10 @@ def inputs_of(settings: Mapping[str, Any]) -> dict[str, Tensor]:
         )
     base = settings.get("base", Path.cwd())
     with redirect_stdout(sys.stderr):
-        return load_inputs(settings["inputs"], samples=settings["samples"], seed=settings["seed"], base=base)
+        return load_inputs(
+            settings["inputs"], samples=settings["samples"], seed=settings["seed"], base=base,
+            encode=subject.encode if subject is not None else None,
+        )  # fmt: skip
 
 
 def subject_of(settings: Mapping[str, Any], allow_program: bool, command: str = "audit") -> Subject:
@@ -88,7 +92,7 @@ def subject_of(settings: Mapping[str, Any], allow_program: bool, command: str = 
 
 def finished(subject: Subject, settings: Mapping[str, Any]) -> Subject:
     """The subject with what the settings say about its name, its outputs and how it is called."""
-    own = {key: settings[key] for key in ("name", "derive", "takes", "graph") if settings.get(key)}
+    own = {key: settings[key] for key in ("name", "derive", "output", "takes", "graph") if settings.get(key)}
     return replace(subject, **own)
 
 

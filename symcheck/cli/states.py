@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import Tensor
 
 from symcheck.errors import ConfigError, LoadError
-from symcheck.loading.data import read_torch
-from symcheck.loading.fit import select_state
+from symcheck.loading.contents import READERS
+from symcheck.loading.nested import select_state
 from symcheck.loading.sniff import Kind, sniff
 from symcheck.weights.stream import open_checkpoint
 
@@ -29,15 +29,15 @@ def read_state(path: Path, key: str | None) -> dict[str, Tensor]:
 
 
 def pickled_state(path: Path, key: str | None) -> dict[str, Tensor]:
-    """The state dict of a weights-only file."""
+    """The state dict of a file of weights that is read whole: what torch.save or flax wrote, the weights of a graph."""
     kind = sniff(path)
-    if kind not in (Kind.TORCH, Kind.LEGACY):
+    if kind not in READERS:
         raise LoadError(
             f"the file is no checkpoint of weights but {kind.value}",
             where=str(path),
             hint="give .safetensors, or the state dict that torch.save wrote",
         )
-    state = select_state(read_torch(path, kind), key, str(path))
+    state = select_state(READERS[kind](path), key, str(path))
     if other := [name for name, value in state.items() if not isinstance(value, Tensor)]:
         raise LoadError(
             f"the state dict holds what is no tensor: {', '.join(other[:5])}",

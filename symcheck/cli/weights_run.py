@@ -17,7 +17,8 @@ from symcheck.cli.run import file_settings, inputs_of, subject_of
 from symcheck.cli.states import is_tensors, read_state
 from symcheck.cli.steps import Tell, steps
 from symcheck.errors import ConfigError, ModelError
-from symcheck.loading.sniff import Kind, sniff
+from symcheck.loading.contents import READERS
+from symcheck.loading.sniff import sniff
 from symcheck.measure.given import first_samples, named_inputs, without_ignored
 from symcheck.report.model import Report, Verdict
 from symcheck.report.write import check_path, write_report
@@ -166,7 +167,7 @@ def _is_bare(path: Path, asked: Asked, allow_program: bool) -> bool:
 
 
 def _holds_weights(path: Path) -> bool:
-    return is_tensors(path) or sniff(path) in (Kind.TORCH, Kind.LEGACY)
+    return is_tensors(path) or sniff(path) in READERS
 
 
 def _bare(path: Path, settings: Mapping[str, Any], asked: Asked) -> Study:

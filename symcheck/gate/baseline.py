@@ -16,6 +16,7 @@ from statistics import fmean
 from typing import Any
 
 from symcheck.errors import ConfigError, LoadError
+from symcheck.gate.checks import ONE_NUMBER
 from symcheck.gate.intervals import crossed
 from symcheck.gate.rules import Decision
 from symcheck.report import numbers
@@ -187,7 +188,7 @@ def entry_of(outcome: Outcome, finding: Finding | None, draws: str) -> Entry | N
         spread = finding.error.spread.mean
         unit = outcome.value / spread if spread > 0 else 1.0
         floor, exhaustive = (finding.floor.rounding or 0.0) * unit, finding.counts.exhaustive
-        if outcome.stat == "mean" and outcome.metric != "share" and finding.curve is not None:
+        if outcome.stat == "mean" and outcome.metric not in ONE_NUMBER and finding.curve is not None:
             rows, columns = _short(finding.curve.errors, unit), _short(finding.by_sample, unit)
     low, high = (outcome.value if end is None else end for end in (outcome.low, outcome.high))
     label = ", ".join(filter(None, (outcome.gate, outcome.label)))

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 MOST = 1_000_000  # independent pairs of a certificate
 WORDS = {
     "check": ("claim", "barrier", "weights", "same-function"),
-    "metric": ("spread", "relative", "absolute", "share"),
+    "metric": ("spread", "relative", "absolute", "share", "flips"),
     "stat": ("mean", "q95", "q99", "max"),
     "expect": ("holds", "breaks"),
     "verdict": ("exact",),
 }
+ONE_NUMBER = ("share", "flips")  # metrics without quantiles
 _TEXTS = ("id", "subject", "claim", "output", "part", "against", "spec", "gate", "reason")
 _NUMBERS = ("limit", "ratchet")
 _SHARES = ("fraction", "confidence")
@@ -119,8 +120,8 @@ def _check_claim(gate: Gate, given: Mapping[str, Any], no: Any) -> None:
         raise no("expects a break and allows that nothing is tested", "remove allow", "allow")
     if "confidence" in given and gate.fraction is None:
         raise no("has a confidence but no fraction", "write fraction = 0.01 for a certificate", "confidence")
-    if gate.metric == "share" and gate.stat != "mean":
-        raise no(f"asks for the {gate.stat} of the share, which is one number", "remove stat", "stat")
+    if gate.metric in ONE_NUMBER and gate.stat != "mean":
+        raise no(f"asks for the {gate.stat} of the {gate.metric}, which is one number", "remove stat", "stat")
     if gate.ratchet is not None and (gate.expect == "breaks" or gate.fraction is not None):
         raise no("has a ratchet, which is for errors that should be small", "remove ratchet", "ratchet")
 

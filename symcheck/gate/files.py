@@ -11,7 +11,7 @@ from symcheck.files import sha256
 from symcheck.subject_file import read_subject_file
 
 _SUFFIXES = (".py", ".npz", ".npy", ".safetensors", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".toml")
-_ASKED = ("model", "arguments", "key", "derive", "dtype", "inputs", "seed")
+_ASKED = ("model", "arguments", "key", "derive", "output", "dtype", "inputs", "seed")
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,9 @@ def statistic(gate: Gate, finding: Finding, looks: int = 1) -> Statistic:
     if gate.metric == "share":
         share = finding.share
         return (None, None, None) if share is None else _stretched(share.value, share.low, share.high, wider)
+    if gate.metric == "flips":
+        flips = finding.flips
+        return (None, None, None) if flips is None else _stretched(flips.rate, flips.low, flips.high, wider)
     if finding.error is None:
         return None, None, None
     scale = getattr(finding.error, gate.metric)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from symcheck.gate.certificate import draws_needed, violating_fraction
+from symcheck.gate.checks import ONE_NUMBER
 from symcheck.gate.config import Gate
 from symcheck.gate.intervals import NEVER, samples_to_decide
 from symcheck.report import numbers
@@ -41,7 +42,7 @@ def rule(gate: Gate) -> str:
     if gate.fraction is not None:
         sure, part = f"{100 * gate.confidence:g} %", f"{100 * gate.fraction:g} %"
         return f"at confidence {sure} at most {part} of data × group above {shown}"
-    statistic = "share" if gate.metric == "share" else f"{gate.stat} error ({gate.metric})"
+    statistic = gate.metric if gate.metric in ONE_NUMBER else f"{gate.stat} error ({gate.metric})"
     return f"{statistic} {'>' if gate.expect == 'breaks' else '≤'} {shown}"
 
 
@@ -87,6 +88,9 @@ def decide(gate: Gate, finding: Finding, found: Statistic, looks: int = 1) -> De
         return _by_verdict(gate, finding)
     if gate.fraction is not None:
         return _certified(gate, finding.certificate, found, confidence_of(gate, looks))
+    if gate.metric == "flips" and finding.flips is None:
+        advice = "name a label as the output, or derive one: label = \"argmax(logits)\""
+        return Decision(Status.FAILED, "this output is no label, and nothing flips", advice)
     if value is None or not _sound(value, low, high):
         return Decision(Status.FAILED, "there is no number to judge", finding.advice)
     if gate.expect == "breaks":
@@ -115,7 +119,7 @@ def _by_verdict(gate: Gate, finding: Finding) -> Decision:
 def _holds(gate: Gate, finding: Finding, value: float, low: float | None, high: float | None) -> Decision:
     limit, shown = limit_of(gate), _shown(gate, limit_of(gate))
     hidden = finding.component
-    exact = finding.verdict is Verdict.EXACT
+    exact = finding.verdict is Verdict.EXACT and gate.metric != "flips"  # few pairs may show no flip
     if low is not None and low > limit and not exact:
         return _resampled(finding) or Decision(Status.FAILED, f"the whole interval lies above {shown}")
     if gate.metric == "spread" and hidden is not None and not exact and not (hidden <= 10 * limit):

@@ -56,6 +56,7 @@ class Group(ABC):
     linear       (n, d, d)  matrix on vectors            translation  (n, d)     shift of points
     permutation  (n, m)     slot i goes to slot p(i)     shift        (n, d)     integer grid shift
     factor       (n,)       number that multiplies       regular      (n, |G|)   left multiplication
+    unimodular   (n, d, d)  change of a lattice's basis
     """
 
     name: str
@@ -166,8 +167,12 @@ groups: Registry[GroupMaker] = Registry(
         "symcheck.groups.polyhedral",
         "symcheck.groups.lie",
         "symcheck.groups.noncompact",
+        "symcheck.groups.unimodular",
         "symcheck.relations.sequences",
+        "symcheck.relations.mates",
         "symcheck.relations.atoms",
+        "symcheck.relations.mechanics",
+        "symcheck.relations.cutoff",
         "symcheck.relations.images",
         "symcheck.relations.user",
     ),

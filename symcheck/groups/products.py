@@ -121,6 +121,8 @@ class Product(Group):
 
 
 def _make(term: Term, whole: str) -> Group:
+    if ":" in term.name:  # a user's own relation
+        term = Term("module:name", (term.name, *term.args))
     maker = groups.get(term.name, where=f"the group '{whole}'")
     try:
         inspect.signature(maker).bind(*term.args)

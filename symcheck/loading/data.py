@@ -6,6 +6,7 @@ import contextlib
 import io
 import pickletools
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from torch import Tensor
 
 from symcheck.errors import LoadError
 from symcheck.files import open_zip, reason
+from symcheck.loading.inert import inert_allowed, inert_names
+from symcheck.loading.nested import place, state_keys
+from symcheck.loading.outline import Held, outline
 from symcheck.loading.pickled import suspicious
 from symcheck.loading.sniff import Kind, header_length
 
@@ -78,7 +82,7 @@ def read_torch(path: Path, kind: Kind) -> Any:
     if kind is Kind.TORCH:
         open_zip(path).close()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), inert_allowed():
             warnings.simplefilter("ignore", UserWarning)  # about pickle protocols; the error says more
             return torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises nearly anything on a damaged file
@@ -91,11 +95,12 @@ def read_torch_bytes(data: bytes) -> Any:
 
 
 def refused_globals(path: Path, kind: Kind) -> list[str]:
-    """The functions and classes that the pickle names beyond tensors and plain containers, sorted."""
+    """The functions and classes that the pickle names beyond tensors and inert values, sorted."""
+    inert = {name for _, name in inert_names()}
     if kind is Kind.TORCH:
         with contextlib.suppress(Exception):  # it does not read every protocol
-            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    return sorted(n for n in pickled_names(path, kind) if "__." in f"{n}." or not n.startswith(_PLAIN))
+            return sorted({*torch.serialization.get_unsafe_globals_in_checkpoint(path)} - inert)
+    return sorted(n for n in pickled_names(path, kind) - inert if "__." in f"{n}." or not n.startswith(_PLAIN))
 
 
 def pickled_names(path: Path, kind: Kind) -> set[str]:
@@ -145,11 +150,26 @@ def _refusal(path: Path, kind: Kind, error: Exception) -> LoadError:
             hint="copy or download it again; it should be what torch.save(model.state_dict(), path) wrote",
         )
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-    hint = (
-        "if you trust its author, re-save the tensors: "
-        "m = torch.load(path, weights_only=False); torch.save(m.state_dict(), 'weights.pt'); "
-        "then give weights.pt with --model module:factory (or run the program as it is with --allow-program)"
-    )
+    hint = f"if you trust its author, re-save the tensors: {_recipe(path, kind)}"
     if any(suspicious(name) for name in names):
         hint = "no network needs that: do not load this file; ask its author for a state dict"
     return LoadError(f"the pickle is refused: to load it would import {shown}", where=str(path), hint=hint)
+
+
+def _recipe(path: Path, kind: Kind) -> str:
+    """The two lines of Python that write the tensors of a refused file alone, as far as its content can be read."""
+    content = outline(path, kind)
+    whole = isinstance(content, Held) or not isinstance(content, Mapping)
+    states = [] if whole else state_keys(content)
+    held = [] if whole else [key for key, value in content.items() if isinstance(value, Held)]
+    if whole or (held and not states and not any(isinstance(value, Tensor) for value in content.values())):
+        found = f"c[{held[0]!r}].state_dict()" if held else "c.state_dict()"
+    else:
+        found = f"{{k: v for k, v in c{place(content, states[0]) if states else ''}.items() if torch.is_tensor(v)}}"
+    target = path.with_name(f"{path.stem}.weights.pt")
+    others = f" (or another one: {', '.join(states[1:4])})" if states[1:] else ""
+    return (
+        f"import torch; c = torch.load({str(path)!r}, map_location='cpu', weights_only=False); "
+        f"torch.save({found}, {str(target)!r}){others}; "
+        "then give that file with --model module:factory (or run the program as it is with --allow-program)"
+    )

@@ -1,4 +1,4 @@
-"""Stated distributions of inputs: `normal(3,32,32)`, `uniform(3,32)`, `integers(100,16)`, `sphere(8,3)`."""
+"""Stated distributions of inputs: `normal(3,32,32)`, `uniform(3,32)`, `integers(100,16)`, `irreps(8x0e+4x1o)`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from symcheck.actions.irreps import parse_irreps
 from symcheck.errors import ClaimError, DataError
 from symcheck.grammar import Term, parse_term
 from symcheck.groups.draws import Draws
@@ -33,10 +34,16 @@ def _sphere(draws: Draws, n: int, *shape: int) -> Tensor:
     return unit.float()
 
 
+def _width(args: tuple[str, ...]) -> tuple[str, ...]:
+    """Irreps in the last place, `8x0e+4x1o`, as the number of their components."""
+    return (*args[:-1], str(sum(block.size for block in parse_irreps(args[-1]))))
+
+
 _KNOWN: dict[str, tuple[Callable[..., Tensor], int, str]] = {
     "normal": (_normal, 0, "normal(3,32,32): the shape of one sample"),
     "uniform": (_uniform, 0, "uniform(3,32,32): the shape of one sample"),
     "integers": (_integers, 1, "integers(100,16): the upper end (left out), then the shape of one sample"),
+    "irreps": (_normal, 1, "irreps(16x0e+8x1o), or irreps(10,16x0e+8x1o) for ten rows: normal numbers"),
     "sphere": (_sphere, 1, "sphere(8,3): the shape of one sample, whose last axis becomes a unit vector"),
 }
 
@@ -60,13 +67,14 @@ def draw(term: Term, samples: int, seed: int, name: str) -> Tensor:
             f"unknown distribution '{term.name}'", where=f"input '{term}'", hint=suggest(term.name, [*_KNOWN])
         )
     function, least, usage = _KNOWN[term.name]
-    if len(term.args) < least or not all(arg.isdecimal() and int(arg) > 0 for arg in term.args):
+    args = _width(term.args) if term.name == "irreps" and term.args else term.args
+    if len(args) < least or not all(arg.isdecimal() and int(arg) > 0 for arg in args):
         raise DataError(
             f"'{term}' needs positive whole numbers",
             where=f"input '{name}'",
             hint=f"write {usage}, without samples",
         )
-    numbers = [int(arg) for arg in term.args]
+    numbers = [int(arg) for arg in args]
     size = samples * math.prod(numbers[1:] if term.name == "integers" else numbers)
     if size > _LARGEST:
         raise DataError(

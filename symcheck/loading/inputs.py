@@ -16,9 +16,11 @@ from torch import Tensor
 from symcheck.errors import DataError, LoadError
 from symcheck.files import open_zip, readable
 from symcheck.importing import import_object
-from symcheck.loading.data import read_safetensors, read_torch
+from symcheck.loading.data import pickled_names, read_safetensors, read_torch
 from symcheck.loading.distributions import distribution, draw
+from symcheck.loading.packing import pack, packable
 from symcheck.loading.sniff import Kind, sniff
+from symcheck.loading.texts import MAIN, Encode, load_texts, split_texts
 from symcheck.registry import suggest
 
 _OWNERS = ("batch", "owner")
@@ -26,23 +28,27 @@ _INTEGERS = (torch.int64, torch.int32)
 
 
 def load_inputs(
-    source: str | Path | Mapping[str, str], *, samples: int, seed: int, base: Path | None = None
-) -> dict[str, Tensor]:
+    source: str | Path | Mapping[str, str], *, samples: int, seed: int, base: Path | None = None,
+    encode: Encode | None = None,
+) -> dict[str, Tensor]:  # fmt: skip
     """Tensors with a leading sample axis by name, the first `samples` of them, on the CPU and as stored.
 
     `source` is a file (.npz, .npy, .safetensors, .pt; `file.npz:key` for one array of it), a function
     `module:function` or `file.py:function` called with (samples, seed) as far as it takes them, a
     distribution such as `normal(3,32,32)`, or a mapping from names to such texts. A lone tensor is called
     `input`, those of a tuple input0, input1, ... Relative paths start at `base`, by default the working
-    directory. Packed data (rows with an owner index) are returned whole.
+    directory. Packed data (rows with an owner index) are returned whole. Texts (`texts.txt`, one a line) become
+    tensors by `encode`, see `symcheck.loading.texts`.
     Raises DataError: empty, not finite or not numeric, or different numbers of samples; LoadError: the file.
     """
     base = Path.cwd() if base is None else base
     if samples < 1:
         raise DataError(f"{samples} samples are too few", where="samples", hint="ask for at least one")
+    texts, others = split_texts(source if isinstance(source, Mapping) else {MAIN: str(source)})
+    tensors = load_texts(texts, encode, samples=samples, seed=seed, base=base) if texts else {}
     if isinstance(source, Mapping):
-        tensors = {name: _single(name, text, samples, seed, base) for name, text in source.items()}
-    else:
+        tensors |= {name: _single(name, text, samples, seed, base) for name, text in others.items()}
+    elif not texts:
         tensors = _load(str(source), "input", samples, seed, base)
     where = (
         str(source) if not isinstance(source, Mapping) else ", ".join(f"{k}={v}" for k, v in source.items())
@@ -107,7 +113,7 @@ def _from_file(path: Path, key: str | None, name: str) -> dict[str, Tensor]:
     elif kind is Kind.SAFETENSORS:
         content = read_safetensors(path)
     elif kind in (Kind.TORCH, Kind.LEGACY):
-        content = read_torch(path, kind)
+        content = _read_tensors(path, kind)
     else:
         raise LoadError(
             f"the file holds no arrays ({kind.value})",
@@ -122,6 +128,21 @@ def _from_file(path: Path, key: str | None, name: str) -> dict[str, Tensor]:
             raise LoadError(f"the file has no '{key}'", where=str(path), hint=suggest(key, known))
         content = content[key]
     return _named(content, name, str(path))
+
+
+def _read_tensors(path: Path, kind: Kind) -> Any:
+    """What a .pt file holds; graphs that torch_geometric pickled are refused with the way out."""
+    try:
+        return read_torch(path, kind)
+    except LoadError as error:
+        if not any(name.startswith("torch_geometric") for name in pickled_names(path, kind)):
+            raise
+        raise LoadError(
+            "the file holds pickled objects of torch_geometric, which are not unpickled",
+            where=str(path),
+            hint="load them in a function of yours, def graphs(): return torch.load(PATH, weights_only=False), "
+            "and give it as -i file.py:graphs",
+        ) from error
 
 
 def _read_numpy(path: Path, kind: Kind, key: str | None) -> Any:
@@ -179,6 +200,8 @@ def _arguments(function: Callable[..., Any], samples: int, seed: int) -> tuple[l
 
 
 def _named(content: Any, name: str, where: str) -> dict[str, Tensor]:
+    if packable(content):
+        return pack(content, where)
     if isinstance(content, Mapping):
         return {str(key): _tensor(value, str(key), where) for key, value in content.items()}
     if isinstance(content, tuple | list):

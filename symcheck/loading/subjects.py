@@ -13,24 +13,28 @@ from typing import Any
 from torch import nn
 
 from symcheck.errors import LoadError
-from symcheck.files import readable, sha256
+from symcheck.files import scheme, sha256
 from symcheck.importing import import_object
-from symcheck.loading.data import pickled_names, read_safetensors, read_torch, safetensors_names
-from symcheck.loading.fit import check_names, fit_state, select_state
+from symcheck.loading.contents import NAMES, READERS
+from symcheck.loading.data import pickled_names
+from symcheck.loading.fit import check_names, fit_state
+from symcheck.loading.lightning import told
+from symcheck.loading.loaders import load_by_scheme
+from symcheck.loading.nested import select_state, sole_key
+from symcheck.loading.onnx import load_onnx
 from symcheck.loading.program import load_program, load_trusted_pickle, pickled_subject
 from symcheck.loading.sniff import Kind, sniff
 from symcheck.registry import suggest
 from symcheck.subject import Source, Subject
 
-_PROGRAMS = (Kind.SCRIPT, Kind.EXPORT)
-_WEIGHTS = (Kind.SAFETENSORS, Kind.TORCH, Kind.LEGACY)
+_PROGRAMS = (Kind.SCRIPT, Kind.EXPORT, Kind.ONNX)
+_PICKLES = (Kind.TORCH, Kind.LEGACY)
 _HINTS = {
     Kind.EMPTY: "copy or download it again",
     Kind.POINTER: "fetch the file itself with: git lfs pull",
-    Kind.ONNX: "ONNX is not supported; give the network that it was exported from, or a .pt2 of it",
     Kind.NPZ: "arrays are inputs: give them with --inputs; weights come as safetensors or .pt",
     Kind.NPY: "arrays are inputs: give them with --inputs; weights come as safetensors or .pt",
-    Kind.UNKNOWN: "give safetensors, what torch.save wrote, TorchScript or .pt2",
+    Kind.UNKNOWN: "give safetensors, what torch.save wrote, TorchScript, .pt2, ONNX or flax's msgpack",
 }
 
 
@@ -48,16 +52,20 @@ def load_subject(
     checkpoint the model is measured as built. `key` is where in the file the state dict stands
     (`model_state_dict`, `a.b`, or a prefix to take off, `module.`). `allow_program` is the user's word to run
     TorchScript, .pt2 and pickled modules, which are checked first all the same.
+    `scheme:rest` is left to the loader called `scheme`. An ONNX graph is run by onnxruntime and holds no code.
     Raises LoadError: unreadable or refused files, and weights that do not fit, each key listed.
     """
     if checkpoint is None:
         return _untrained(model, dict(arguments or {}), key)
-    path = readable(checkpoint)
+    if (named := scheme(checkpoint)) is not None:
+        _no_options(str(checkpoint), "read by a loader", model, None, key)
+        return load_by_scheme(*named, arguments=dict(arguments or {}), base=Path.cwd())
+    path = Path(checkpoint).expanduser()
     kind = sniff(path)
     if kind in _PROGRAMS:
-        _no_options(path, kind, model, arguments, key)
-        return load_program(path, kind, allow_program=allow_program)
-    if kind not in _WEIGHTS:
+        _no_options(str(path), _named(kind), model, arguments, key)
+        return load_onnx(path) if kind is Kind.ONNX else load_program(path, kind, allow_program=allow_program)
+    if kind in _HINTS:
         raise LoadError(f"the file is {_named(kind)}, not a checkpoint", where=str(path), hint=_HINTS[kind])
     return _from_weights(path, kind, model, dict(arguments or {}), key, allow_program)
 
@@ -70,32 +78,37 @@ def _from_weights(
     key: str | None,
     allow_program: bool,
 ) -> Subject:
-    where, notes = str(path), list[str]()
-    if kind is Kind.SAFETENSORS:
-        names = safetensors_names(path)
+    where, module, needed = str(path), None, list[str]()
+    if kind in NAMES:
+        names = NAMES[kind](path)
         module = build(_needed(model, path), arguments)
         if key is None:
             check_names(module, names, where)  # before a million tensors are read for nothing
-        state = select_state(read_safetensors(path), key, where)
+        content = READERS[kind](path)
     else:
-        content, needed = _torch_content(path, kind, allow_program)
+        content, needed = _content(path, kind, allow_program)
         if isinstance(content, nn.Module):
-            _no_options(path, Kind.LEGACY, model, arguments, key)
+            _no_options(where, "a pickled module", model, arguments, key)
             return pickled_subject(path, content, sha256(path), needed)
-        notes += [f"the pickle needed {', '.join(needed)}"] if needed else []
-        state = select_state(content, key, where)
-        module = build(_needed(model, path), arguments)
-    notes += fit_state(module, state, where if key is None else f"{where}, key {key}")
-    source = Source(str(path), sha256(path), kind.value, model or "", arguments, key or "")
+    place = sole_key(content, where) if key is None else key
+    state, beside = select_state(content, place, where), told(content)
+    module = module or build(_needed(model, path, beside), arguments)
+    notes = [
+        *([f"the pickle needed {', '.join(needed)}"] if needed else []),
+        *([f"the weights stand under '{place}' in the file"] if place != (key or "") else []),
+        *([f"hyper-parameters in the file: {beside}"] if beside else []),
+        *fit_state(module, state, where, place),
+    ]
+    source = Source(str(path), sha256(path), kind.value, model or "", arguments, place)
     return Subject(path.stem, module, module=module, source=source, notes=tuple(notes))
 
 
-def _torch_content(path: Path, kind: Kind, allow_program: bool) -> tuple[Any, list[str]]:
+def _content(path: Path, kind: Kind, allow_program: bool) -> tuple[Any, list[str]]:
     """The content and, if the user's word was needed, the names that the pickle used."""
     try:
-        return read_torch(path, kind), []
+        return READERS[kind](path), []
     except LoadError:
-        if not allow_program or not pickled_names(path, kind):
+        if not allow_program or kind not in _PICKLES or not pickled_names(path, kind):
             raise
     return load_trusted_pickle(path)
 
@@ -186,10 +199,11 @@ def _no_arguments(model: str, arguments: Mapping[str, object]) -> None:
         )
 
 
-def _needed(model: str | None, path: Path) -> str:
+def _needed(model: str | None, path: Path, beside: str = "") -> str:
     if model is None:
         raise LoadError(
-            "the file holds only weights, not the network that they belong to",
+            "the file holds only weights, not the network that they belong to"
+            + (f"; its hyper-parameters: {beside}" if beside else ""),
             where=str(path),
             hint="add --model module:factory (or path/to/file.py:factory), which builds the network",
         )
@@ -197,14 +211,13 @@ def _needed(model: str | None, path: Path) -> str:
 
 
 def _no_options(
-    path: Path, kind: Kind, model: str | None, arguments: Mapping[str, object] | None, key: str | None
+    where: str, what: str, model: str | None, arguments: Mapping[str, object] | None, key: str | None
 ) -> None:
     given = [n for n, value in (("--model", model), ("-m", arguments), ("--key", key)) if value]
     if given:
-        what = "a pickled module" if kind is Kind.LEGACY else _named(kind)
         raise LoadError(
-            f"the file is {what} and brings its own network; {' and '.join(given)} cannot apply",
-            where=str(path),
+            f"the checkpoint is {what} and brings its own network; {' and '.join(given)} cannot apply",
+            where=where,
             hint=f"drop {' and '.join(given)}, or give a file of weights",
         )
 
@@ -213,6 +226,7 @@ def _named(kind: Kind) -> str:
     words = {
         Kind.SCRIPT: "a TorchScript program",
         Kind.EXPORT: "an exported program (.pt2)",
+        Kind.ONNX: "an ONNX graph",
         Kind.EMPTY: "empty",
         Kind.UNKNOWN: "of no known format",
     }

@@ -70,6 +70,7 @@ class Audit:
         samples = self.evaluator.samples
         bound = claim.bind(samples.shapes())
         base = self.evaluator.base(bound)
+        bound = replace(bound, offer=self.evaluator.runner.outputs.offer)
         outputs = bound.outputs({n: s for n, s in base.shapes().items() if n != base.owner_name})
         parts = strata(bound, outputs, self.options.elements, self.options.seed)
         pieces: list[Piece] = []
@@ -129,7 +130,8 @@ class Audit:
             laws_out = {name: check_law(action, g, base.example(name)) for name, action in actions.items()}
         resampled = parts[0].resampled
         slots = {n: slot_for(n, bound, a, base, laws_out[n].isometric, resampled) for n, a in actions.items()}
-        rests = {name: at_rest(slot, base, bound.group) for name, slot in slots.items()}
+        outputs = self.evaluator.runner.outputs
+        rests = {n: at_rest(slot, base, bound.group, outputs.margin(n, base.tensors)) for n, slot in slots.items()}
         return _Common(laws_in, laws_out, slots, rests)
 
     def _certified(

@@ -16,6 +16,7 @@ from torch import Tensor
 from symcheck.actions.base import Bound, Rep, move
 from symcheck.batch import Batch
 from symcheck.claim import BoundClaim
+from symcheck.measure.expressions import is_label
 from symcheck.measure.samples import Elements, Samples, act, elements_in
 from symcheck.relations.base import Relation, Roles
 
@@ -33,11 +34,12 @@ class Slot:
     mask: Tensor | None = None
     isometric: bool = True  # g keeps distances, up to resampling
     related: tuple[Relation, Roles] | None = None  # a relation says what the outputs owe
+    labels: bool = False  # entries name categories: they are equal or not, δ is 0 or 1
 
     @property
     def curved(self) -> bool:
-        """Whether differences are distances on a manifold, so that outputs cannot be averaged."""
-        return any(action.curved for action in self.bound.actions)
+        """Whether differences are distances, on a manifold or between labels, so that outputs cannot be averaged."""
+        return self.labels or any(action.curved for action in self.bound.actions)
 
     @property
     def split(self) -> bool:
@@ -50,6 +52,9 @@ class Slot:
 
     def gap(self, y: Tensor, z: Tensor) -> Tensor:
         """The difference of two outputs as the error sees it, float, rows as the output's."""
+        if self.labels:
+            changed = (y != z).to(torch.float32)
+            return changed if self.mask is None else changed * self.mask.to(changed)
         common = torch.promote_types(y.dtype, z.dtype)
         common = common if common.is_floating_point or common.is_complex else torch.float64
         y, z = y.to(common), z.to(common)
@@ -57,6 +62,10 @@ class Slot:
         if delta.is_complex():
             delta = torch.view_as_real(delta)
         return delta if self.mask is None else delta * self.mask.to(delta)
+
+    def magnitude(self, y: Tensor) -> Tensor:
+        """What ||y|| is taken of: y itself, and one for each entry of a label."""
+        return torch.ones_like(y, dtype=torch.float64) if self.labels else widest(y)
 
     def squared(self, delta: Tensor, batch: Batch) -> Tensor:
         """||δ||² of each pair, float64, reduced on the device."""
@@ -73,16 +82,17 @@ def slot_for(
 ) -> Slot:
     """How the defect of one output is taken: pulled back where the action keeps norms, masked where it resamples."""
     kind = "row" if base.owner_name is not None and base.kinds[name] == "row" else "dense"
+    labels = is_label(base.tensors[name])
     rowwise = kind == "dense" or all(part.action.rowwise for part in action.parts)
     if bound.relation is not None:
         outputs = [other for other in base.tensors if other != base.owner_name]
-        return Slot(name, action, kind, False, related=(bound.relation, bound.roles(outputs)))
+        return Slot(name, action, kind, False, related=(bound.relation, bound.roles(outputs)), labels=labels)
     mask = None
     for part in action.parts if resampled else ():
         found = part.action.mask(tuple(base.tensors[name].shape[1:]))
         mask = found if mask is None or found is None else mask * found
     pulled = isometric and rowwise and not resampled
-    return Slot(name, action, kind, pulled, mask, isometric or (resampled and action.isometric))
+    return Slot(name, action, kind, pulled, mask, isometric or (resampled and action.isometric), labels=labels)
 
 
 def ready(bound: BoundClaim, slots: Mapping[str, Slot], g: Tensor, device: torch.device) -> Elements:

@@ -79,6 +79,7 @@ class Evaluator:
     chunks: Chunks
     progress: Progress = lambda pairs: None
     bases: dict[str, Samples] = field(default_factory=dict)
+    graphs: dict[bool, Tensor] = field(default_factory=dict)
     reruns: dict[str, tuple[Tensor, Outputs, Outputs]] = field(default_factory=dict)
 
     def run(self, batch: Batch) -> dict[str, Tensor]:
@@ -189,11 +190,24 @@ class Evaluator:
         index = torch.arange(rows.start, rows.stop, device=device).repeat_interleave(width)
         picks = torch.arange(columns.start, columns.stop, device=device).repeat(rows.stop - rows.start)
         batch = self.samples.take(picks)
-        outputs = self._in_chunks(move_batch(bound, elements, index, batch))
+        moved = move_batch(bound, elements, index, batch)
+        outputs, changed = self._in_chunks(moved), self._changed(bound, moved, picks)
         rest = at_rest_of(slots, base, picks)
         for name, slot in slots.items():
             delta = defect(slot, elements, index, outputs, rest, batch)
-            tallies[name].add(rows, columns, delta, slot.squared(delta, batch))
+            tallies[name].add(rows, columns, delta, slot.squared(delta, batch), changed)
+
+    def _changed(self, bound: BoundClaim, moved: Batch, picks: Tensor) -> Tensor | None:
+        """(pairs,) bool: whether g·x has another neighbour graph than x; None where no graph is watched."""
+        graph = self.runner.graph
+        if graph is None or graph.frozen or bound.relation is not None:
+            return None
+        ranked = not any(part.action.relabels for one in bound.inputs.values() for part in one.parts)
+        if ranked not in self.graphs:
+            everything = torch.arange(self.samples.count, device=self.runner.device)
+            still = observe_batch(bound, self.samples.take(everything))
+            self.graphs[ranked] = graph.key(self.runner.as_given(still), ranked)
+        return graph.key(self.runner.as_given(moved), ranked) != self.graphs[ranked][picks]
 
     def _in_chunks(self, batch: Batch) -> dict[str, Tensor]:
         """Actions and sums are cheaper on whole blocks, forward passes on chunks."""

@@ -81,17 +81,20 @@ class Applied:
             raise self._no(x, "has one class", f"sigmoid({self.inner}) and positive({self.inner}) are for one number")
         return 1
 
+    @property
+    def labels(self) -> bool:
+        """Whether it makes names of categories out of numbers."""
+        return self.function in ("argmax", "positive")
+
     def of(self, x: Tensor) -> Tensor:
         """The function of x."""
         return FUNCTIONS[self.function](x, self.axis_of(x))
 
-    def margin(self, x: Tensor) -> Tensor | None:
-        """How far x is from another label: top1 − top2 for argmax, |x| for positive; None for what is no label."""
-        if self.function == "positive":
+    def margin(self, x: Tensor) -> Tensor:
+        """How far x is from another label: top1 − top2 for argmax, |x| for positive."""
+        axis = self.axis_of(x)
+        if self.function == "positive" or not isinstance(axis, int):
             return x.abs()
-        axis = self.axis_of(x) if self.function == "argmax" else ()
-        if not isinstance(axis, int):
-            return None
         top = x.topk(2, dim=axis).values
         return top.select(axis, 0) - top.select(axis, 1)
 
@@ -134,6 +137,11 @@ def parse_expression(text: str, where: str) -> Expression:
     if found := _NAMED.fullmatch(text):
         return Named(found[1], *(int(number) if number else None for number in found.groups()[1:]))
     raise ConfigError(f"the derived output is not understood: '{text}'", where=where, hint=_SHOWN)
+
+
+def is_label(y: Tensor) -> bool:
+    """Whether the entries of an output are names of categories: whole numbers, or true and false."""
+    return not (y.is_floating_point() or y.is_complex())
 
 
 def names_in(tree: Expression) -> list[Named]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symcheck.measure.curve import Where, curve_of, rounded
+from symcheck.measure.flips import flips_of
 from symcheck.measure.floors import RATIO, Precision
 from symcheck.measure.laws import Law
 from symcheck.measure.plan import Stratum
@@ -17,7 +18,7 @@ from symcheck.measure.search import Searched
 from symcheck.measure.statistics import Interval, crossed_interval, quantile_interval
 from symcheck.measure.tally import Cell
 from symcheck.measure.verdict import Decision, Evidence, decide
-from symcheck.report.model import Counts, Error, Finding, Floor, Scale, Share, Verdict, Worst
+from symcheck.report.model import Counts, Error, Finding, Floor, Scale, Share, Split, Verdict, Worst
 
 QUANTILES = 41  # points of the distribution: every 2.5 %
 
@@ -47,6 +48,7 @@ def assemble(facts: Facts, cell: Cell) -> Finding:
         numbers = _numbers(cell, stratum.exhaustive)
     evidence = _evidence(facts, cell, numbers)
     decision = _by_component(decide(evidence), facts, cell)
+    decision = _by_edges(decision, facts, cell, numbers)
     spread = numbers.spread
 
     def scaled(value: float | None) -> float | None:
@@ -79,6 +81,7 @@ def assemble(facts: Facts, cell: Cell) -> Finding:
         size=numbers.size,
         spread=spread,
         component=None if cell.component is None else cell.component[1],
+        flips=flips_of(cell, stratum.exhaustive),
         **(_drawn(facts.where, cell, spread) if numbers.error is not None and spread > 0 else {}),
     )
 
@@ -90,7 +93,39 @@ def _drawn(where: Where, cell: Cell, spread: float) -> dict[str, Any]:
         "curve": curve_of(where, errors.mean(axis=1)),
         "by_sample": rounded(errors.mean(axis=0)),
         "distribution": rounded(np.quantile(errors, np.linspace(0.0, 1.0, QUANTILES))),
+        "by_graph": _by_graph(cell, errors),
     }
+
+
+def _by_graph(cell: Cell, errors: np.ndarray) -> tuple[Split, ...]:
+    """The errors where g·x has the neighbour graph of x, and where an edge has crossed the cut-off."""
+    if cell.changed is None:
+        return ()
+    parts = (("same graph", errors[~cell.changed]), ("graph changed", errors[cell.changed]))
+    return tuple(Split(name, e.size, float(e.mean()), float(e.max())) for name, e in parts if e.size)
+
+
+def _by_edges(decision: Decision, facts: Facts, cell: Cell, numbers: _Numbers) -> Decision:
+    """Says where edges that cross the cut-off make the output jump and nothing else does; the interval then decides.
+
+    Such a jump is rounding to a rounding floor (in float64 the edge crosses elsewhere), but it does not shrink.
+    """
+    spread, silent = numbers.spread, decision.verdict in (Verdict.INVALID, Verdict.TRIVIAL)
+    if silent or cell.changed is None or not cell.changed.any() or not spread > 0:
+        return decision
+    same, crossed = (np.sqrt(cell.squared[part]) for part in (~cell.changed, cell.changed))
+    limit = facts.tolerance * spread
+    jumps = crossed.mean() > max(limit, 10 * same.mean() if same.size else limit)
+    if not (jumps and same.size and same.mean() <= limit):
+        return decision
+    within, above = numbers.interval.high <= facts.tolerance, numbers.interval.low > facts.tolerance
+    verdict = Verdict.APPROXIMATE if within else Verdict.BROKEN if above else Verdict.INCONCLUSIVE
+    return Decision(
+        verdict,
+        f"only where an edge crosses the cut-off: {int(cell.changed.sum()):,} of {cell.changed.size:,} pairs change "
+        f"the neighbour graph, on the others the error is {same.mean() / spread:.2g} of the spread",
+        "let the messages of an edge fade out towards the cut-off, or break ties between neighbours smoothly",
+    )
 
 
 def _by_component(decision: Decision, facts: Facts, cell: Cell) -> Decision:

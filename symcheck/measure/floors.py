@@ -131,7 +131,7 @@ class Probe:
 
     def _sizes(self, moved: Outputs, still: Outputs) -> dict[str, Tensor]:
         outputs = moved if self.bound.relation is None else still
-        return {n: slot.squared(widest(outputs[n]), self.batch).sqrt() for n, slot in self.slots.items()}
+        return {n: slot.squared(slot.magnitude(outputs[n]), self.batch).sqrt() for n, slot in self.slots.items()}
 
     def precision(self) -> list[dict[str, Precision]]:
         """For every part the rounding floor and the error at both precisions, or by nudging when there is only one."""
@@ -196,7 +196,8 @@ class Probe:
     def _raised(self, high: Runner, still: Outputs) -> bool:
         """Whether a change of 2^-40 passes through: float32 inside the model would swallow or inflate it."""
         fine, coarse = (self.gaps(self.at_rest(high, nudged(self.still, 2.0**-k)), still) for k in (40, 24))
-        fine_rms, coarse_rms = (math.hypot(*(_rms(gap) for gap in gaps.values())) for gaps in (fine, coarse))
+        smooth = [name for name, slot in self.slots.items() if not slot.labels]  # a label swallows small changes anyway
+        fine_rms, coarse_rms = (math.hypot(*(_rms(gaps[name]) for name in smooth)) for gaps in (fine, coarse))
         size = math.hypot(*(_rms(s) for s in self._sizes(still, still).values()))
         rounding = 16 * torch.finfo(high.dtype or torch.float64).eps * size
         swallowed = fine_rms == 0 and coarse_rms > 2.0**16 * rounding

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from symcheck.errors import DataError
 from symcheck.grammar import parse_claim
+from symcheck.measure.graphs import Graph
 from symcheck.measure.samples import Samples
 
 Inputs = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
@@ -63,6 +64,20 @@ def first_samples(tensors: dict[str, Tensor], samples: int, texts: Sequence[str]
         return {name: x[:samples] if x.dim() else x for name, x in tensors.items()}
     packed = Samples(tensors, owner)
     return dict(packed.take(torch.arange(min(samples, packed.count))).tensors)
+
+
+def with_graph(
+    tensors: dict[str, Tensor], text: str, texts: Sequence[str], dtype: torch.dtype | None
+) -> dict[str, Tensor]:
+    """The inputs with the edges of a frozen neighbour graph, built once from the positions as the model sees them."""
+    graph = Graph.parse(text) if text else None
+    if graph is None or not graph.frozen:
+        return tensors
+    packed = Samples(tensors, owner_of(texts, tensors))
+    batch = packed.take(torch.arange(packed.count))
+    seen = {n: x.to(dtype) if dtype is not None and x.is_floating_point() else x for n, x in batch.tensors.items()}
+    built = graph.with_edges(batch.with_tensors(seen)).tensors
+    return {**batch.tensors, **{name: built[name] for name in (graph.edges, graph.shifts) if name}}
 
 
 def owner_of(texts: Sequence[str], tensors: Mapping[str, Tensor]) -> str | None:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from symcheck.errors import ConfigError, DataError, SymcheckError
 from symcheck.importing import import_object
+from symcheck.measure.calling import by_keyword
 from symcheck.measure.labelled import Labelled, batch_of
-from symcheck.measure.runner import by_keyword
 from symcheck.registry import suggest
 from symcheck.subject import as_subject, named_outputs
 

@@ -20,6 +20,8 @@ from symcheck.measure.tally import Rest, Tally, finish
 from symcheck.measure.worst import WorstPair
 from symcheck.report.model import Finding, Verdict
 
+SLACK = 0.05  # relative: ||f(x)||² in half precision on two devices
+
 
 @dataclass(frozen=True)
 class Block:
@@ -60,22 +62,31 @@ class Piece:
         return self.worst.error if math.isfinite(self.worst.error) else math.inf
 
 
-def findings_of(pieces: Iterable[Piece]) -> list[tuple[Finding, WorstPair]]:
+def findings_of(pieces: Iterable[Piece], *, whole: bool = True) -> list[tuple[Finding, WorstPair]]:
     """The findings of one claim and their worst pairs, from pieces that hold every element once.
 
-    Raises DataError where elements are missing or measured twice.
+    Unless `whole`, pieces that follow one another will do, and the findings are of their elements alone. Raises
+    DataError where elements are missing or measured twice.
     """
     groups: dict[tuple[int, int], list[Piece]] = {}
     for piece in pieces:
         groups.setdefault(piece.place, []).append(piece)
-    return [_joined(sorted(groups[place], key=lambda p: p.start)) for place in sorted(groups)]
+    return [_joined(sorted(groups[place], key=lambda p: p.start), whole) for place in sorted(groups)]
 
 
-def _joined(pieces: Sequence[Piece]) -> tuple[Finding, WorstPair]:
+def _joined(pieces: Sequence[Piece], whole: bool) -> tuple[Finding, WorstPair]:
     if len(pieces) == 1 and pieces[0].whole:
         return pieces[0].finding, pieces[0].worst
-    _check(pieces)
+    end = _check(pieces, 0 if whole else pieces[0].start)
+    if whole and end != pieces[0].total:
+        raise DataError(
+            f"only {end} of {pieces[0].total} elements are there: '{pieces[0].facts.claim}', {pieces[0].facts.output}",
+            where="the parts of one audit",
+            hint="give all parts, 1/n to n/n",
+        )
     facts = _facts([piece.facts for piece in pieces])
+    if not whole:
+        facts = replace(facts, stratum=replace(facts.stratum, exhaustive=False))
     cell = finish(
         Tally.joined([p.tally for p in pieces]), pieces[0].rest, facts.stratum.exhaustive, facts.stratum.subgroup
     )
@@ -86,12 +97,11 @@ def _joined(pieces: Sequence[Piece]) -> tuple[Finding, WorstPair]:
     return finding, replace(worst, spread=finding.spread or 0.0, floor=facts.precision.floor)
 
 
-def _check(pieces: Sequence[Piece]) -> None:
-    """Refuse gaps, overlaps, and pieces of different measurements."""
-    first, end = pieces[0], 0
+def _check(pieces: Sequence[Piece], end: int) -> int:
+    """Refuse gaps, overlaps, and pieces of different measurements; the element after the last one."""
+    first = pieces[0]
     for piece in pieces:
-        alike = piece.total == first.total and piece.rest.flat.shape == first.rest.flat.shape
-        if piece.start != end or not alike or not torch.equal(piece.rest.size, first.rest.size):
+        if piece.start != end or piece.total != first.total or not _same_rest(piece.rest, first.rest):
             what = "is missing" if piece.start > end else "was measured twice or otherwise"
             raise DataError(
                 f"element {min(piece.start, end)} of {first.total} {what}: '{first.facts.claim}', {first.facts.output}",
@@ -99,12 +109,15 @@ def _check(pieces: Sequence[Piece]) -> None:
                 hint="give every part once, all of them of one audit (same network, data, seed and elements)",
             )
         end += len(piece.facts.stratum.g)
-    if end != first.total:
-        raise DataError(
-            f"only {end} of {first.total} elements are there: '{first.facts.claim}', {first.facts.output}",
-            where="the parts of one audit",
-            hint="give all parts, 1/n to n/n",
-        )
+    return end
+
+
+def _same_rest(one: Rest, other: Rest) -> bool:
+    """Whether f(x) is the same, but for what another device or batch size may round otherwise."""
+    if one.flat.shape != other.flat.shape:
+        return False
+    size, slack = other.size.nan_to_num(), SLACK * float(other.size.nan_to_num().max())
+    return bool(torch.allclose(one.size.nan_to_num(), size, rtol=SLACK, atol=slack))
 
 
 def _facts(parts: Sequence[Facts]) -> Facts:

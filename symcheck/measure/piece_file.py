@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -36,9 +38,9 @@ _KNOWN = {kind.__name__: kind for kind in (*_MEASURED, *_REPORTED)}
 def save_pieces(path: Path, pieces: Sequence[Piece], about: Mapping[str, Any]) -> None:
     """Write the pieces with what they are of (`about`, plain data), whole or not at all."""
     tensors: dict[str, Tensor] = {}
-    plain = _plain(tuple(pieces), tensors)
-    metadata = {"format": FORMAT, "pieces": json.dumps(plain), "about": json.dumps(about, sort_keys=True, default=str)}
-    write_bytes(path, save(tensors, metadata=metadata))
+    plain = json.dumps(_plain(tuple(pieces), tensors, {}))
+    texts = {"format": FORMAT, "pieces": plain, "about": json.dumps(about, sort_keys=True, default=str)}
+    write_bytes(path, save(tensors, metadata={**texts, "sha256": _sum(texts, tensors)}))
 
 
 def load_pieces(path: Path) -> tuple[list[Piece], dict[str, Any]]:
@@ -50,23 +52,42 @@ def load_pieces(path: Path) -> tuple[list[Piece], dict[str, Any]]:
             if metadata.get("format") != FORMAT:
                 raise LoadError("this file holds no part of an audit", where=str(path), hint=hint)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        if metadata["sha256"] != _sum(metadata, tensors):
+            raise LoadError("this part of an audit is damaged", where=str(path), hint=hint)
         return list(_object(json.loads(metadata["pieces"]), tensors)), json.loads(metadata["about"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise LoadError(f"the part of an audit cannot be read: {error}", where=str(path), hint=hint) from error
 
 
-def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Plain data: dataclasses by name, tensors by number, floats that JSON lacks as text."""
+def _sum(texts: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """The digest of all that a file holds: a flipped bit gives another finding, not another error."""
+    found = hashlib.sha256("\n".join(texts[key] for key in ("format", "pieces", "about")).encode())
+    for name, x in sorted(tensors.items()):
+        found.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
+        found.update(x.flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def on_host(pieces: Sequence[Piece]) -> list[Piece]:
+    """The same pieces with all tensors in the memory of the host, so that those of several devices can be joined."""
+    tensors: dict[str, Tensor] = {}
+    return list(_object(_plain(tuple(pieces), tensors, {}), tensors))
+
+
+def _plain(value: Any, tensors: dict[str, Tensor], known: dict[int, str]) -> Any:
+    """Plain data: dataclasses by name, tensors by number (each once), floats that JSON lacks as text."""
     if isinstance(value, Tensor):
-        key = str(len(tensors))
-        tensors[key] = value.detach().cpu().contiguous().clone()
+        key = known.setdefault(id(value), str(len(tensors)))
+        if key not in tensors:
+            tensors[key] = value.detach().cpu().contiguous().clone()
         return {"~tensor": key}
     if is_dataclass(value) and not isinstance(value, type):
-        return {"~": type(value).__name__, **{f.name: _plain(getattr(value, f.name), tensors) for f in fields(value)}}
+        own = {f.name: _plain(getattr(value, f.name), tensors, known) for f in fields(value)}
+        return {"~": type(value).__name__, **own}
     if isinstance(value, Mapping):
-        return {"~table": [[key, _plain(item, tensors)] for key, item in value.items()]}
+        return {"~table": [[key, _plain(item, tensors, known)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
-        return [_plain(item, tensors) for item in value]
+        return [_plain(item, tensors, known) for item in value]
     if isinstance(value, StrEnum):
         return {"~word": type(value).__name__, "is": str(value)}
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""No claim given: propose a battery of claims from the shapes of the inputs and outputs."""
+"""No claim given: propose a battery of claims from what the module states, or else from the shapes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 from symcheck.batch import Batch
 from symcheck.errors import DataError
 from symcheck.measure.evaluator import Evaluator
+from symcheck.measure.stated import stated_claims
 
 Shape = tuple[int, ...]
 
@@ -16,8 +17,11 @@ Shape = tuple[int, ...]
 def propose(evaluator: Evaluator) -> list[str]:
     """Claims worth asking of these inputs: images, point clouds, sets, sequences, graphs."""
     samples = evaluator.samples
+    stated = stated_claims(evaluator.runner.module, samples.shapes())
     probe = Batch({n: x[:2] for n, x in samples.tensors.items()}, 2)
     outputs = {n: tuple(y.shape[1:]) for n, y in evaluator.runner(probe).items()}
+    if stated is not None:
+        return stated(outputs)
     inputs = samples.shapes()
     kinds = {name: _kind(samples.tensors[name]) for name in inputs}
     batteries = {"image": _images, "points": _points, "tokens": _tokens, "graph": _graphs, "rows": _rows}

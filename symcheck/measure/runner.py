@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,9 +14,11 @@ from torch import Tensor, nn
 
 from symcheck.batch import Batch
 from symcheck.errors import ConfigError, DataError, ModelError, SymcheckError
-from symcheck.subject import Subject, evaluating, named_outputs, slots
+from symcheck.measure.calling import by_keyword, called, passed
+from symcheck.measure.graphs import Graph
+from symcheck.measure.outputs import Outputs
+from symcheck.subject import Subject, evaluating, slots
 
-_DERIVE = re.compile(r"(-?)\s*d\(\s*([\w.]+)\s*\)\s*/\s*d\(\s*([\w.]+)\s*\)")
 _MODES = (torch.inference_mode, torch.no_grad)  # then gradients
 _NEEDS_GRADIENT = re.compile(r"grad|[Ii]nference")
 
@@ -29,9 +30,7 @@ class Runner:
         self, subject: Subject, device: torch.device, dtype: torch.dtype | None, names: list[str], *, cast: bool = True
     ) -> None:
         self.subject, self.device, self.dtype = subject, device, dtype
-        self.names = names
-        self.derive = {name: _parse_derive(name, text) for name, text in subject.derive.items()}
-        self.gradients = bool(self.derive)
+        self.graph = Graph.parse(subject.graph) if subject.graph else None
         self.forwards = 0
         self.mode = 0
         self.keywords: bool | None = None
@@ -42,11 +41,18 @@ class Runner:
             self.module = _placed(self.module, device)
             if subject.call is subject.module:
                 self.call = _cast(self.module, dtype) if cast else self.module
+        self.outputs = Outputs(subject, self.module if subject.call is subject.module else subject.module)
+        self.outputs.names = names
+        self.gradients = bool(self.outputs.inputs)
 
     @property
-    def output_names(self) -> list[str]:
-        """The claim's names of the outputs that the model itself returns."""
-        return [name for name in self.names if name not in self.derive]
+    def names(self) -> list[str]:
+        """The names that the claims give to outputs, in order."""
+        return self.outputs.names
+
+    @names.setter
+    def names(self, names: list[str]) -> None:
+        self.outputs.names = names
 
     def at(self, dtype: torch.dtype) -> Runner:
         """The same subject at another precision."""
@@ -75,6 +81,10 @@ class Runner:
         dtype = self.dtype if self.dtype is not None and x.is_floating_point() else x.dtype
         return x.to(device=self.device, dtype=dtype)
 
+    def as_given(self, batch: Batch) -> Batch:
+        """The batch with tensors as the subject takes them."""
+        return batch.with_tensors({name: self.prepared(x) for name, x in batch.tensors.items()})
+
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """The outputs of one batch by name, in pieces when the subject or the memory wants smaller ones."""
         size = self.limit or batch.count
@@ -84,9 +94,9 @@ class Runner:
             except torch.OutOfMemoryError as error:
                 self._halve(batch.count, error)
                 return self(batch)
-        if batch.packed:
+        if batch.packed and self.subject.fixed_batch is not None:
             raise DataError(
-                "a packed batch cannot be cut to the batch size that this program takes",
+                "a packed batch cannot be filled up to the batch size that this program takes",
                 where=self.subject.name,
                 hint="give dense inputs, or a program with a dynamic batch axis",
             )
@@ -117,12 +127,15 @@ class Runner:
 
     def _forward(self, batch: Batch) -> dict[str, Tensor]:
         self.forwards += batch.count
-        inputs = {name: self.prepared(x) for name, x in batch.tensors.items()}
+        batch = self.as_given(batch)
+        if self.graph is not None and self.graph.edges and not self.graph.frozen:
+            batch = self.graph.with_edges(batch)
+        inputs = dict(batch.tensors)
         try:
             while not self.gradients:
                 try:
                     with _MODES[self.mode]():
-                        return named_outputs(self._called(inputs), self.output_names)
+                        return self._called(inputs, batch)
                 except RuntimeError as error:
                     if isinstance(error, torch.OutOfMemoryError) or not _NEEDS_GRADIENT.search(str(error)):
                         raise
@@ -130,17 +143,21 @@ class Runner:
                     self.gradients = self.mode == len(_MODES)
                     inputs = {name: x.clone() for name, x in inputs.items()}
             with torch.enable_grad():
-                return {k: v.detach() for k, v in self._with_gradients(inputs).items()}
+                return {k: v.detach() for k, v in self._with_gradients(inputs, batch).items()}
         except (SymcheckError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # whatever a model may raise is reported as the model's
             raise self._failed(error, inputs) from error
 
-    def _called(self, inputs: Mapping[str, Tensor]) -> Any:
+    def _called(self, inputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """By keyword when every input has the name of a parameter of the model, else by position."""
+        takes = self.subject.takes
         if self.keywords is None:
-            self.keywords = by_keyword(self.subject, list(inputs))
-        return self.call(**inputs) if self.keywords else self.call(*inputs.values())
+            names = passed(takes, batch)
+            self.keywords = bool(names) and by_keyword(self.subject, names)
+        found = called(self.outputs.taking(self.call), takes, self.keywords, inputs, batch, [])
+        found = self.subject.offset(batch, found) if self.subject.offset is not None else found
+        return self.outputs.of(found, inputs)
 
     def _failed(self, error: Exception, inputs: Mapping[str, Tensor]) -> ModelError:
         lines = str(error).strip().splitlines() or [""]
@@ -151,8 +168,8 @@ class Runner:
             hint="check that the inputs have the shapes, order and types that the model's forward takes",
         )
 
-    def _with_gradients(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        for _, _, wrt in self.derive.values():
+    def _with_gradients(self, inputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        for wrt in self.outputs.inputs:
             if wrt not in inputs:
                 raise ConfigError(
                     f"a derived output needs the input '{wrt}'",
@@ -160,49 +177,7 @@ class Runner:
                     hint="write derive as forces = '-d(energy)/d(pos)' with the names of your output and input",
                 )
             inputs[wrt] = inputs[wrt].detach().requires_grad_(True)
-        outputs = named_outputs(self._called(inputs), self.output_names)
-        for name, (sign, of, wrt) in self.derive.items():
-            if of not in outputs:
-                raise ConfigError(
-                    f"'{name}' is derived from the output '{of}', which the model does not have",
-                    where=f"outputs: {', '.join(outputs)}",
-                    hint="name an output of the model",
-                )
-            (gradient,) = torch.autograd.grad(outputs[of].sum(), inputs[wrt], retain_graph=True)
-            outputs[name] = sign * gradient
-        return outputs
-
-
-def _parse_derive(name: str, text: str) -> tuple[float, str, str]:
-    found = _DERIVE.fullmatch(text.strip())
-    if not found:
-        raise ConfigError(
-            f"the derived output '{name}' is not understood: '{text}'",
-            where=f"derive {name}",
-            hint="write it as -d(energy)/d(pos)",
-        )
-    return (-1.0 if found[1] else 1.0), found[2], found[3]
-
-
-def by_keyword(subject: Subject, names: list[str]) -> bool:
-    """Whether to pass inputs by name; refuses names that the model has in another order."""
-    target = subject.module.forward if subject.call is subject.module and subject.module is not None else subject.call
-    try:
-        parameters = list(inspect.signature(target).parameters.values())
-    except (TypeError, ValueError):
-        return False
-    open_kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    known = [p.name for p in parameters if p.kind in open_kinds]
-    if all(name in known for name in names):
-        return subject.castable  # programs of fixed precision are called as they were exported
-    moved = [name for i, name in enumerate(names) if name in known and known[i : i + 1] != [name]]
-    if moved:
-        raise DataError(
-            f"the input '{moved[0]}' is a parameter of the model, but stands at another place",
-            where=f"inputs: {', '.join(names)}; the model takes: {', '.join(known)}",
-            hint="name every input after a parameter of the model, or give them in the model's order",
-        )
-    return False
+        return self._called(inputs, batch)
 
 
 def _placed(module: nn.Module, device: torch.device) -> nn.Module:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 LEVEL = 0.95
 
@@ -48,6 +48,14 @@ def _interval(mean: float, variance: float, freedom: float, level: float) -> Int
     error = math.sqrt(variance)
     reach = float(stdtrit(max(freedom, 1.0), 0.5 + level / 2)) * error if error > 0 else 0.0
     return Interval(mean, mean - reach, mean + reach, error)
+
+
+def wilson_interval(rate: float, count: float, level: float = LEVEL) -> tuple[float, float]:
+    """The interval of a rate seen in `count` independent trials; it holds near 0 and 1 too. Source: Wilson 1927."""
+    z = float(ndtri(0.5 + level / 2))
+    centre = (rate + z * z / (2 * count)) / (1 + z * z / count)
+    reach = z / (1 + z * z / count) * math.sqrt(rate * (1 - rate) / count + (z / (2 * count)) ** 2)
+    return min(max(centre - reach, 0.0), rate), max(min(centre + reach, 1.0), rate)
 
 
 def quantile_interval(

@@ -25,6 +25,7 @@ from symcheck.groups.draws import Draws
 from symcheck.measure.defect import Slot, widest
 from symcheck.measure.samples import Samples
 
+SHIFTS = 32  # how many other rows an output is compared with where it has no mean
 COMPONENTS = 4096  # outputs with more numbers per sample are not followed one by one
 
 
@@ -37,6 +38,7 @@ class Tally:
     halves: Tensor  # (K // 2, B) ½||δ₂ⱼ − δ₂ⱼ₊₁||²
     total: Tensor | None = None  # (B, components) Σ_g δ
     by_component: Tensor | None = None  # (components,) Σ δ²
+    changed: Tensor | None = None  # (K, B) whether the neighbour graph of g·x is another one
 
     @classmethod
     def empty(cls, elements: int, samples: int, device: torch.device, split: bool) -> Tally:
@@ -58,12 +60,18 @@ class Tally:
             torch.cat([t.halves for t in tallies]),
             summed([t.total for t in tallies]),
             summed([t.by_component for t in tallies]),
+            torch.cat(changed) if len(changed := [t.changed for t in tallies if t.changed is not None]) else None,
         )
 
-    def add(self, elements: slice, samples: slice, delta: Tensor, squared: Tensor) -> None:
+    def add(
+        self, elements: slice, samples: slice, delta: Tensor, squared: Tensor, changed: Tensor | None = None
+    ) -> None:
         """Add a block of pairs, element-major; `elements.start` is even."""
         count, width = elements.stop - elements.start, samples.stop - samples.start
         self.squared[elements, samples] = squared.view(count, width)
+        if changed is not None:
+            self.changed = torch.zeros_like(self.squared) if self.changed is None else self.changed
+            self.changed[elements, samples] = changed.view(count, width).double()
         if not self.split:
             return
         block = delta.reshape(count, width, -1)
@@ -91,7 +99,10 @@ class Cell:
     components: np.ndarray  # (B,) numbers per sample
     advantage: float | None
     finite: bool
+    changed: np.ndarray | None  # (K, B) bool: the neighbour graph of g·x is another one
     component: tuple[int, float] | None  # of an invariant output: the worst number alone, on its own spread
+    labels: bool = False  # ||δ||² counts the entries that changed
+    margin: np.ndarray | None = None  # (B,) how far f(x) is from another label
 
     def worst(self) -> tuple[int, int]:
         """The element and the sample of the largest error; what is not finite is worst."""
@@ -104,7 +115,8 @@ class Cell:
 class Rest:
     """What f(x) itself contributes, once for all parts of a claim: flat rows, ||f(x)||² and P₀ of their mean.
 
-    `invariant`: nothing moves the output; `curved`: its differences are distances.
+    `invariant`: nothing moves the output; `curved`: its differences are distances, `labels`: between categories, with
+    the mean `margin` of each sample where there is one.
     """
 
     flat: Tensor  # (rows, components) float64
@@ -115,6 +127,8 @@ class Rest:
     finite: Tensor
     invariant: bool
     curved: bool
+    labels: bool = False
+    margin: Tensor | None = None
 
     def per_sample(self, rows: Tensor) -> Tensor:
         """Sum a number per row into a number per sample."""
@@ -123,11 +137,11 @@ class Rest:
         return torch.zeros(self.count, dtype=rows.dtype, device=rows.device).index_add_(0, self.owner, rows)
 
 
-def at_rest(slot: Slot, base: Samples, group: Group) -> Rest:
-    """Reduce f(x) of all samples."""
+def at_rest(slot: Slot, base: Samples, group: Group, margin: Tensor | None = None) -> Rest:
+    """Reduce f(x) of all samples; `margin` says of each entry of a label how far it is from another one."""
     outputs = base.tensors[slot.name]
-    if slot.curved:  # distances stand for norms: half the squared distance to the next sample averages to the variance
-        flat = slot.gap(outputs, outputs.roll(1, 0)).reshape(len(outputs), -1).double() / 2**0.5
+    if slot.curved:
+        flat = _apart(slot, outputs)
         centre = torch.zeros_like(flat[0])
     else:
         rows = slot.gap(outputs, torch.zeros_like(outputs))
@@ -137,7 +151,18 @@ def at_rest(slot: Slot, base: Samples, group: Group) -> Rest:
     owner = base.tensors[base.owner_name] if slot.kind == "row" and base.owner_name else None
     finite = torch.isfinite(flat).all()
     rest = Rest(flat, owner, base.count, flat, centre, finite, slot.bound.trivial, slot.curved)
-    return replace(rest, size=rest.per_sample(flat.square().sum(1)))
+    size = torch.ones_like(flat) if slot.labels else flat.square()
+    if margin is not None:
+        rows = margin.reshape(len(margin), -1).double().mean(1)
+        margin = rest.per_sample(rows) / rest.per_sample(torch.ones_like(rows))
+    return replace(rest, size=rest.per_sample(size.sum(1)), labels=slot.labels, margin=margin)
+
+
+def _apart(slot: Slot, outputs: Tensor) -> Tensor:
+    """Where distances stand for norms: half the mean squared distance to other rows averages to the variance."""
+    steps = torch.linspace(1, max(len(outputs) - 1, 1), min(SHIFTS, max(len(outputs) - 1, 1))).long().unique().tolist()
+    squares = [slot.gap(outputs, outputs.roll(k, 0)).reshape(len(outputs), -1).double().square() for k in steps]
+    return (torch.stack(squares).mean(0) / 2).sqrt()
 
 
 def finish(tally: Tally, rest: Rest, exhaustive: bool, subgroup: bool) -> Cell:
@@ -162,7 +187,8 @@ def finish(tally: Tally, rest: Rest, exhaustive: bool, subgroup: bool) -> Cell:
     finite = rest.finite & torch.isfinite(tally.squared).all()
     components = rest.per_sample(torch.full_like(rest.flat[:, 0], float(rest.flat.shape[1])))
     advantage = (moved - bias).mean()
-    pieces = (tally.squared, cells, between, rest.size, components, advantage, finite.double(), component)
+    changed = rest.flat.new_zeros(0) if tally.changed is None else tally.changed
+    pieces = (tally.squared, cells, between, rest.size, components, advantage, finite.double(), component, changed)
     host = torch.cat([p.reshape(-1) for p in pieces]).cpu().numpy()
     parts = np.split(host, np.cumsum([p.numel() for p in pieces])[:-1])
     return Cell(
@@ -173,7 +199,10 @@ def finish(tally: Tally, rest: Rest, exhaustive: bool, subgroup: bool) -> Cell:
         components=parts[4],
         advantage=None if total is None else max(float(parts[5][0]), 0.0),
         finite=bool(parts[6][0]),
+        changed=None if tally.changed is None else parts[8].reshape(changed.shape) > 0,
         component=(int(parts[7][0]), float(parts[7][1])) if len(parts[7]) else None,
+        labels=rest.labels,
+        margin=None if rest.margin is None else rest.margin.cpu().numpy(),
     )
 
 

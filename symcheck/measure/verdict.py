@@ -126,7 +126,18 @@ def _exact(e: Evidence) -> Decision | None:
             Verdict.EXACT,
             "to working precision: the precision of this subject could not be raised, so leaks below the floor hide",
         )
-    return Decision(Verdict.EXACT)
+    return Decision(Verdict.EXACT, _jumps(e))
+
+
+def _jumps(e: Evidence) -> str:
+    """What the user should know of rounding that the model blows up: it jumps where a comparison tips over."""
+    p = e.precision
+    if p.low <= max(e.tolerance * e.spread, 1000 * p.unit * max(e.size, e.spread)):
+        return ""
+    return (
+        f"in exact arithmetic; but where rounding tips a comparison over (a cut-off, nearest neighbours, an argmax) "
+        f"the output jumps: {_over(p.low, e.spread)} of the spread among the probed pairs"
+    )
 
 
 def _judged(e: Evidence) -> Decision:

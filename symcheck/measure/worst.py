@@ -87,6 +87,7 @@ def save_worst(path: Path, pairs: Sequence[WorstPair], source: Mapping[str, Any]
 def origin_of(subject: Subject, seed: int, dtype: str) -> dict[str, Any]:
     """Where worst pairs came from: the source of the subject, the digest of its weights, and how it was run."""
     how = {"seed": seed, "dtype": dtype, "derive": dict(subject.derive), "weights": weights_digest(subject)}
+    how["output"] = list(subject.output)
     return {**how, **vars(subject.source)}
 
 
@@ -172,6 +173,7 @@ def _again(pair: WorstPair, runner: Runner, pulled: bool) -> _Again:
     evaluator = Evaluator(runner, samples, chunks_for(samples, 1))
     bound = Claim.parse(pair.claim).bind(samples.shapes())
     base = evaluator.base(bound)
+    bound = replace(bound, offer=runner.outputs.offer)
     outputs = bound.outputs({n: s for n, s in base.shapes().items() if n != base.owner_name})
     slot = slot_for(pair.output, bound, outputs[pair.output], base, pulled, pair.form["resampled"])
     elements = ready(bound, {slot.name: slot}, pair.element, runner.device)

@@ -1,1 +1,115 @@
 """A user's own relation, `file.py:name`."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from symcheck.actions.base import Action
+from symcheck.batch import Batch
+from symcheck.errors import ClaimError, DataError
+from symcheck.groups.base import groups
+from symcheck.groups.draws import Draws
+from symcheck.importing import import_object
+from symcheck.relations.base import Relation, Roles, Shapes
+from symcheck.relations.sequences import dense
+
+_PARTS = ("sample", "move", "residual")
+
+
+@final
+@groups.register("module:name")
+class UserRelation(Relation):
+    """The relation of a user's object or module, which is imported when it is first needed.
+
+    `sample(n, seed)` gives parameters (n, *E), of which row i should depend on the seed and i alone; `move(g, inputs)`
+    the changed inputs as a dict of the same names, one or several whole batches one after another; and
+    `residual(g, seen, rest)` what should vanish, shaped as the outputs at rest: a dict, or a tensor where one output
+    is measured.
+    """
+
+    examples = ("module:name",)
+    law = "drawn by the user's sample(n, seed)"
+
+    def __init__(self, name: str = "module:name") -> None:
+        self.name = name
+
+    @cached_property
+    def _parts(self) -> dict[str, Callable[..., Any]]:
+        found = import_object(self.name)
+        parts = {part: getattr(found, part, None) for part in _PARTS}
+        missing = [part for part, function in parts.items() if not callable(function)]
+        if missing:
+            raise ClaimError(
+                f"'{self.name}' is no relation: it has no function {', '.join(missing)}",
+                where=f"{self.name} is a {type(found).__name__}",
+                hint="give it sample(n, seed), move(g, inputs) and residual(g, seen, rest)",
+            )
+        return {part: function for part, function in parts.items() if callable(function)}
+
+    def fit(self, shapes: Shapes, roles: Mapping[str, Action], what: str) -> Relation:
+        """Imports the object, so that what it lacks is said before anything is measured."""
+        return self if self._parts else super().fit(shapes, roles, what)
+
+    def _check(self, roles: Mapping[str, Action], known: frozenset[str], what: str) -> None:
+        """The words are the user's."""
+
+    def identity(self, n: int) -> Tensor:
+        """Zeros in the shape of the parameters."""
+        one = self.sample(1, Draws(0, "shape"))
+        return torch.zeros_like(one).expand(n, *one.shape[1:]).clone()
+
+    def sample(self, n: int, rng: Draws) -> Tensor:
+        """The user's parameters, float64 or int64; a shard draws those before its own, too."""
+        count = rng.start + n
+        seed = zlib.crc32(f"{rng.seed} {rng.key}".encode())
+        g = self._parts["sample"](count, seed)
+        if not isinstance(g, Tensor) or g.dim() == 0 or len(g) != count or g.is_complex():
+            raise self._odd("sample(n, seed)", g, f"n = {count}", "return a tensor of n rows, one for each element")
+        return g[rng.start :].cpu().to(torch.float64 if g.is_floating_point() else torch.int64)
+
+    def move(self, g: Tensor, batch: Batch, roles: Roles) -> Batch:
+        """The user's changed inputs."""
+        dense(batch, self.name)
+        moved = self._parts["move"](g, dict(batch.tensors))
+        where = f"inputs {', '.join(f'{n} {tuple(x.shape)}' for n, x in batch.tensors.items())}"
+        if not isinstance(moved, Mapping) or moved.keys() != batch.tensors.keys():
+            raise self._odd("move(g, inputs)", moved, where, "return a dict of the same names")
+        counts = {len(x) if isinstance(x, Tensor) and x.dim() else 0 for x in moved.values()}
+        count = counts.pop()
+        if counts or not count or count % batch.count:
+            hint = f"return tensors of {batch.count} rows each, or of a multiple of that"
+            raise self._odd("move(g, inputs)", moved, where, hint)
+        return Batch(dict(moved), count)
+
+    def residual(
+        self, name: str, g: Tensor, seen: Mapping[str, Tensor], rest: Mapping[str, Tensor], batch: Batch, roles: Roles
+    ) -> Tensor:
+        """The user's residual of this output."""
+        given = self._parts["residual"](g, dict(seen), dict(rest))
+        measured = [n for n, action in roles.outputs.items() if action.name != "ignore"]
+        where = f"outputs {', '.join(f'{n} {tuple(y.shape)}' for n, y in rest.items())}"
+        if isinstance(given, Tensor) and len(measured) > 1:
+            raise self._odd("residual(g, seen, rest)", given, where, "return a dict with one tensor for each output")
+        delta = given.get(name) if isinstance(given, Mapping) else given
+        if delta is None:
+            hint = "return one tensor for each output, and declare ignore what is not measured"
+            raise self._odd("residual(g, seen, rest)", given, where, hint)
+        if not isinstance(delta, Tensor) or delta.shape != rest[name].shape:
+            hint = f"return for '{name}' a tensor of shape {tuple(rest[name].shape)}, zero where the relation holds"
+            raise self._odd("residual(g, seen, rest)", delta, where, hint)
+        return delta
+
+    def _odd(self, call: str, got: object, where: str, hint: str) -> DataError:
+        return DataError(f"'{self.name}': {call} returned {_told(got)}", where=where, hint=hint)
+
+
+def _told(got: object) -> str:
+    if isinstance(got, Mapping):
+        return "{" + ", ".join(f"{name}: {_told(value)}" for name, value in got.items()) + "}"
+    return f"a tensor of shape {tuple(got.shape)}" if isinstance(got, Tensor) else f"a {type(got).__name__}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from symcheck.report.model import Certificate, Counts, Curve, Finding, Floor, Report, Scale, Share, Worst
+from symcheck.report.model import Certificate, Counts, Curve, Finding, Flips, FlipsAt, Floor, Report, Scale, Share, Worst
 from symcheck.report.outcome import GateReport, Outcome
 
 _SLACK = 1e-6  # relative: what rounding may do
@@ -18,6 +18,8 @@ _NOT_NEGATIVE: Mapping[type, tuple[str, ...]] = {
     Worst: ("value", "searched"),
     Curve: ("errors",),
     Certificate: ("limit", "confidence", "fraction", "draws", "violations"),
+    Flips: ("rate", "low", "high", "pairs", "effective"),
+    FlipsAt: ("least", "most", "samples", "rate", "low", "high"),
     Finding: ("tolerance", "advantage", "size", "spread", "component", "by_sample", "distribution"),
     Report: ("seconds", "forwards"),
     GateReport: ("seconds",),
@@ -27,10 +29,15 @@ _ASCENDING: Mapping[type, tuple[tuple[str, ...], ...]] = {
             ("q95_low", "q95", "q95_high"), ("q99_low", "q99", "q99_high")),
     Share: (("low", "value", "high"),),
     Certificate: (("violations", "draws"),),
+    Flips: (("low", "rate", "high"), ("effective", "pairs")),
+    FlipsAt: (("low", "rate", "high"), ("least", "most")),
     Outcome: (("low", "value", "high"),),
 }  # fmt: skip
-_FRACTIONS: Mapping[type, tuple[str, ...]] = {Share: ("value", "low", "high"), Certificate: ("confidence", "fraction")}
-_DISTANCES = ("spread", "relative", "absolute", "share", "fraction")  # metrics that are never negative
+_FRACTIONS: Mapping[type, tuple[str, ...]] = {
+    Share: ("value", "low", "high"), Certificate: ("confidence", "fraction"), Flips: ("rate", "low", "high"),
+    FlipsAt: ("rate", "low", "high"),
+}  # fmt: skip
+_DISTANCES = ("spread", "relative", "absolute", "share", "fraction", "flips")  # metrics that are never negative
 
 
 def contradiction(thing: Any) -> tuple[str, str] | None:

@@ -1,7 +1,8 @@
 """The curves of a document as CSV in long format, a row for each number: for plots in other tools.
 
 Errors are on the spread scale (dimensionless), losses in their own unit. `at1` … `at4` say where on the curve a number
-lies: what a curve over the group says of its element, the level 0..1 of a quantile, or t along a path.
+lies: what a curve over the group says of its element, the level 0..1 of a quantile, the least and the largest margin of
+some samples, or t along a path.
 """
 
 from __future__ import annotations
@@ -78,6 +79,12 @@ def _finding(subject: str, finding: Finding) -> Iterator[Row]:
     steps = max(len(finding.distribution) - 1, 1)
     for i, value in enumerate(finding.distribution):
         yield (*head, "distribution", "quantile", i, "", *_at((i / steps,)), value)
+    if finding.flips is not None:
+        flips = finding.flips
+        for i, (name, value) in enumerate({"rate": flips.rate, "low": flips.low, "high": flips.high}.items()):
+            yield (*head, "flips", "rate", i, name, *_at(()), value)
+        for i, one in enumerate(flips.margins):
+            yield (*head, "flips", "margin", i, "", *_at((one.least, one.most)), one.rate)
     for i, value in enumerate(finding.by_sample):
         yield (*head, "samples", "sample", i, "", *_at(()), value)
 

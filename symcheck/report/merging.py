@@ -37,17 +37,27 @@ def merge(shards: Sequence[tuple[str, Report | GateReport]]) -> Report | GateRep
 
 
 def _reports(shards: Sequence[tuple[str, Report]]) -> Report:
+    if parts := [name for name, shard in shards if "shard" in shard.settings]:
+        raise LoadError(
+            "this is a shard of elements, whose findings are no findings yet", where=parts[0],
+            hint="join it with its others: symcheck report merge",
+        )  # fmt: skip
+    named = [(name, finding) for name, shard in shards for finding in shard.findings]
+    return replace(frame(shards), findings=_joined(named, lambda f: (f.claim, f.output, f.part), _without_file))
+
+
+def frame(shards: Sequence[tuple[str, Report]]) -> Report:
+    """What the reports of one measurement have in common, without findings; LoadError where they are of several."""
     first_name, first = shards[0]
     for name, shard in shards[1:]:
         _same_measurement(first_name, first, name, shard)
     digests = [(name, shard.settings["data"]) for name, shard in shards if "data" in shard.settings]
     for name, digest in digests[1:]:
-        _equal("digest of the data", *digests[0], name, digest)
-    named = [(name, finding) for name, shard in shards for finding in shard.findings]
+        equal("digest of the data", *digests[0], name, digest)
     return replace(
         first,
         settings=_settings([shard for _, shard in shards]),
-        findings=_joined(named, lambda f: (f.claim, f.output, f.part), _without_file),
+        findings=(),
         notes=_notes(shards),
         seconds=sum(shard.seconds for _, shard in shards),
         forwards=sum(shard.forwards for _, shard in shards),
@@ -57,7 +67,7 @@ def _reports(shards: Sequence[tuple[str, Report]]) -> Report:
 def _gates(shards: Sequence[tuple[str, GateReport]]) -> GateReport:
     first_name, first = shards[0]
     for name, shard in shards[1:]:
-        _equal("configuration", first_name, first.config, name, shard.config)
+        equal("configuration", first_name, first.config, name, shard.config)
     named = [(name, outcome) for name, shard in shards for outcome in shard.outcomes]
     return replace(
         first,
@@ -91,16 +101,16 @@ def _same_measurement(first_name: str, first: Report, name: str, shard: Report) 
     """Refuse shards that did not measure the same thing in the same way."""
     _same_network(first_name, first.subject, name, shard.subject)
     for key in _ALONE:
-        _equal(key, first_name, first.settings.get(key), name, shard.settings.get(key))
+        equal(key, first_name, first.settings.get(key), name, shard.settings.get(key))
     for key in _BY_NAME:
         one, other = first.settings.get(key), shard.settings.get(key)
         if not isinstance(one, Mapping) or not isinstance(other, Mapping):
-            _equal(key, first_name, one, name, other)
+            equal(key, first_name, one, name, other)
         else:
             for entry in one.keys() & other.keys():
-                _equal(f"{key} of '{entry}'", first_name, one[entry], name, other[entry])
-    _equal("precision", first_name, first.environment.get("dtype"), name, shard.environment.get("dtype"))
-    _equal("origin of the claims (proposed or stated)", first_name, first.proposed, name, shard.proposed)
+                equal(f"{key} of '{entry}'", first_name, one[entry], name, other[entry])
+    equal("precision", first_name, first.environment.get("dtype"), name, shard.environment.get("dtype"))
+    equal("origin of the claims (proposed or stated)", first_name, first.proposed, name, shard.proposed)
 
 
 def _same_network(
@@ -109,7 +119,7 @@ def _same_network(
     """Refuse subjects of other weights, code, arguments, ...: of these `keys`, or of all; folders may differ."""
     one, two = _network(first), _network(other)
     for key in keys or dict.fromkeys((*one, *two)):
-        _equal(f"{key} of the subject '{first.get('name') or ''}'", first_name, one.get(key), name, two.get(key))
+        equal(f"{key} of the subject '{first.get('name') or ''}'", first_name, one.get(key), name, two.get(key))
 
 
 def _network(subject: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,7 +169,8 @@ def _notes(shards: Sequence[tuple[str, Report | GateReport]]) -> tuple[str, ...]
     return tuple(notes)
 
 
-def _equal(what: str, first_name: str, first: Any, name: str, other: Any) -> None:
+def equal(what: str, first_name: str, first: Any, name: str, other: Any) -> None:
+    """Refuse two shards that differ in something."""
     if _text(first) != _text(other):
         raise LoadError(
             f"the shards differ in their {what}: {_brief(first)} and {_brief(other)}",

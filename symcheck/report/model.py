@@ -141,6 +141,44 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Split:
+    """The errors of some of the pairs (spread scale): those on the same neighbour graph, those where it changed."""
+
+    name: str
+    pairs: int
+    mean: float
+    max: float
+
+
+@dataclass(frozen=True)
+class FlipsAt:
+    """The flips of the samples whose margin lies between `least` and `most`, in the unit of the numbers before argmax."""
+
+    least: float
+    most: float
+    samples: int
+    rate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Flips:
+    """How often a label changes: the share of pairs (of entries in them) with Wilson's 95 % interval.
+
+    `effective` is how many independent pairs the `pairs` are worth, which share samples and elements; `margins` are
+    quarters of the samples by top1 − top2 of f(x), where that is known.
+    """
+
+    rate: float
+    low: float
+    high: float
+    pairs: int
+    effective: float
+    margins: tuple[FlipsAt, ...] = ()
+
+
+@dataclass(frozen=True)
 class Finding:
     """One output under one part of one claim's group."""
 
@@ -165,6 +203,8 @@ class Finding:
     by_sample: tuple[float, ...] = ()  # mean error of each sample over the elements (spread scale)
     distribution: tuple[float, ...] = ()  # quantiles of the error at evenly spaced levels 0..1 (spread scale)
     certificate: Certificate | None = None
+    by_graph: tuple[Split, ...] = ()  # with a neighbour graph that is watched
+    flips: Flips | None = None  # of an output that is a label
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from symcheck.report.model import Finding, Report, Scale, Share, Verdict
+from symcheck.report.model import Finding, Flips, Report, Scale, Share, Verdict
 
 NOT_MEASURED = "-"
 _PERCENT_FROM, _PERCENT_TO = 1e-3, 100.0  # fractions in this range read better as percentages
@@ -103,7 +103,15 @@ def label(finding: Finding) -> str:
 
 def remark(finding: Finding) -> str:
     """Why the verdict is what it is, and what to do next; empty where nothing needs a word."""
-    return "; ".join(filter(None, (finding.note or _reason(finding), finding.advice)))
+    told = flips(finding.flips) if finding.flips is not None and finding.verdict is not Verdict.TRIVIAL else ""
+    return "; ".join(filter(None, (told, finding.note or _reason(finding), finding.advice)))
+
+
+def flips(found: Flips) -> str:
+    """`14 % [9.0, 21] of the labels change`, and where none does how many may."""
+    if found.rate == 0:
+        return f"no label changes in {count(found.pairs, 'pair')}: at most {ratio(found.high)} do"
+    return f"{interval(found.rate, found.low, found.high)} of the labels change"
 
 
 def scale_row(scale: Scale) -> list[str]:
@@ -169,10 +177,17 @@ def details(finding: Finding) -> Iterator[tuple[str, str]]:
     yield "output", f"size {number(finding.size)}, spread {number(finding.spread)}"
     if finding.component is not None:
         yield "one number", f"{ratio(finding.component)} of its own spread"
+    if finding.flips is not None:
+        yield "flips", f"{flips(finding.flips)}; worth {number(finding.flips.effective)} independent pairs"
+        for one in finding.flips.margins:
+            rate = f"{interval(one.rate, one.low, one.high)} in {count(one.samples, 'sample')}"
+            yield f"margin {number(one.least)} to {number(one.most)}", rate
     if (sure := finding.certificate) is not None:
         bound = f"at most {ratio(sure.fraction)} of {sure.law} has an error above {stated(sure.limit)}"
         drawn = f"{count(sure.draws, 'draw')}, {count(sure.violations, 'violation')}"
         yield "certificate", f"{bound}, with confidence {stated(sure.confidence)} ({drawn})"
+    for part in finding.by_graph:
+        yield part.name, f"{count(part.pairs, 'pair')}, mean {number(part.mean)}, max {number(part.max)}"
     yield "tolerance", stated(finding.tolerance)
 
 

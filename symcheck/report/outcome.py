@@ -38,8 +38,8 @@ class Place:
 class Outcome:
     """One gate on one output of one part of its group.
 
-    `value` is the measured statistic with its interval [low, high], in the unit of `metric` (spread, relative and
-    share are dimensionless; absolute is in the output's unit; a barrier in the unit of the loss); None: no number.
+    `value` is the measured statistic with its interval [low, high], in the unit of `metric` (spread, relative,
+    share and flips are dimensionless; absolute is in the output's unit; a barrier in the unit of the loss); None: no number.
     `rule` is what was asked in words, `reason` why the status is what it is, `advice` what to do next.
     """
 

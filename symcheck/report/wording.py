@@ -9,7 +9,7 @@ from symcheck.report import numbers
 from symcheck.report.model import Verdict
 from symcheck.report.outcome import GateReport, Outcome, Status
 
-_RATIOS = ("spread", "relative", "share", "fraction")  # dimensionless: these read well as percentages
+_RATIOS = ("spread", "relative", "share", "fraction", "flips")  # dimensionless: these read well as percentages
 _NEXT: Mapping[str, str] = {  # what to do about a failure of which nothing else is known
     Verdict.BROKEN: "recompute the worst pair and look for the layer that breaks it",
     Verdict.APPROXIMATE: "look at the worst pair, or gate on a limit",

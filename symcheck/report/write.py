@@ -41,6 +41,16 @@ def worst_file(path: Path) -> Path:
     return path.with_suffix(".worst.safetensors")
 
 
+def parts_file(path: Path) -> Path:
+    """Where the pieces of a shard go: beside its report."""
+    return path.with_suffix(".parts.safetensors")
+
+
+def parts_folder(path: Path) -> Path:
+    """Where a run that may be resumed keeps what it has finished: beside its report."""
+    return path.with_suffix(".parts")
+
+
 def _replaced(kept: Path, path: Path) -> str:
     """What would be written over a file when a document goes to `path`; empty where nothing would."""
     if kept.resolve() == path.resolve() or (kept.exists() and path.exists() and kept.samefile(path)):

@@ -210,8 +210,8 @@ LAWS: dict[str, Callable[[Case], Problems]] = {
 def _rigid(found: Case) -> bool:
     """Whether the group's own matrices are orthogonal, and its factors signs."""
     for factor, g in zip(found.bound.group.factors(), found.bound.group.split(found.g), strict=True):
-        if "linear" in factor.faces:
-            r = factor.face("linear", g)
+        for kind in {"linear", "unimodular"} & factor.faces:
+            r = factor.face(kind, g).double()
             if not float((r.mT @ r - torch.eye(r.shape[-1], dtype=r.dtype)).abs().max()) <= _RIGID:
                 return False
         if "factor" in factor.faces and not float((factor.face("factor", g).abs() - 1).abs().max()) <= _RIGID:

@@ -10,7 +10,7 @@ from torch import Tensor
 from symcheck.groups.base import Group
 from symcheck.report.numbers import number
 
-_INTEGER = ("permutation", "regular", "shift")
+_INTEGER = ("permutation", "regular", "shift", "unimodular")
 _KINDS = (*_INTEGER, "linear", "translation", "factor")
 _TIGHT = 1e-12
 
@@ -43,7 +43,7 @@ def _together(group: Group, kind: str, a: Tensor, x: Tensor, y: Tensor) -> Tenso
         return x + y if group.order is None or grid is None else (x + y) % torch.tensor(grid)
     if kind == "translation":
         return (group.face("linear", a) @ y[:, :, None])[:, :, 0] + x
-    return x @ y if kind == "linear" else x * y
+    return x @ y if kind in ("linear", "unimodular") else x * y
 
 
 def _regular(group: Group, a: Tensor, x: Tensor) -> Iterator[str]:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from symcheck.api import runner_for
 from symcheck.claim import Claim
 from symcheck.measure.evaluator import Evaluator, chunks_for
 from symcheck.measure.given import Inputs, first_samples, named_inputs, owner_of, without_ignored
 from symcheck.measure.runner import measuring
 from symcheck.measure.samples import Samples
+from symcheck.measure.session import runner_for
 from symcheck.subject import as_subject
 
 

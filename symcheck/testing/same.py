@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from symcheck.api import audit, runner_for
+from symcheck.api import audit
 from symcheck.batch import Batch
 from symcheck.errors import ConfigError, LoadError
+from symcheck.measure.calling import by_keyword
 from symcheck.measure.given import Inputs, first_samples, named_inputs
-from symcheck.measure.runner import by_keyword, measuring
+from symcheck.measure.runner import measuring
+from symcheck.measure.session import runner_for
 from symcheck.report.model import Finding, Report
 from symcheck.subject import Subject, as_subject, named_outputs
 

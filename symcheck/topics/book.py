@@ -7,6 +7,8 @@
     ## exact                                    a topic; names that mean the same stand beside it: `a | b`
     Nothing beyond rounding.                    the first sentence is its summary
     Formula: ...                                a paragraph that starts with a label
+
+The topics of the chapter of presets are the comments at the head of `symcheck/presets/*.toml`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 from symcheck.errors import ConfigError
+from symcheck.preset import built_in, header
 
 LABELS = ("Formula", "Example", "Source", "Do")
 _LABELLED = re.compile(rf"({'|'.join(LABELS)}): +(.*)", re.S)
@@ -68,7 +71,15 @@ def chapters() -> tuple[Chapter, ...]:
     """Every chapter, in the order of the names of the files."""
     folder = files("symcheck.topics") / "text"
     texts = sorted((file.name, file.read_text(encoding="utf-8")) for file in folder.iterdir() if file.is_file())
-    return tuple(parse(text, name) for name, text in texts if name.endswith(".md"))
+    return tuple(parse(text + _own(name), name) for name, text in texts if name.endswith(".md"))
+
+
+def _own(name: str) -> str:
+    """Topics that are written elsewhere: presets say in their files what they are for."""
+    if not name.endswith("-presets.md"):
+        return ""
+    heads = ((preset, header(path.read_text(encoding="utf-8"))) for preset, path in built_in().items())
+    return "".join(f"\n## {preset}\n{head}\n" for preset, head in heads)
 
 
 def parse(text: str, where: str) -> Chapter:

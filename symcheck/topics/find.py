@@ -8,12 +8,14 @@ from typing import NoReturn
 
 from symcheck.errors import ClaimError, ConfigError
 from symcheck.grammar import ClaimTree, Term, parse_claim, parse_group
+from symcheck.preset import PLUGINS
 from symcheck.registry import plugins, suggest
 from symcheck.topics.book import Chapter, Topic, chapters
 
 _ANY = re.compile(r"[a-z]|…")  # an argument of a heading that stands for any: C(n), Shift(step, …)
 
-ADDED = {"groups": "symcheck.groups", "actions": "symcheck.actions"}  # entry points of plug-ins by chapter
+# entry points of plug-ins by chapter
+ADDED = {"groups": "symcheck.groups", "actions": "symcheck.actions", "presets": PLUGINS}
 
 
 def explained(text: str) -> tuple[Topic, ...]:
@@ -30,13 +32,13 @@ def chapter_of(text: str) -> Chapter | None:
 def unknown_words(claim: str) -> list[tuple[str, str]]:
     """The groups and actions of a claim that are neither built in nor a plug-in's, each with a hint.
 
-    A function of the user's, `module:function` or `file.py:function`, is not looked for. Raises ClaimError when the
+    What is the user's own, `module:name` or `file.py:name`, is not looked for. Raises ClaimError when the
     text is no claim.
     """
     found = {}
     for term, chapter in _terms(parse_claim(claim)):
         known = names(chapter)
-        if term.name in known or (chapter == "actions" and ":" in term.name):
+        if term.name in known or ":" in term.name:
             continue
         known += [entry.name for entry in plugins(ADDED[chapter])]
         if term.name not in known:
@@ -96,6 +98,8 @@ def _unknown(word: str, *wanted: str) -> NoReturn:
 
 def _fitting(term: Term, chapter: str) -> list[Topic]:
     """The topics of a chapter whose heading the term fits best: as it stands, as a pattern, or by name alone."""
+    if ":" in term.name and chapter == "groups":  # a user's own relation
+        term = Term("module:name")
     ranked = [(_rank(term, name), topic) for topic in _topics() if topic.chapter == chapter for name in topic.names]
     best = max((rank for rank, _ in ranked), default=0)
     return [topic for rank, topic in ranked if rank == best] if best else []

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from symcheck.errors import ConfigError, ModelError
-from symcheck.measure.runner import by_keyword
+from symcheck.measure.calling import by_keyword
 from symcheck.report.model import Report, Verdict
 from symcheck.report.numbers import number
 from symcheck.subject import Subject, as_subject
@@ -110,6 +110,12 @@ def network(subject: Subject) -> nn.Module:
             f"'{subject.name}' is a function and has no weights",
             where="the model",
             hint="give an nn.Module, or a factory that returns one",
+        )
+    if subject.source.format == "onnx":
+        raise ConfigError(
+            f"'{subject.name}' is an ONNX graph, in which no weight can be changed",
+            where=subject.source.path,
+            hint="give a spec with --spec, which is then compared with its initialisers, or the network it came from",
         )
     return subject.module
 

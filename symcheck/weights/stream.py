@@ -6,7 +6,6 @@ The output has the same shards, dtypes, heads and index; it is written beside it
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import shutil
@@ -17,14 +16,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from symcheck.errors import ConfigError, LoadError
+from symcheck.errors import ConfigError
+from symcheck.files import INDEX, Shards, shards
 from symcheck.weights.act import Actor, check_fit
 from symcheck.weights.checks import acted_tensors
 from symcheck.weights.coverage import acted_entries
 from symcheck.weights.spec import Space, Spec
 from symcheck.weights.tensor_file import TensorFile
 
-INDEX = "model.safetensors.index.json"
+__all__ = ["INDEX", "Applied", "Checkpoint", "apply_to_files", "check_target", "open_checkpoint", "summary"]
 
 
 @dataclass(frozen=True)
@@ -63,57 +63,12 @@ def open_checkpoint(path: Path) -> Checkpoint:
 
     Raises LoadError for anything else, for a shard that is missing, or a tensor that is in two shards.
     """
-    if path.is_dir():
-        index = path / INDEX
-        files = sorted(path.glob("*.safetensors"))
-        if index.is_file():
-            return _indexed(path, index)
-        if not files:
-            raise LoadError(
-                "the folder holds no safetensors", where=str(path), hint=f"give one with *.safetensors or {INDEX}"
-            )
-        return _checkpoint(path, files, None, folder=True)
-    if path.name.endswith(".index.json"):
-        return _indexed(path.parent, path)
-    return _checkpoint(path, [path], None, folder=False)
-
-
-def _indexed(folder: Path, index: Path) -> Checkpoint:
-    try:
-        where = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        names = sorted({str(name) for name in where.values()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LoadError(
-            f"the index cannot be read: {type(error).__name__}: {error}",
-            where=str(index),
-            hint='an index holds a "weight_map" of tensors and files',
-        ) from error
-    for name in names:
-        if Path(name).name != name or not (folder / name).is_file():
-            raise LoadError(
-                f"the index names '{name}', which is no file beside it", where=str(index), hint="copy all shards"
-            )
-    found = _checkpoint(folder, [folder / name for name in names], index, folder=True)
-    if wrong := [name for name, file in where.items() if name not in found.tensors]:
-        raise LoadError(
-            f"no shard holds '{wrong[0]}', which the index names", where=str(index), hint="copy all shards again"
-        )
-    return found
-
-
-def _checkpoint(path: Path, paths: list[Path], index: Path | None, *, folder: bool) -> Checkpoint:
-    files = tuple(TensorFile.open(each) for each in paths)
-    tensors: dict[str, TensorFile] = {}
-    for file in files:
-        for name in file.entries:
-            if name in tensors:
-                raise LoadError(
-                    f"'{name}' stands in two files, {tensors[name].path.name} and {file.path.name}",
-                    where=str(path),
-                    hint=f"give one file, or a folder with {INDEX}",
-                )
-            tensors[name] = file
-    return Checkpoint(path, files, tensors, index, folder)
+    folder = path.is_dir() or path.name.endswith(".index.json")
+    found = shards(path) if folder else Shards(path, (path,))
+    opened = {file: TensorFile.open(file) for file in found.files}
+    holders = found.holders({file: content.entries for file, content in opened.items()})
+    tensors = {name: opened[file] for name, file in holders.items()}
+    return Checkpoint(found.path, tuple(opened.values()), tensors, found.index, folder)
 
 
 def apply_to_files(

@@ -23,6 +23,7 @@ from symcheck.gate.config import Gate, Waiver
 from symcheck.groups.base import groups
 from symcheck.loading.sniff import Kind
 from symcheck.merge.methods import methods
+from symcheck.preset import built_in
 from symcheck.report.formats import PRINTED, SUFFIXES
 from symcheck.report.model import Error, Floor, Scale, Verdict
 from symcheck.report.outcome import EXIT, Status
@@ -55,6 +56,7 @@ WHOLE: dict[str, Callable[[], Collection[str]]] = {
     "statistics": lambda: {name for name in names(Scale) if not INTERVALS.fullmatch(name)} | {"median", "worst"},
     "floors": lambda: names(Floor) - {"low", "high", "how"},
     "codes": lambda: {str(code) for code in (*EXIT.values(), UNCONCLUDED, DEFECT, INTERRUPTED, BROKEN_PIPE)},
+    "presets": built_in,
     "gates": lambda: (names(Gate) | names(Waiver)) - {"id", "place"}
     | {"certificate", "waiver", "baseline", "until-decided"},
 }

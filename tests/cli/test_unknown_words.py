@@ -21,14 +21,14 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("claim", "found"),
     [
-        ("SO(3): pos=pionts -> energy=scalar", [("pionts", "did you mean 'points'?")]),
+        ("SO(3): pos=pionts -> energy=scalar", [("pionts", "did you mean 'points' or 'positions'?")]),
         ("SO(3): points -> points*nodse", [("nodse", "did you mean 'nodes'?")]),
         ("C4 x Shft(4): image -> invariant", [("Shft", "did you mean 'Shift'?")]),
         ("Z(3): image, image -> q, q", [
             ("Z", "symcheck list groups shows them all"), ("q", "symcheck list actions shows them all"),
         ]),
         ("image: C4 -> invariant", [
-            ("image", "symcheck list groups shows them all"), ("C4", "symcheck list actions shows them all"),
+            ("image", "did you mean 'Mates'?"), ("C4", "symcheck list actions shows them all"),
         ]),
     ],
 )  # fmt: skip
@@ -44,6 +44,7 @@ def test_an_unknown_word_is_found_once_with_its_hint(claim: str, found: list[tup
         "S(16): w1=axes(h .), b1=axes(h), w2=axes(. h) -> scalar",
         "C4: image -> mine.py:turned",
         "C4: package.module:turned -> folder/mine.py:turned(rowwise)",
+        "folder/mine.py:law: x=scalar -> y=scalar",
     ],
 )
 def test_a_good_claim_has_none(claim: str) -> None:

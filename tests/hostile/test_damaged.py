@@ -65,7 +65,6 @@ DAMAGED: dict[str, tuple[Maker, str]] = {
     "text": (raw(b'{"weights": {"a": 1}}'), "no known format"),
     "git-lfs pointer": (raw(b"version https://git-lfs.github.com/spec/v1\noid sha256:0"), "git lfs pull"),
     "empty file": (raw(b""), "empty"),
-    "onnx": (raw(b"\x08\x07\x12\x07pytorch\x1a\x05"), "ONNX"),
     "zip without a directory": (raw(b"PK\x03\x04" + bytes(60)), "damaged"),
     "truncated .pt": (truncated(lambda f, m: make.saved(f, make.state_dict()), 0.7), "damaged"),
     "truncated legacy .pt": (

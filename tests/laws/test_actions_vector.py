@@ -37,6 +37,8 @@ CASES = [
     ("E(3)", "points", (3,)),
     ("SE(2)", "points", (4, 3)),
     ("T(3)", "points", (4, 3)),
+    ("T(1)", "level", (5, 2)),
+    ("Scale(0.5,2)", "level", (7,)),
     ("Scale(0.5,2)", "points", (4, 3)),
     ("SO(3) x Scale(0.5,2)", "points", (4, 3)),
     ("O(3)", "tensor(ij=ji)", (2, 3, 3)),
@@ -61,9 +63,24 @@ CASES = [
     ("SE(2)", "multivector(2,0,1)", (8,)),
     ("SE(2)", "multivector(3,0,1)", (16,)),
     ("Scale(0.5,2)", "homogeneous(-2)", (3,)),
+    ("C4", "tokens", (5,)),
+    ("C4", "mask", (5,)),
+    ("C4", "mask(padded)", (5,)),
+    ("C4", "positions", (5,)),
+    ("C4", "variant", (5,)),
+    ("T(3)", "extensive", (1,)),
+    ("O(3)", "lattice", (3, 3)),
+    ("SO(2)", "lattice", (2, 3)),
+    ("E(3)", "lattice", (3, 3)),
+    ("Scale(0.5,2)", "lattice", (3, 3)),
+    ("GL(3,Z)", "lattice", (3, 3)),
+    ("GL(2,Z)", "lattice", (2, 3)),
+    ("T(3)", "fractional", (4, 3)),
+    ("GL(3,Z)", "fractional", (4, 3)),
+    ("T(3) x GL(2,Z)", "lattice", (2, 3)),
 ]
-MINE = {f"symcheck.actions.{name}" for name in ("plain", "geometric", "rotation", "irreps", "multivector")}
-STRETCHING = ("GL+", "Scale", "SO(1,3)")
+MINE = {f"symcheck.actions.{name}" for name in ("plain", "geometric", "rotation", "irreps", "multivector", "crystal")}
+STRETCHING = ("GL", "Scale", "SO(1,3)")
 RIGID = [case for case in CASES if not any(word in case[0] for word in STRETCHING)]
 
 

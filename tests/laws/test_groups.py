@@ -18,7 +18,7 @@ from symcheck.testing import check_group
 from symcheck.testing.group_laws import LAWS, mixed_elements, nearest
 
 DATA = Extents(degree=5, grid=(12, 8))
-MORE = ["C3", "D5", "Shift(5)", "SO(4)", "O(6)", "SE(4)", "E(3,2)", "GL+(4,2)"]
+MORE = ["GL(4,Z)", "C3", "D5", "Shift(5)", "SO(4)", "O(6)", "SE(4)", "E(3,2)", "GL+(4,2)"]
 MORE += ["SO(1,4)", "SO(1,1)", "C4 x Shift(4)", "D3 x S", "O(3) x T(2) x Sign(2)", "D4 x Th", "Scale(0.1,9) x A(5)"]
 SQUARE = Extents(grid=(8, 8))
 OTHER_DATA = {
@@ -32,8 +32,10 @@ OTHER_DATA = {
 
 
 def examples() -> list[str]:
-    """What each registered maker shows as its examples, the bare name where it shows none."""
-    return [text for name in groups.names() for text in getattr(groups.get(name), "examples", (name,))]
+    """What each registered maker of a group shows as its examples, the bare name where it shows none."""
+    made = {name: groups.get(name) for name in groups.names()}
+    named = {name: maker for name, maker in made.items() if not getattr(maker, "related", False)}
+    return [text for name, maker in named.items() for text in getattr(maker, "examples", (name,))]
 
 
 def make(text: str) -> Group:
@@ -66,6 +68,8 @@ def belongs(group: Group, g: Tensor) -> bool:
         return torch.equal(g.sort(1).values, slots)
     if "shift" in group.faces:
         return not (g % torch.tensor(group.steps).clamp(min=1)).any()
+    if "unimodular" in group.faces:
+        return bool((torch.linalg.det(g.double()).abs().round() == 1).all())
     if "linear" not in group.faces:
         return bool((g > 0).all())
     matrix, metric = group.face("linear", g), getattr(group, "metric", None)
@@ -166,6 +170,8 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "stays": ("neighbours", "S(5)", {"nearby": lambda s, g, k, r: g}),
     "empty label": ("words", "SO(3)", {"label": lambda s, g, i: ""}),
     "two lines": ("words", "SO(3)", {"label": lambda s, g, i: "a\nb"}),
+    "an integer matrix of another determinant": ("belongs", "GL(3,Z)", {"sample": lambda s, n, r: 2 * s.identity(n)}),
+    "a basis transposed": ("faces", "GL(3,Z)", {"face": lambda s, kind, g: type(s).face(s, kind, g).mT}),
     "another name": ("words", "SO(3)", {"name": "SO( 3 )"}),
     "unlisted": ("listed", "C6", {"elements": lambda s: None}),
 }

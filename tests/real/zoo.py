@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
@@ -95,6 +94,8 @@ def check_pin(spec: str, content: bytes) -> None:
 
 def had(spec: str) -> Path:
     """`unpacked`, or a skipped test when the package cannot be had."""
+    import pytest  # only tests skip: the networks are also read without it
+
     try:
         return unpacked(spec)
     except NotHad as error:

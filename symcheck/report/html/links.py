@@ -86,6 +86,8 @@ def _number(outcome: Outcome, finding: Finding) -> float:
         return sure.violations / sure.draws if sure is not None and sure.draws else math.nan
     if outcome.metric == "share":
         return finding.share.value if finding.share is not None else math.nan
+    if outcome.metric == "flips":
+        return finding.flips.rate if finding.flips is not None else math.nan
     if finding.error is None or outcome.metric not in ("spread", "relative", "absolute"):
         return math.nan
     return float(getattr(getattr(finding.error, outcome.metric), outcome.stat or "mean", math.nan))

@@ -1,0 +1,104 @@
+"""The workers of a dask.distributed scheduler: units are its tasks, retried by it where a worker is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from symcheck.engines.desk import Desk, remade
+from symcheck.engines.engine import BLOCKS, Engine
+from symcheck.engines.job import Done, Job, Unit, copied, identity
+from symcheck.errors import ConfigError, ModelError
+from symcheck.importing import extra
+
+PATIENCE = 10  # seconds to wait for a scheduler, and for its first worker
+RETRIES = 3
+
+
+@contextlib.contextmanager
+def on_workers(job: Job, address: str, recipe: Callable[[], tuple[Any, Any]] | None) -> Iterator[Engine]:
+    """An engine whose units run on the workers of the scheduler at `address`.
+
+    Each worker process makes the job from the recipe, or unpickles it, once. Raises ConfigError where no scheduler or
+    no worker answers in time, and LoadError where a worker sees another network or other data.
+    """
+    client, workers = _connected(address)
+    try:
+        desk = Desk(_making(job, recipe), identity(job))
+        blocks = max(BLOCKS, 2 * workers)
+        yield Engine(blocks, partial(_run, client, address, desk), {"scheduler": address, "workers": workers})
+    finally:
+        with contextlib.suppress(Exception):  # the scheduler may be gone
+            client.close(timeout=PATIENCE)
+
+
+def _connected(address: str) -> tuple[Any, int]:
+    """A client, and how many workers there are."""
+    distributed = extra("distributed", "cluster")
+    try:
+        client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ConfigError(
+            f"no scheduler answers: {str(error).splitlines()[0]}" if str(error) else "no scheduler answers",
+            where=address,
+            hint="start one with 'dask scheduler' and give its address, such as tcp://10.0.0.1:8786",
+        ) from error
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+        return client, len(client.scheduler_info(n_workers=-1)["workers"])
+    except (OSError, TimeoutError) as error:
+        client.close()
+        raise ConfigError(
+            "the scheduler has no workers", where=address, hint=f"start some with: dask worker {address}"
+        ) from error
+
+
+def _making(job: Job, recipe: Callable[[], tuple[Any, Any]] | None) -> bytes:
+    """A pickled function that makes the job on a worker."""
+    cloudpickle = extra("cloudpickle", "cluster")
+    if recipe is not None:
+        making = partial(remade, recipe, dict(job.subject.derive), tuple(job.tensors), job.how)
+    else:
+        cpu = torch.device("cpu")
+        tensors = {name: x.to(cpu) for name, x in job.tensors.items()}
+        how = job.how if job.how.device else replace(job.how, device="auto")
+        making = partial(Job, replace(copied(job.subject, cpu), encode=None), tensors, how)
+    try:
+        return bytes(cloudpickle.dumps(making))
+    except Exception as error:  # whatever pickling a network may raise
+        raise ConfigError(
+            f"'{job.subject.name}' cannot be sent to workers: {type(error).__name__}: {error}",
+            where="scheduler",
+            hint="use the command line, where the workers build it themselves: --model path/file.py:factory",
+        ) from error
+
+
+def _run(client: Any, address: str, desk: Desk, units: Sequence[Unit]) -> Iterator[Done]:
+    distributed = extra("distributed", "cluster")
+    if not units:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a network is a large argument
+        made = client.submit(Desk, desk.making, desk.identity, pure=False)
+        futures = [client.submit(Desk.measure, made, unit, retries=RETRIES, pure=False) for unit in units]
+    try:
+        for future in distributed.as_completed(futures):
+            yield future.result()
+    except distributed.scheduler.KilledWorker as error:
+        raise ModelError(
+            "every worker that measured this died", where=str(error).splitlines()[0][:200],
+            hint="look at the log of the workers: the memory may be too small; try a smaller --batch-size",
+        ) from error  # fmt: skip
+    except (OSError, TimeoutError, distributed.client.FutureCancelledError) as error:
+        raise ConfigError(
+            f"the scheduler was lost: {type(error).__name__}", where=address, hint="start it again, then this run"
+        ) from error
+    finally:
+        with contextlib.suppress(Exception):  # the scheduler may be gone
+            client.cancel(futures, force=True)
