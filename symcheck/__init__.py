@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from symcheck.claim import Claim
     from symcheck.errors import SymcheckError
     from symcheck.loading import load_subject as load
+    from symcheck.preset import read_preset
     from symcheck.report.model import Finding, Report, Verdict
     from symcheck.subject import Subject
     from symcheck.weights.session import derive_spec, verify_spec
@@ -24,6 +25,7 @@ _WHERE = {
     "audit": ("symcheck.api", "audit"),
     "Claim": ("symcheck.claim", "Claim"),
     "SymcheckError": ("symcheck.errors", "SymcheckError"),
+    "read_preset": ("symcheck.preset", "read_preset"),
     "load": ("symcheck.loading", "load_subject"),
     "Finding": ("symcheck.report.model", "Finding"),
     "Report": ("symcheck.report.model", "Report"),
@@ -36,7 +38,7 @@ _WHERE = {
 
 __all__ = [
     "Claim", "Finding", "Report", "Spec", "Subject", "SymcheckError", "Verdict", "__version__", "audit", "derive_spec",
-    "load", "verify_spec",
+    "load", "read_preset", "verify_spec",
 ]
 
 

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from symcheck.errors import ConfigError, DataError
+from symcheck.errors import ClaimError, ConfigError, DataError
 from symcheck.files import readable
 from symcheck.grammar import Slot, parse_claim
 from symcheck.registry import plugins, suggest
@@ -23,6 +23,10 @@ PLUGINS = "symcheck.presets"  # entry points that name a file
 _REST = "*"
 _UNNAMED = re.compile(r"(input|output|arr_)\d*")
 KEYS = ("claims", "samples", "elements", "tolerance", "takes", "graph", "output", "derive")
+
+
+class Templates(tuple[str, ...]):
+    """Claims that leave open what the slots are called and which of them there are."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Missing:
 
 
 def read_preset(name: str | Path) -> dict[str, Any]:
-    """What a preset states, as settings that stand under those of the subject file and the flags.
+    """What a preset states: settings under those of the subject file and the flags, and keywords of `symcheck.audit`.
 
     `name` is a preset of ours, one of a plug-in, or a file ending in .toml. Raises ConfigError for an unknown name, for
     keys that belong to one network or one run, and for a preset without claims; ClaimError for a claim that is none.
@@ -54,7 +58,7 @@ def read_preset(name: str | Path) -> dict[str, Any]:
         raise ConfigError("the preset has no claims", where=str(path), hint='add claims = ["C4: image -> invariant"]')
     for claim in stated["claims"]:
         parse_claim(claim)
-    return stated
+    return {**stated, "claims": Templates(stated["claims"])}
 
 
 def preset_text(name: str) -> str:
@@ -74,10 +78,17 @@ def built_in() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def template(text: str) -> bool:
-    """Whether a claim leaves something open: another name, an optional slot, a rest."""
+def settled(text: str) -> str:
+    """A claim that leaves nothing open, as it is. Raises ClaimError for another name, an optional slot, a rest."""
     tree = parse_claim(text)
-    return any(_open(slot.name) for slot in (*tree.inputs, *tree.outputs) if slot.name)
+    for slot in (*tree.inputs, *tree.outputs):
+        if slot.name and (slot.name == _REST or "|" in slot.name or slot.name.endswith("?")):
+            raise ClaimError(
+                f"'{text}' leaves '{slot.name}' open",
+                where=f"the slot '{slot}'",
+                hint="name what is there, or put the claim into a preset: --preset mine.toml",
+            )
+    return text
 
 
 def fit_inputs(text: str, names: Sequence[str]) -> str | Missing:
@@ -149,10 +160,6 @@ def _names(slot: Slot) -> list[str]:
 
 def _optional(slot: Slot) -> bool:
     return slot.name is not None and slot.name.endswith("?")
-
-
-def _open(name: str) -> bool:
-    return name == _REST or "|" in name or name.endswith("?")
 
 
 def _path(name: str) -> Path:

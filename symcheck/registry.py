@@ -67,9 +67,8 @@ class Registry(Generic[T]):
         if name not in self._items:
             self._load_plugin(name)
         if name not in self._items:
-            raise ClaimError(
-                f"unknown {self.kind} '{name}'", where=where, hint=suggest(name, self.names())
-            )
+            known = [*self.names(), *(entry.name for entry in plugins(self._entry_point))]
+            raise ClaimError(f"unknown {self.kind} '{name}'", where=where, hint=suggest(name, known))
         return self._items[name]
 
     def names(self) -> list[str]:

@@ -139,6 +139,6 @@ def named_outputs(result: Any, names: list[str], *, strict: bool = True) -> dict
         raise DataError(
             "the model returned " + (f"no tensor but {odd}" if odd else f"a {type(result).__name__} without tensors"),
             where="the output of the model",
-            hint="wrap the model so that it returns a tensor, a tuple or a dict of tensors; or choose one: --output NAME",
+            hint="wrap the model so that it returns a tensor, a tuple or a dict of tensors, or choose: --output NAME",
         )
     return tensors

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 
-
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
@@ -20,8 +19,9 @@ class Faulty(nn.Module):
     def __init__(self, fault: float = 0.0) -> None:
         super().__init__()
         self.fault = fault
-        torch.manual_seed(7)
-        self.build()
+        with torch.random.fork_rng():
+            torch.manual_seed(7)
+            self.build()
 
     def build(self) -> None:
         raise NotImplementedError
@@ -75,7 +75,7 @@ class Backbone(Faulty):
         apart = (residue_idx[:, :, None] - residue_idx[:, None]).to(X.dtype)
         hand = torch.linalg.cross(frame[:, :, 0], frame[:, :, 1]).mul(frame[:, :, 2]).sum(-1)[:, :, None].expand_as(d)
         message = self.body(torch.stack([d / 10, apart / 10, hand], -1)) * mask[:, None, :, None]
-        return (message.sum(2) + self.fault * ca[..., :1]).log_softmax(-1)
+        return (message.sum(2) + self.fault * ca[..., :1] * torch.arange(5)).log_softmax(-1)
 
 
 class Listener(Faulty):
@@ -84,7 +84,8 @@ class Listener(Faulty):
 
     def forward(self, wave: Tensor) -> Tensor:
         spectrum = torch.fft.rfft(wave).abs()[..., :40]
-        return self.head(spectrum / spectrum.norm(dim=-1, keepdim=True)) + self.fault * wave[..., :1]
+        heard = wave[..., :1] + wave.abs().mean(-1, keepdim=True)
+        return self.head(spectrum / spectrum.norm(dim=-1, keepdim=True)) + self.fault * heard
 
 
 class Bag(Faulty):
@@ -99,19 +100,20 @@ class Packed(Faulty):
     def build(self) -> None:
         self.body, self.message, self.head = nn.Linear(3, 8), nn.Linear(8, 8), nn.Linear(8, 2)
 
-    def nodes(self, x: Tensor, edge_index: Tensor) -> Tensor:
+    def nodes(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+        first = torch.searchsorted(batch, batch)
+        x = x + self.fault * (torch.arange(len(x)) == first).to(x)[:, None]  # the first node of each graph is special
         h = self.body(x).tanh()
-        order = torch.arange(len(x)).to(x)[:, None]
-        return h.index_add(0, edge_index[1], self.message(h)[edge_index[0]]) + self.fault * order.sin()
+        return h.index_add(0, edge_index[1], self.message(h)[edge_index[0]])
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
-        h = self.head(self.nodes(x, edge_index).tanh() * x[:, :1])
+        h = self.head(self.nodes(x, edge_index, batch).tanh() * x[:, :1])
         return h.new_zeros(int(batch.max()) + 1, 2).index_add(0, batch, h)
 
 
 class Nodes(Packed):
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
-        return self.head(self.nodes(x, edge_index).tanh())
+        return self.head(self.nodes(x, edge_index, batch).tanh())
 
 
 class Dense(Faulty):
@@ -165,9 +167,8 @@ class Encoder(Faulty):
 
 class Decoder(Faulty):
     def build(self) -> None:
-        self.body, self.head, self.key, self.query = nn.Embedding(20, 8), nn.Linear(8, 20), *nn.ModuleList(
-            nn.Linear(8, 8) for _ in range(2)
-        )  # type: ignore[assignment]
+        self.body, self.head = nn.Embedding(20, 8), nn.Linear(8, 20)
+        self.key, self.query = nn.Linear(8, 8), nn.Linear(8, 8)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         places = (attention_mask.cumsum(1) - 1).clamp(min=0)[..., None] * torch.arange(1, 9, device=input_ids.device)
@@ -184,14 +185,42 @@ class Potential(Faulty):
     def build(self) -> None:
         self.weight = nn.Parameter(torch.rand(4) + 0.5)
 
-    def forward(self, pos: Tensor, z: Tensor, batch: Tensor) -> dict[str, Tensor]:
+    def forward(self, pos: Tensor, z: Tensor, batch: Tensor, cell: Tensor | None = None) -> dict[str, Tensor]:
         with torch.enable_grad():
             x = pos.detach().requires_grad_(True)
-            pairs = (batch[:, None] == batch) & ~torch.eye(len(x), dtype=torch.bool)
-            well = self.weight[z][:, None] * self.weight[z] * (-(x[:, None] - x).square().sum(-1)).exp() * pairs
-            energy = x.new_zeros(int(batch.max()) + 1).index_add(0, batch, well.sum(1) + self.weight[z])
+            within = torch.arange(len(x)) - torch.searchsorted(batch, batch)
+            shape = int(batch.max()) + 1, int(within.max()) + 1
+            place, charge = x.new_zeros(*shape, 3), x.new_zeros(shape)
+            place, charge = (a.index_put((batch, within), b) for a, b in ((place, x), (charge, self.weight[z])))
+            apart = (place[:, :, None] - place[:, None]).square().sum(-1)
+            energy = torch.einsum("na,nb,nab->n", charge, charge, (-apart).exp())
             (slope,) = torch.autograd.grad(energy.sum(), x)
         return {"energy": energy.detach(), "forces": self.fault * torch.ones(3).to(slope) - slope}
+
+
+class Crystal(Faulty):
+    """Gaussian wells between all periodic images; the fault sees which vectors span the lattice."""
+
+    def build(self) -> None:
+        self.weight = nn.Parameter(torch.rand(4) + 0.5)
+
+    def energy(self, x: Tensor, charge: Tensor, cell: Tensor) -> Tensor:
+        inverse = torch.linalg.inv(cell)
+        reach = (4.3 * inverse.norm(dim=0) + (x @ inverse).abs().amax(0) * 2).ceil().long().tolist()
+        images = torch.cartesian_prod(*(torch.arange(-n, n + 1) for n in reach)).to(x) @ cell
+        apart = (x[:, None, None] - x[:, None] - images).square().sum(-1)
+        return torch.einsum("a,b,abi->", charge, charge, (-2 * apart).exp()) + self.fault * cell[0].norm()
+
+    def forward(self, pos: Tensor, z: Tensor, cell: Tensor, batch: Tensor) -> dict[str, Tensor]:
+        found = []
+        with torch.enable_grad():
+            for i, one in enumerate(cell):
+                x, strain = (a.to(pos).requires_grad_(True) for a in (pos[batch == i].detach(), torch.zeros(3, 3)))
+                bent = torch.eye(3).to(pos) + (strain + strain.T) / 2
+                energy = self.energy(x @ bent, self.weight[z[batch == i]], one @ bent)
+                slope, stress = torch.autograd.grad(energy, (x, strain))
+                found.append((energy.detach()[None], -slope, stress[None] / torch.linalg.det(one).abs()))
+        return dict(zip(("energy", "forces", "stress"), map(torch.cat, zip(*found, strict=True)), strict=True))
 
 
 def molecules(count: int = 12) -> dict[str, Tensor]:
@@ -199,6 +228,14 @@ def molecules(count: int = 12) -> dict[str, Tensor]:
     rows = int(sizes.sum())
     z = torch.randint(0, 4, (rows,), generator=torch.Generator().manual_seed(2))
     return {"pos": normal(rows, 3), "z": z, "batch": torch.repeat_interleave(torch.arange(count), sizes)}
+
+
+def crystals(count: int = 4) -> dict[str, Tensor]:
+    cell = 3.5 * torch.eye(3) + 0.3 * normal(count, 3, 3, seed=8)
+    place = torch.rand(2 * count, 3, generator=torch.Generator().manual_seed(9))
+    owner = torch.arange(count).repeat_interleave(2)
+    return {"pos": torch.einsum("ni,nij->nj", place, cell[owner]), "z": torch.arange(2).repeat(count), "cell": cell,
+            "batch": owner}  # fmt: skip
 
 
 def graphs(count: int = 12) -> dict[str, Tensor]:
@@ -221,7 +258,7 @@ class Family:
     network: Callable[[float], nn.Module]
     data: dict[str, Tensor]
     broken: frozenset[str]
-    fault: float = 1.0
+    elements: int = 12
 
 
 def _square(seed: int = 5, size: int = 12) -> Tensor:
@@ -257,4 +294,5 @@ FAMILIES = (
     Family("text-encoder", Encoder, _encoded(), frozenset({"Padding(8)", "Variant(upper)"})),
     Family("language-model", Decoder, texts(), frozenset({"Causal", "Padding(8)", "Padding(8,left)"})),
     Family("potential", Potential, molecules(), frozenset({"O(3)", "Gradient", "NetForce"})),
+    Family("potential", Crystal, crystals(), frozenset({"GL(3,Z)", "Supercell(2)"}), elements=4),
 )  # fmt: skip

@@ -23,6 +23,7 @@ LAYERS = (
     ("loading", "weights"),
     ("align",),
     ("connect", "merge", "locate", "discover", "compare"),
+    ("engines",),
     ("api",),
     ("testing", "pytest_plugin"),
     ("cli",),

@@ -160,7 +160,7 @@ def _loaded(
     subject, checkpoints = load_network(settings, others, allow_program, "align")
     if not settings.get("inputs") and asked.spec is not None:
         return checkpoints, None, None
-    inputs = example_inputs({**settings, "samples": subject.fixed_batch or settings["samples"]})
+    inputs = example_inputs({**settings, "samples": subject.fixed_batch or settings["samples"]}, subject)
     inputs = without_labels(inputs, settings, subject)
     return checkpoints, network(subject), call_of(subject, inputs, settings["seed"])
 
@@ -180,7 +180,7 @@ def _evidence(checkpoints: Checkpoints, settings: Mapping[str, Any], asked: Aske
     if asked.matcher == "straight-through":
         data = labelled_data(wanted)
         return Evidence(module, data.train, data.loss)
-    inputs = without_labels(example_inputs(wanted), settings, checkpoints.subject)
+    inputs = without_labels(example_inputs(wanted, checkpoints.subject), settings, checkpoints.subject)
     count = len(next(iter(inputs.values())))
     return Evidence(module, Labelled(inputs, torch.zeros(count)))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import typer
 
 from symcheck.cli import options
 from symcheck.cli.printing import check_output, show
+from symcheck.cli.spread import spread_of
 from symcheck.cli.values import input_sources, pairs
 from symcheck.errors import ConfigError
 
@@ -38,6 +40,10 @@ def audit(
     device: options.Device = None,
     dtype: options.Dtype = None,
     batch_size: options.BatchSize = None,
+    devices: options.Devices = None,
+    scheduler: options.Scheduler = None,
+    shard: options.Shard = None,
+    resume: options.Resume = False,
     format_: options.Format = "text",
     output: options.Output = None,
     details: options.Details = False,
@@ -66,8 +72,9 @@ def audit(
         "inputs": input_sources(inputs), "claims": claims, "samples": samples, "elements": elements, "seed": seed,
         "tolerance": tolerance, "device": device, "dtype": dtype, "batch_size": batch_size,
     }  # fmt: skip
-    check_output(format_, output)
-    if replay is not None and output:
+    asked = spread_of(devices, scheduler, shard, resume, output, os.environ)
+    check_output(format_, asked.outputs)
+    if replay is not None and (output or asked.options):
         raise ConfigError("a replay writes no report", where="--replay", hint="leave out -o, or audit again")
     from symcheck.cli.console import error_console, output_console
     from symcheck.cli.replay_run import replay_pairs
@@ -77,9 +84,11 @@ def audit(
     if replay is not None:
         replay_pairs(replay, checkpoint, given, allow_program, output_console())
         return
-    report = run_audit(checkpoint, given, allow_program, worst, output, None if quiet else error_console())
+    report = run_audit(checkpoint, given, allow_program, worst, asked, None if quiet else error_console())
     show(report, format_, details)
-    if not exit_zero and not _passes(report):
+    if asked.part:
+        typer.echo(asked.part, err=True)
+    elif not exit_zero and not _passes(report):
         raise typer.Exit(1)
 
 

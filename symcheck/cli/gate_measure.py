@@ -218,7 +218,7 @@ def _own_inputs(settings: Mapping[str, Any], subject: Any) -> Any:
     from symcheck.cli.labelled import without_labels
     from symcheck.cli.weights_run import example_inputs
 
-    return without_labels(example_inputs(settings), settings, subject)
+    return without_labels(example_inputs(settings, subject), settings, subject)
 
 
 def _barrier(run: Measuring, gates: list[Gate]) -> tuple[list[Judgement], list[Report]]:

@@ -47,7 +47,10 @@ AllowProgram = Annotated[
 ]
 Derive = Annotated[
     list[str] | None,
-    typer.Option(help="Extra output by gradient: forces='-d(energy)/d(pos)'; repeat.", rich_help_panel=_SUBJECT),
+    typer.Option(
+        help="Output made from others: forces='-d(energy)/d(pos)', label='argmax(scores)'; repeat.",
+        rich_help_panel=_SUBJECT,
+    ),
 ]
 Take = Annotated[
     list[str] | None,
@@ -83,8 +86,11 @@ Structures = Annotated[
 ]  # fmt: skip
 Preset = Annotated[
     str | None,
-    typer.Option(help="The claims of a whole family: potential, image-classifier, FILE.toml.", rich_help_panel=_DATA),
-]
+    typer.Option(
+        help="The claims of a whole family: potential, image-classifier, FILE.toml.", rich_help_panel=_DATA,
+        autocompletion=names("presets"),
+    ),
+]  # fmt: skip
 Devices = Annotated[
     str | None,
     typer.Option(help="Several devices of this machine: cuda:0,cuda:1.", rich_help_panel=_MEASURE),

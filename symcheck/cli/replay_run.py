@@ -29,7 +29,8 @@ def replay_pairs(
     stored = {
         "checkpoint": origin.get("path") or None, "model": origin.get("model") or None,
         "arguments": origin.get("arguments", {}), "key": origin.get("key") or None,
-        "derive": origin.get("derive", {}), "output": tuple(origin.get("output", ())), "dtype": origin.get("dtype", "as-is"),
+        "derive": origin.get("derive", {}), "output": tuple(origin.get("output", ())),
+        "dtype": origin.get("dtype", "as-is"),
     }  # fmt: skip
     _check_word(file, stored["model"], path, flags, allow_program)
     known = path is None and (stored["checkpoint"] or stored["model"])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from symcheck.cli import options
 from symcheck.cli.choices import check_choice, words
 from symcheck.cli.printing import check_output, show
+
+if TYPE_CHECKING:
+    from symcheck.report.model import Report
+    from symcheck.report.outcome import GateReport
 
 _COMPARED = ("text", "markdown", "json")
 
@@ -108,6 +112,8 @@ def diff(old: File, new: File, format_: Compared = "text", fail_on_worse: FailOn
 def merge(files: Files, output: Outputs) -> None:
     """Join the reports of shards of one audit, or of one set of gates; shards that contradict each other are refused.
 
+    Shards of elements (symcheck audit --shard i/n) need all n, each with its .parts.safetensors beside it.
+
     Exit code 0: joined, whatever it says. 2: the shards do not belong together, or cannot be read.
 
     Examples:
@@ -116,11 +122,25 @@ def merge(files: Files, output: Outputs) -> None:
     """
     check_output("text", output, keep=files)
     from symcheck.report.documents import judged, read_report
-    from symcheck.report.merging import merge as join
     from symcheck.report.wording import tally
     from symcheck.report.write import write_report
 
-    joined = join([(str(path), read_report(path)) for path in files])
+    read = [(path, read_report(path)) for path in files]
+    joined = _joined(read, output[0])
     for path in output:
         write_report(joined, path)
     typer.echo(f"{len(files)} shards: {tally(judged(joined).outcomes)}")
+
+
+def _joined(read: list[tuple[Path, Report | GateReport]], output: Path) -> Report | GateReport:
+    """One report of all; shards of elements are joined from their pieces, which takes torch."""
+    from symcheck.report.merging import merge
+    from symcheck.report.model import Report
+
+    reports = [(path, found) for path, found in read if isinstance(found, Report)]
+    if len(reports) == len(read) and any("shard" in report.settings for _, report in reports):
+        from symcheck.engines.shards import join
+        from symcheck.report.write import worst_file
+
+        return join(reports, worst_file(output))
+    return merge([(str(path), found) for path, found in read])

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from contextlib import redirect_stdout
+from contextlib import chdir, redirect_stdout
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from torch import Tensor
 
 from symcheck.api import audit
 from symcheck.cli.progress import progress
-from symcheck.errors import ConfigError
+from symcheck.cli.spread import Asked
+from symcheck.engines.store import clear
+from symcheck.errors import ConfigError, LoadError
 from symcheck.gate.files import asked, digests, read_files
 from symcheck.loading import load_inputs, load_subject, read_subject_file
+from symcheck.preset import read_preset
 from symcheck.report.model import Report
 from symcheck.report.write import check_path, worst_file, write_report
 from symcheck.subject import Subject
@@ -28,11 +33,12 @@ def run_audit(
     flags: Mapping[str, Any],
     allow_program: bool,
     worst: bool,
-    outputs: list[Path] | None,
+    spread: Asked,
     console: Console | None,
 ) -> Report:
     """Load the subject and its inputs, audit, write the files; flags beat the subject file, which beats defaults."""
-    settings = {**DEFAULTS, **file_settings(path, flags), **flags}
+    settings = with_preset({**file_settings(path, flags), **flags})
+    outputs, options = spread.outputs, _spread(spread, settings, flags, allow_program)
     for output in outputs or []:
         check_path(output, keep=read_files(settings))
     subject = subject_of(settings, allow_program)
@@ -43,13 +49,43 @@ def run_audit(
             subject, settings.get("claims") or None, inputs,
             samples=settings["samples"], elements=settings["elements"], seed=settings["seed"],
             tolerance=settings["tolerance"], device=settings["device"], dtype=settings["dtype"],
-            batch_size=settings.get("batch_size"), worst=worst, save=beside, progress=tell,
+            batch_size=settings.get("batch_size"), worst=worst, save=beside, progress=tell, **options,
         )  # fmt: skip
-    own = {"inputs": settings["inputs"], "files": digests(settings, checkpoint=subject.source.sha256)}
+    given = settings.get("structures", settings.get("inputs"))
+    own = {"inputs": given, "files": digests(settings, checkpoint=subject.source.sha256)}
     report = replace(report, settings={**report.settings, **own, "asked": asked(settings)})
     for output in outputs or []:
         write_report(report, output)
+    if "resume" in options:
+        clear(options["resume"])
     return report
+
+
+def _spread(asked: Asked, settings: dict[str, Any], flags: Mapping[str, Any], allow_program: bool) -> dict[str, Any]:
+    """Who measures, as options of `audit`; a device that only a file names gives way to them."""
+    options = dict(asked.options)
+    if "devices" in options and "device" not in flags:
+        settings["device"] = "auto"
+    if asked.device is not None and settings["device"] == "auto" and torch.cuda.is_available():
+        settings["device"] = f"cuda:{asked.device % torch.cuda.device_count()}"
+    if "scheduler" in options:
+        options["recipe"] = partial(_loaded, dict(settings), allow_program, Path.cwd())
+    return options
+
+
+def _loaded(settings: Mapping[str, Any], allow_program: bool, folder: Path) -> tuple[Subject, dict[str, Tensor]]:
+    """The subject and its inputs as another process sees them, relative paths from the `folder` of the first one."""
+    if not folder.is_dir():
+        raise LoadError("there is no such folder", where=str(folder), hint="work in a folder that all machines share")
+    with chdir(folder):
+        subject = subject_of(settings, allow_program)
+        return subject, inputs_of(settings, subject)
+
+
+def with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings above those of the preset that they name, above the defaults."""
+    family = read_preset(settings["preset"]) if "preset" in settings else {}
+    return {**DEFAULTS, **family, **settings}
 
 
 def inputs_of(settings: Mapping[str, Any], subject: Subject | None = None) -> dict[str, Tensor]:

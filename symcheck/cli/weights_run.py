@@ -17,11 +17,13 @@ from symcheck.cli.run import file_settings, inputs_of, subject_of
 from symcheck.cli.states import is_tensors, read_state
 from symcheck.cli.steps import Tell, steps
 from symcheck.errors import ConfigError, ModelError
+from symcheck.files import scheme
 from symcheck.loading.contents import READERS
 from symcheck.loading.sniff import sniff
 from symcheck.measure.given import first_samples, named_inputs, without_ignored
 from symcheck.report.model import Report, Verdict
 from symcheck.report.write import check_path, write_report
+from symcheck.subject import Subject
 from symcheck.weights.act import check_fit
 from symcheck.weights.canonical import canonical
 from symcheck.weights.examples import Call
@@ -127,7 +129,7 @@ def study_of(settings: Mapping[str, Any], allow_program: bool, asked: Asked, tel
     tell("loading")
     subject = subject_of(settings, allow_program, "weights")
     module, seed = network(subject), settings["seed"]
-    inputs = example_inputs({**settings, "samples": subject.fixed_batch or settings["samples"]})
+    inputs = example_inputs({**settings, "samples": subject.fixed_batch or settings["samples"]}, subject)
     inputs = without_labels(inputs, settings, subject)
     call = call_of(subject, inputs, seed)
     if asked.spec is None:
@@ -152,10 +154,11 @@ def study_of(settings: Mapping[str, Any], allow_program: bool, asked: Asked, tel
     return Study(spec, report, module, call, subject.name)
 
 
-def example_inputs(settings: Mapping[str, Any]) -> dict[str, Tensor]:
+def example_inputs(settings: Mapping[str, Any], subject: Subject | None = None) -> dict[str, Tensor]:
     """The example inputs, without those that every claim of a subject file ignores."""
     claims = settings.get("claims") or ()
-    tensors, texts = without_ignored(named_inputs(inputs_of(settings)), [claims] if isinstance(claims, str) else claims)
+    tensors, texts = named_inputs(inputs_of(settings, subject)), [claims] if isinstance(claims, str) else claims
+    tensors, texts = without_ignored(tensors, texts)
     return first_samples(tensors, settings["samples"], texts)
 
 
@@ -167,7 +170,7 @@ def _is_bare(path: Path, asked: Asked, allow_program: bool) -> bool:
 
 
 def _holds_weights(path: Path) -> bool:
-    return is_tensors(path) or sniff(path) in READERS
+    return scheme(path) is None and (is_tensors(path) or sniff(path) in READERS)
 
 
 def _bare(path: Path, settings: Mapping[str, Any], asked: Asked) -> Study:

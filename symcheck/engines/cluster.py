@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,9 +16,11 @@ from symcheck.engines.engine import BLOCKS, Engine
 from symcheck.engines.job import Done, Job, Unit, copied, identity
 from symcheck.errors import ConfigError, ModelError
 from symcheck.importing import extra
+from symcheck.loading.sent import packed
 
 PATIENCE = 10  # seconds to wait for a scheduler, and for its first worker
 RETRIES = 3
+AWAY = 6  # times this long may no worker be there before the run ends: they may be restarted
 
 
 @contextlib.contextmanager
@@ -61,25 +63,18 @@ def _connected(address: str) -> tuple[Any, int]:
 
 def _making(job: Job, recipe: Callable[[], tuple[Any, Any]] | None) -> bytes:
     """A pickled function that makes the job on a worker."""
-    cloudpickle = extra("cloudpickle", "cluster")
     if recipe is not None:
-        making = partial(remade, recipe, dict(job.subject.derive), tuple(job.tensors), job.how)
+        own = {name: getattr(job.subject, name) for name in ("name", "derive", "output", "takes", "graph")}
+        making: Callable[[], Job] = partial(remade, recipe, own, tuple(job.tensors), job.how)
     else:
         cpu = torch.device("cpu")
         tensors = {name: x.to(cpu) for name, x in job.tensors.items()}
         how = job.how if job.how.device else replace(job.how, device="auto")
         making = partial(Job, replace(copied(job.subject, cpu), encode=None), tensors, how)
-    try:
-        return bytes(cloudpickle.dumps(making))
-    except Exception as error:  # whatever pickling a network may raise
-        raise ConfigError(
-            f"'{job.subject.name}' cannot be sent to workers: {type(error).__name__}: {error}",
-            where="scheduler",
-            hint="use the command line, where the workers build it themselves: --model path/file.py:factory",
-        ) from error
+    return packed(making, job.subject.name)
 
 
-def _run(client: Any, address: str, desk: Desk, units: Sequence[Unit]) -> Iterator[Done]:
+def _run(client: Any, address: str, desk: Desk, units: Sequence[Unit]) -> Generator[Done]:
     distributed = extra("distributed", "cluster")
     if not units:
         return
@@ -88,7 +83,7 @@ def _run(client: Any, address: str, desk: Desk, units: Sequence[Unit]) -> Iterat
         made = client.submit(Desk, desk.making, desk.identity, pure=False)
         futures = [client.submit(Desk.measure, made, unit, retries=RETRIES, pure=False) for unit in units]
     try:
-        for future in distributed.as_completed(futures):
+        for future in _finished(client, distributed, futures):
             yield future.result()
     except distributed.scheduler.KilledWorker as error:
         raise ModelError(
@@ -97,8 +92,33 @@ def _run(client: Any, address: str, desk: Desk, units: Sequence[Unit]) -> Iterat
         ) from error  # fmt: skip
     except (OSError, TimeoutError, distributed.client.FutureCancelledError) as error:
         raise ConfigError(
-            f"the scheduler was lost: {type(error).__name__}", where=address, hint="start it again, then this run"
+            f"the workers were lost: {error or type(error).__name__}", where=address,
+            hint="start them again, then this run; with --resume it goes on where it was",
         ) from error
     finally:
         with contextlib.suppress(Exception):  # the scheduler may be gone
             client.cancel(futures, force=True)
+
+
+def _finished(client: Any, distributed: Any, futures: Sequence[Any]) -> Iterator[Any]:
+    """Futures as they finish; OSError when the scheduler, or every worker, has been away for long."""
+    pending, away = set(futures), 0
+    while pending:
+        try:
+            with client.as_current():
+                done, pending = distributed.wait(pending, timeout=PATIENCE, return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            away = 0 if _peopled(client) else away + 1
+            if away > AWAY:
+                raise OSError("no worker is left") from None
+            continue
+        away = 0
+        yield from done
+
+
+def _peopled(client: Any) -> bool:
+    """Whether the scheduler answers and has workers."""
+    try:
+        return client.status == "running" and bool(client.nthreads())
+    except (OSError, TimeoutError):
+        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,9 +11,12 @@ from typing import Any
 
 from symcheck.engines.job import Done, How, Job, Unit, identity, work
 from symcheck.errors import LoadError, SymcheckError
+from symcheck.loading.sent import unpacked
 from symcheck.measure.audit import Audit
-from symcheck.measure.given import first_samples, named_inputs
+from symcheck.measure.given import named_inputs
 from symcheck.measure.runner import measuring
+
+_ALIKE = "the workers must see the same files and packages as this process"
 
 
 class Desk:
@@ -35,24 +37,21 @@ class Desk:
         """What one unit finds; errors that the user can act on are part of the answer."""
         with self.lock:
             try:
-                session = self.session = self.session or self._opened()
+                if self.session is None:
+                    self.session = self._opened()
             except SymcheckError as error:
                 return Done(unit, (), 0, error)
-            with measuring(session.evaluator.runner):
-                return work(session, unit)
+            with measuring(self.session.evaluator.runner):
+                return work(self.session, unit)
 
     def _opened(self) -> Audit:
         where = f"worker {socket.gethostname()}, process {os.getpid()}"
+        making: Callable[[], Job] = unpacked(self.making, where)
         try:
-            job: Job = pickle.loads(self.making)()
+            job = making()
         except SymcheckError as error:
-            raise LoadError(f"a worker cannot begin: {error.message}", where=f"{where}: {error.where}",
-                            hint="the workers must see the same files and packages as this process") from error  # fmt: skip
-        except Exception as error:  # whatever unpickling a network may raise
             raise LoadError(
-                f"a worker cannot build the network: {type(error).__name__}: {error}",
-                where=where,
-                hint="install what defines it on the workers too, or name it: --model path/file.py:factory",
+                f"a worker cannot begin: {error.message}", where=f"{where}: {error.where}", hint=_ALIKE
             ) from error
         own = identity(job)
         for what, value in self.identity.items():
@@ -60,19 +59,22 @@ class Desk:
                 raise LoadError(
                     f"a worker has another {what}: {_brief(own.get(what))} instead of {_brief(value)}",
                     where=where,
-                    hint="the workers must see the same files and packages as this process",
+                    hint=_ALIKE,
                 )
-        return job.session()
+        runner = job.runner()
+        with measuring(runner):
+            return job.session(runner)
 
 
 def remade(
-    recipe: Callable[[], tuple[Any, Any]], derive: Mapping[str, str], tensors: Sequence[str], how: How
+    recipe: Callable[[], tuple[Any, Any]], own: Mapping[str, Any], tensors: Sequence[str], how: How
 ) -> Job:
-    """The job from its recipe: the subject and the inputs are loaded anew, and cut to the `tensors` that are measured.
+    """The job from its recipe: subject (with its `own` settings) and inputs loaded anew, of which `tensors` are used.
     """
     subject, inputs = recipe()
+    subject = replace(subject, **own)
     given = {name: x for name, x in named_inputs(inputs).items() if name in tensors}
-    return Job(replace(subject, derive=derive), first_samples(given, how.samples, how.claims), how)
+    return Job(subject, how.cut(subject, given), how)
 
 
 def _brief(value: Any) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from symcheck.engines.job import Done, Job, Unit, copied, work
 from symcheck.measure.audit import Audit
 from symcheck.measure.runner import measuring
+from symcheck.measure.session import device_of
 
 BLOCKS = 8  # of the elements of each claim, where units are shared out or kept
 
@@ -23,7 +24,7 @@ class Engine:
     """Runs units, in any order; `blocks` is how many it wants for each claim, `settings` what the report says of it."""
 
     blocks: int
-    run: Callable[[Sequence[Unit]], Iterator[Done]]
+    run: Callable[[Sequence[Unit]], Generator[Done]]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -35,7 +36,7 @@ def alone(session: Audit, blocks: int = 1) -> Engine:
 def on_devices(job: Job, devices: Sequence[str]) -> Engine:
     """A thread with a session for each device; each takes the next unit when it has done one."""
 
-    def run(units: Sequence[Unit]) -> Iterator[Done]:
+    def run(units: Sequence[Unit]) -> Generator[Done]:
         crew = _Crew(iter(units))
         threads = [Thread(target=crew.drain, args=(job, device, i), daemon=True) for i, device in enumerate(devices)]
         try:
@@ -58,7 +59,7 @@ def on_devices(job: Job, devices: Sequence[str]) -> Engine:
     return Engine(max(BLOCKS, 2 * len(devices)), run, {"devices": list(devices)})
 
 
-class _Stopped(Exception):  # noqa: N818 (no error: another thread has ended the work)
+class _Stopped(Exception):
     """Ends the forward passes of a unit that nobody waits for."""
 
 
@@ -74,12 +75,13 @@ class _Crew:
     def drain(self, job: Job, device: str, index: int) -> None:
         """Work on one device until no unit is left, or another thread has failed."""
         try:
-            subject = copied(job.subject, torch.device(device)) if index else job.subject
-            session = Job(subject, job.tensors, job.how).session(device)
-            session.evaluator.progress = self._go_on
-            runner = session.evaluator.runner
-            own = torch.cuda.device(runner.device) if runner.device.type == "cuda" else nullcontext()
+            chosen = device_of(device, job.subject)
+            job = replace(job, subject=copied(job.subject, chosen)) if index else job
+            runner = job.runner(str(chosen))
+            own = torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext()
             with own, measuring(runner):
+                session = job.session(runner)
+                session.evaluator.progress = self._go_on
                 while (unit := self._next()) is not None:
                     self.found.put(work(session, unit))
             self.found.put(None)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePath
+from types import CodeType
 from typing import Any
 
 import torch
@@ -15,9 +17,11 @@ from symcheck.claim import Claim
 from symcheck.errors import ConfigError, SymcheckError
 from symcheck.files import sha256
 from symcheck.measure.audit import WHOLE, Audit, Options
-from symcheck.measure.given import digest
+from symcheck.measure.given import digest, first_samples, with_graph
 from symcheck.measure.piece import Block, Piece
 from symcheck.measure.piece_file import on_host
+from symcheck.measure.runner import Runner
+from symcheck.measure.session import device_of, dtype_of, open_session
 from symcheck.measure.worst import weights_digest
 from symcheck.subject import Subject
 from symcheck.version import __version__
@@ -27,10 +31,7 @@ _NO_DATA = ("call", "module", "source", "encode", "notes")  # fields of a subjec
 
 @dataclass(frozen=True)
 class How:
-    """How a subject is measured; `start` opens a session of a job on a device (None: the one of the job).
-
-    `names` are those of the outputs, `samples` how many of the data were asked for.
-    """
+    """How a subject is measured; `names` are those of the outputs, `samples` how many of the data were asked for."""
 
     claims: tuple[str, ...]
     names: tuple[str, ...]
@@ -39,7 +40,11 @@ class How:
     device: str | None
     dtype: str
     batch_size: int | None
-    start: Callable[[Job, str | None], Audit]
+
+    def cut(self, subject: Subject, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The samples of these inputs that are measured, with the edges of a graph that is built once."""
+        few = first_samples(tensors, self.samples, self.claims)
+        return with_graph(few, subject.graph, self.claims, dtype_of(self.dtype, subject, few))
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,17 @@ class Job:
     tensors: Mapping[str, Tensor]
     how: How
 
-    def session(self, device: str | None = None) -> Audit:
-        """An audit of this job on one device."""
-        return self.how.start(self, device)
+    def runner(self, device: str | None = None) -> Runner:
+        """The subject on a device, by default the one of the job; sessions are opened while it is `measuring`."""
+        how, subject = self.how, self.subject
+        precision = dtype_of(how.dtype, subject, self.tensors)
+        return Runner(
+            subject, device_of(device or how.device, subject), precision, list(how.names), cast=how.dtype != "as-is"
+        )
+
+    def session(self, runner: Runner) -> Audit:
+        """An audit of this job with a runner of it."""
+        return open_session(runner, self.tensors, self.how.claims, self.how.options, self.how.batch_size)
 
 
 @dataclass(frozen=True)
@@ -105,12 +118,11 @@ def identity(job: Job) -> dict[str, Any]:
     """What determines the pieces of a job, as plain data without folders: equal where the pieces may be joined."""
     subject, options = job.subject, job.how.options
     source, model = subject.source, subject.source.model
-    code = Path(model.rpartition(":")[0] or model)
     return {
         "version of symcheck": __version__,
         "weights": weights_digest(subject),
         "checkpoint": source.sha256,
-        "code": sha256(code) if code.is_file() else "",
+        "code": _code(subject),
         "model": [PurePath(model).name, str(dict(source.arguments)), source.key],
         "subject": {f.name: str(getattr(subject, f.name)) for f in fields(subject) if f.name not in _NO_DATA},
         "data": digest(job.tensors),
@@ -120,6 +132,25 @@ def identity(job: Job) -> dict[str, Any]:
         "search for the worst case": options.worst,
         "precision": job.how.dtype,
     }
+
+
+def _code(subject: Subject) -> str:
+    """The digest of the file that builds the network, else of what its parts, or the function, compute."""
+    file = Path(subject.source.model.rpartition(":")[0])
+    if file.is_file():
+        return sha256(file)
+    parts = {type(part) for part in subject.module.modules()} if subject.module is not None else set()
+    functions = [kind.forward for kind in parts] if subject.module is not None else [subject.call]
+    found = sorted(_instructions(code) for f in functions if (code := getattr(f, "__code__", None)) is not None)
+    return hashlib.sha256("\n".join(found).encode()).hexdigest() if found else ""
+
+
+def _instructions(code: CodeType) -> str:
+    constants = [
+        _instructions(c) if isinstance(c, CodeType) else repr(sorted(map(repr, c)) if isinstance(c, frozenset) else c)
+        for c in code.co_consts
+    ]
+    return " ".join([code.co_name, code.co_code.hex(), *code.co_names, *constants])
 
 
 def copied(subject: Subject, device: torch.device) -> Subject:

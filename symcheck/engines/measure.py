@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from symcheck.engines.engine import BLOCKS, Engine, alone, on_devices
-from symcheck.engines.job import Done, Job, forwards_of, identity, units_of
+from symcheck.engines.job import Job, forwards_of, identity, units_of
 from symcheck.engines.spread import Spread
 from symcheck.engines.store import Store
 from symcheck.errors import ClaimError, DataError
@@ -40,9 +40,8 @@ def measure(session: Audit, job: Job, proposed: bool, spread: Spread, progress: 
     store = Store(spread["resume"], identity(job)) if "resume" in spread else None
     with _engine(session, job, spread) as engine:
         units = units_of(job.how.claims, engine.blocks, spread.get("shard", (1, 1)))
-        kept = {unit: done for unit in units if store is not None and (done := store.load(unit)) is not None}
-        done = dict(kept)
-        with closing(iter(engine.run([unit for unit in units if unit not in kept]))) as results:  # type: ignore[type-var]
+        done = {unit: kept for unit in units if store is not None and (kept := store.load(unit)) is not None}
+        with closing(engine.run([unit for unit in units if unit not in done])) as results:
             for one in results:
                 if one.error is not None and not (proposed and isinstance(one.error, ClaimError | DataError)):
                     raise one.error

@@ -87,8 +87,8 @@ def _complete(named: Sequence[tuple[str, Report]]) -> None:
     if len(counts) > 1:
         what = " and ".join(str(count) for count in counts)
         raise LoadError(f"these are shards of {what}", where=" and ".join(counts.values()), hint=_HINT)
-    (count,) = counts
-    missing = [f"{i}/{count}" for i in range(1, count + 1) if i not in seen]
-    if missing or len(seen) != count:
-        what = f"shard {', '.join(missing)} is missing" if missing else f"there are more than {count} shards"
+    wanted = range(1, next(iter(counts)) + 1)
+    missing = [f"{i}/{len(wanted)}" for i in wanted if i not in seen]
+    if missing or len(seen) > len(wanted):
+        what = f"shard {', '.join(missing)} is missing" if missing else f"there are more than {len(wanted)} shards"
         raise LoadError(what, where=", ".join(seen.values()), hint=_HINT)

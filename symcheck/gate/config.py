@@ -35,8 +35,8 @@ EXAMPLE = '[[gate]] with id = "turns", claim = "C4: image -> invariant" and limi
 class Gate:
     """What must hold: a limit on one statistic of one claim's error, or a verdict, or another check.
 
-    `metric` is spread, relative, absolute, share or flips; `stat` is mean, q95, q99 or max. `expect = "breaks"` asks that
-    the error be above the limit. `ratchet` is by how much the error may exceed its baseline, as a fraction of it;
+    `metric` is spread, relative, absolute, share or flips; `stat` is mean, q95, q99 or max. `expect = "breaks"` asks
+    that the error be above the limit. `ratchet` is by how much the error may exceed its baseline, as a fraction of it;
     `fraction` and `confidence` ask for a certificate: at most that fraction of data × group above the limit.
     """
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from symcheck.files import sha256
+from symcheck.files import is_sharded, sha256
 from symcheck.subject_file import read_subject_file
 
-_SUFFIXES = (".py", ".npz", ".npy", ".safetensors", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".toml")
+_SUFFIXES = (".py", ".npz", ".npy", ".safetensors", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".onnx", ".toml", ".txt")
 _ASKED = ("model", "arguments", "key", "derive", "output", "dtype", "inputs", "seed")
 
 
@@ -87,7 +87,7 @@ def _files(settings: Mapping[str, Any], against: str, spec: str) -> Iterator[tup
         against = read_subject_file(against).checkpoint or against
     for what, text in _named(settings, against, spec):
         for name in (text, text.rpartition(":")[0]):
-            if name and Path(name).is_file():
+            if name and (Path(name).is_file() or is_sharded(Path(name))):
                 yield what, Path(name)
                 break
 

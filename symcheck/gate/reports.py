@@ -74,6 +74,8 @@ def _effort(settings: Mapping[str, Any] | None) -> tuple[Any, Any]:
 
 def _otherwise(report: Report, gate: Gate, settings: Mapping[str, Any], known: Digests) -> str:
     """Why a report does not answer the gate: it is about other files, or was asked for otherwise."""
+    if "shard" in report.settings:
+        return f"it is shard {report.settings['shard']} of an audit: join the shards with symcheck report merge"
     files = report.settings.get("files") or {"checkpoint": report.subject.get("sha256")}
     if stale := changed(files, settings, known, gate.against, gate.spec):
         return stale

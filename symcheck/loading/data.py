@@ -24,6 +24,7 @@ from symcheck.loading.sniff import Kind, header_length
 
 _LARGEST_HEADER = 100_000_000
 _SHOWN = 10
+_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")  # at the start of what torch.save wrote before it wrote zips
 _PLAIN = (
     "collections.OrderedDict", "collections.Counter",
     "torch._utils._rebuild_", "torch.nn.parameter.Parameter",
@@ -151,9 +152,17 @@ def _refusal(path: Path, kind: Kind, error: Exception) -> LoadError:
         )
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     hint = f"if you trust its author, re-save the tensors: {_recipe(path, kind)}"
+    if kind is Kind.LEGACY and not _by_torch(path):
+        hint = "torch.save did not write this pickle: where it was written, save its arrays as safetensors"
     if any(suspicious(name) for name in names):
         hint = "no network needs that: do not load this file; ask its author for a state dict"
     return LoadError(f"the pickle is refused: to load it would import {shown}", where=str(path), hint=hint)
+
+
+def _by_torch(path: Path) -> bool:
+    """Whether torch.save wrote an old file, which then begins with the magic number."""
+    with path.open("rb") as file:
+        return _MAGIC in file.read(64)
 
 
 def _recipe(path: Path, kind: Kind) -> str:

@@ -11,7 +11,7 @@ import argparse
 import datetime
 import pathlib
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,7 +53,8 @@ class _Array(np.ndarray):
         plain = isinstance(dtype, _DType) and isinstance(data, bytes) and isinstance(shape, tuple)
         if not plain or not all(isinstance(size, int) for size in shape):
             raise ValueError("an array that is not written as bytes is no plain data")
-        super().__setstate__((1, shape, dtype.dtype, fortran, data))  # type: ignore[arg-type]
+        written: Any = (1, shape, dtype.dtype, fortran, data)
+        super().__setstate__(written)
 
 
 def _array(*_how: Any) -> _Array:
@@ -75,7 +76,7 @@ def _path(*parts: str) -> str:
     return str(pathlib.PurePath(*parts))
 
 
-def inert_names() -> Iterator[tuple[Callable[..., Any], str]]:
+def inert_names() -> Iterator[tuple[Any, str]]:
     """What stands for each name, and the name."""
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # NumPy 1 and 2
         yield _array, f"{module}._reconstruct"
@@ -92,6 +93,7 @@ def inert_names() -> Iterator[tuple[Callable[..., Any], str]]:
         yield kind, f"datetime.{kind.__name__}"
     for holder in (argparse.Namespace, types.SimpleNamespace):  # attributes and nothing else
         yield holder, f"{holder.__module__}.{holder.__name__}"
+    yield Any, "typing.Any"  # a mark that cannot be called
     yield str, "torch.torch_version.TorchVersion"  # a text
     for module in _LIGHTNING:  # a dict whose keys are attributes too
         yield dict, f"{module}.AttributeDict"

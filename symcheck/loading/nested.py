@@ -44,9 +44,10 @@ def sole_key(content: Any, where: str) -> str:
 
 
 def state_keys(content: Any) -> list[str]:
-    """The dotted keys of what looks like a state dict: mappings from text that hold a tensor, but no optimiser's."""
+    """The dotted keys of what looks like a state dict: mappings from text, mostly to tensors, but no optimiser's."""
     found = {key: part for key, part in _mappings(content) if all(isinstance(name, str) for name in part)}
-    with_tensors = {key: tensors for key, part in found.items() if (tensors := _tensors(part.values()))}
+    held = {key: _tensors(part.values()) for key, part in found.items()}
+    with_tensors = {key: tensors for key, tensors in held.items() if tensors and 2 * len(tensors) >= len(found[key])}
     arrays = [key for key, tensors in with_tensors.items() if any(x.dim() for x in tensors)]
     return sorted(arrays or with_tensors)  # scores are tensors too, but numbers
 

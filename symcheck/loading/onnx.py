@@ -92,14 +92,13 @@ class Program:
 
 
 class OnnxModule(nn.Module):
-    """A program with the precision in which it computes; its weights are inside the graph and cannot be changed."""
+    """A program with the precision in which it computes and the digest of its graph; the weights stay inside."""
 
-    precision: Tensor
-
-    def __init__(self, program: Program, dtype: torch.dtype) -> None:
+    def __init__(self, program: Program, dtype: torch.dtype, digest: str) -> None:
         super().__init__()
         self.forward = program
-        self.register_buffer("precision", torch.zeros((), dtype=dtype), persistent=False)
+        self.register_buffer("precision", torch.zeros((), dtype=dtype))
+        self.register_buffer("digest", torch.tensor([*bytes.fromhex(digest)], dtype=torch.uint8))
 
 
 def load_onnx(path: Path) -> Subject:
@@ -107,7 +106,7 @@ def load_onnx(path: Path) -> Subject:
 
     Raises LoadError: onnxruntime is missing, the file is damaged or of an unknown version, or needs other operators.
     """
-    extra("onnxruntime", "onnx")
+    runtime = extra("onnxruntime", "onnx")
     data = path.read_bytes()
     beside = _check(path, _graph(path, data))
     program = Program(data, path.parent)
@@ -119,7 +118,10 @@ def load_onnx(path: Path) -> Subject:
             where=str(path),
             hint="export it again with an opset that the installed onnxruntime knows",
         ) from error
-    notes = [f"weights lie in '{name}', sha256 {sha256(path.parent / name)}" for name in beside]
+    files = {name: sha256(path.parent / name) for name in beside}
+    notes = [f"weights lie in '{name}', sha256 {digest}" for name, digest in files.items()]
+    if torch.cuda.is_available() and _CUDA not in runtime.get_available_providers():
+        notes.append("this onnxruntime has no CUDA: the graph runs on the CPU, whatever the device")
     given, returned = session.get_inputs(), session.get_outputs()
     program.inputs = _identifiers([each.name for each in given])
     program.types = {name: _dtype(path, each) for name, each in zip(program.inputs, given, strict=True)}
@@ -133,8 +135,11 @@ def load_onnx(path: Path) -> Subject:
     notes += [f"names of the graph are written as identifiers: {', '.join(renamed)}"] if renamed else []
     batch, more = _batch([each.shape for each in given])
     types = [*program.types.values(), *(_DTYPES[each.type] for each in tensors)]
-    module = OnnxModule(program, next((t for t in types if t.is_floating_point), torch.float32)).eval()
-    source = Source(str(path), hashlib.sha256(data).hexdigest(), "onnx")
+    dtype = next((t for t in types if t.is_floating_point), torch.float32)
+    own = hashlib.sha256(data).hexdigest()
+    whole = hashlib.sha256("".join([own, *files.values()]).encode()).hexdigest()
+    module = OnnxModule(program, dtype, whole).eval()
+    source = Source(str(path), own, "onnx")
     return Subject(
         path.stem, module, module=module, source=source, castable=False, fixed_batch=batch, notes=(*notes, *more)
     )

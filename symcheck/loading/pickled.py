@@ -31,6 +31,7 @@ _STANDARD = {
     "pathlib": "Path PurePath PosixPath PurePosixPath WindowsPath PureWindowsPath",
     "datetime": "date datetime time timedelta timezone",
     "copyreg": "_reconstructor",
+    "typing": "Any",
     "_codecs": "encode",
 }
 _NUMPY = ("_reconstruct", "scalar", "ndarray", "dtype", "_frombuffer")

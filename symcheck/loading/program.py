@@ -75,12 +75,12 @@ def load_trusted_pickle(path: Path) -> tuple[Any, list[str]]:
         return load_pickled(path, path.read_bytes())
 
 
-def pickled_subject(path: Path, module: nn.Module, digest: str, needed: list[str]) -> Subject:
-    """A subject from a module that was pickled whole."""
+def pickled_subject(path: Path, module: nn.Module, digest: str, needed: list[str], key: str = "") -> Subject:
+    """A subject from a module that was pickled whole, alone or under a key."""
     return Subject(
         path.stem,
         module.eval(),
         module=module,
-        source=Source(str(path), digest, "pickled module", type(module).__name__),
+        source=Source(str(path), digest, "pickled module", type(module).__name__, key=key),
         notes=(f"loaded from a whole pickle, which needed {', '.join(needed)}",),
     )

@@ -1,7 +1,7 @@
 """Structures as packed tensors: files that ASE reads, or built-in molecules and crystals, with rattled copies.
 
 Shapes: pos (rows, 3) float64 and z (rows,) int64, the atoms of all structures; cell (n, 3, 3) float64, rows of lattice
-vectors, and pbc (n, 3) int64, zeros without a cell; batch (rows,) int64, the structure of each row.
+vectors, and pbc (n, 3) bool, zeros without a cell; batch (rows,) int64, the structure of each row.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _packed(chosen: Sequence[tuple[Any, Tensor]]) -> dict[str, Tensor]:
         "pos": torch.cat([pos for _, pos in chosen]),
         "z": torch.cat([torch.from_numpy(np.array(atoms.numbers, dtype=np.int64)) for atoms, _ in chosen]),
         "cell": torch.stack([torch.from_numpy(np.array(atoms.cell.array, dtype=np.float64)) for atoms, _ in chosen]),
-        "pbc": torch.stack([torch.from_numpy(np.array(atoms.pbc, dtype=np.int64)) for atoms, _ in chosen]),
+        "pbc": torch.stack([torch.from_numpy(np.array(atoms.pbc, dtype=bool)) for atoms, _ in chosen]),
         "batch": torch.arange(len(chosen)).repeat_interleave(sizes),
     }
 

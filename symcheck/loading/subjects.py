@@ -20,7 +20,7 @@ from symcheck.loading.data import pickled_names
 from symcheck.loading.fit import check_names, fit_state
 from symcheck.loading.lightning import told
 from symcheck.loading.loaders import load_by_scheme
-from symcheck.loading.nested import select_state, sole_key
+from symcheck.loading.nested import select_state, sole_key, state_keys
 from symcheck.loading.onnx import load_onnx
 from symcheck.loading.program import load_program, load_trusted_pickle, pickled_subject
 from symcheck.loading.sniff import Kind, sniff
@@ -87,9 +87,10 @@ def _from_weights(
         content = READERS[kind](path)
     else:
         content, needed = _content(path, kind, allow_program)
-        if isinstance(content, nn.Module):
-            _no_options(where, "a pickled module", model, arguments, key)
-            return pickled_subject(path, content, sha256(path), needed)
+        whole, inside = _network(content, key, where)
+        if whole is not None:
+            _no_options(where, "a pickled module", model, arguments, None if inside else key)
+            return pickled_subject(path, whole, sha256(path), needed, inside)
     place = sole_key(content, where) if key is None else key
     state, beside = select_state(content, place, where), told(content)
     module = module or build(_needed(model, path, beside), arguments)
@@ -111,6 +112,20 @@ def _content(path: Path, kind: Kind, allow_program: bool) -> tuple[Any, list[str
         if not allow_program or kind not in _PICKLES or not pickled_names(path, kind):
             raise
     return load_trusted_pickle(path)
+
+
+def _network(content: Any, key: str | None, where: str) -> tuple[nn.Module | None, str]:
+    """The network that was pickled whole, alone or under a key, and that key; None where the file holds weights."""
+    if isinstance(content, nn.Module) or not isinstance(content, Mapping):
+        return (content, "") if isinstance(content, nn.Module) else (None, "")
+    found = {str(name): value for name, value in content.items() if isinstance(value, nn.Module)}
+    if key is not None or not found or state_keys(content):
+        return found.get(key or ""), key or ""
+    if len(found) > 1:
+        options = " or ".join(f"--key {name}" for name in sorted(found))
+        raise LoadError(f"the file holds {len(found)} networks", where=where, hint=f"add {options}")
+    ((name, module),) = found.items()
+    return module, name
 
 
 def _untrained(model: str | None, arguments: dict[str, object], key: str | None) -> Subject:

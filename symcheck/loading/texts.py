@@ -41,7 +41,7 @@ def load_texts(
 ) -> dict[str, Tensor]:
     """The tensors of the first `samples` texts, all of one length; those of `upper=upper(text)` are `upper.input_ids`.
 
-    The texts called `text`, or the only ones, give the names without a prefix. Changes: `upper(text)`,
+    The texts called `text`, or else the first file, give the names without a prefix. Changes: `upper(text)`,
     `lower(text)`, `shuffled(text)` (its words in another order). Raises DataError: no tokenizer, an empty line,
     files of different lengths; LoadError: a file that cannot be read.
     """
@@ -62,7 +62,7 @@ def load_texts(
     for name, source in sources.items():
         if name not in lines:
             lines[name] = _changed(name, source, lines, seed)
-    main = next(iter(lines)) if len(lines) == 1 else MAIN
+    main = MAIN if MAIN in lines else next(iter(lines))
     chosen = {name: texts[:samples] for name, texts in lines.items()}
     together = encode([text for texts in chosen.values() for text in texts])
     found: dict[str, Tensor] = {}

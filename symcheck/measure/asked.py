@@ -13,7 +13,8 @@ from symcheck.claim import BoundClaim, Claim
 from symcheck.errors import ClaimError, ConfigError, DataError, ModelError
 from symcheck.grammar import parse_claim
 from symcheck.groups.draws import Draws
-from symcheck.measure.given import first_samples, owner_of, without_ignored
+from symcheck.measure.given import first_samples, owner_of, with_graph, without_ignored
+from symcheck.measure.graphs import Graph
 from symcheck.measure.outputs import WORDS
 from symcheck.measure.parts import parts_of
 from symcheck.measure.runner import Runner
@@ -42,13 +43,19 @@ def asked_of(templates: Sequence[str], runner: Runner, tensors: Mapping[str, Ten
     """Fit every template to the inputs `tensors` and to what the runner returns, which is called on two samples.
 
     A claim that the data cannot carry (quarter turns of oblong images) is missing too. Raises DataError when no
-    template applies, or one leaves an input or output undeclared; what the model raises.
+    template applies, or one leaves an input or output undeclared; ClaimError for an unknown group or action; what the
+    model raises.
     """
-    found = {text: fit_inputs(text, [*tensors]) for text in templates}
+    for text in templates:
+        Claim.parse(text)
+    graph = runner.subject.graph
+    built = Graph.parse(graph) if graph else None
+    edges = [name for name in (built.edges, built.shifts) if name] if built is not None and built.frozen else []
+    found = {text: fit_inputs(text, [*tensors, *edges]) for text in templates}
     halves = {text: half for text, half in found.items() if isinstance(half, str)}
     if halves:
         given, heard = without_ignored(dict(tensors), [*halves.values()])
-        few = first_samples(given, _FEW, heard)
+        few = with_graph(first_samples(given, _FEW, heard), graph, heard, runner.dtype)
         samples = Samples({name: x.to(runner.device) for name, x in few.items()}, owner_of(heard, few))
         found |= _fitted(halves, heard, samples, runner)
     claims = {text: str(Claim.parse(one)) for text, one in found.items() if isinstance(one, str)}

@@ -15,7 +15,7 @@ from symcheck.measure.defect import Slot, slot_for
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.finding import Facts, assemble
 from symcheck.measure.floors import Probe, company, probe_pairs
-from symcheck.measure.laws import LAWLESS, Law, check_law
+from symcheck.measure.laws import LAWLESS, Law, check_law, idle
 from symcheck.measure.piece import Block, Piece
 from symcheck.measure.plan import Stratum, strata
 from symcheck.measure.runner import Runner
@@ -124,7 +124,8 @@ class Audit:
     ) -> _Common:
         g, samples = torch.cat([part.g for part in parts]), self.evaluator.samples
         if bound.relation is not None:
-            laws_in, laws_out = dict.fromkeys(bound.inputs, LAWLESS), dict.fromkeys(actions, LAWLESS)
+            lawless = replace(LAWLESS, moved=0.0) if idle(bound, g, samples) else LAWLESS
+            laws_in, laws_out = dict.fromkeys(bound.inputs, lawless), dict.fromkeys(actions, LAWLESS)
         else:
             laws_in = {name: check_law(action, g, samples.example(name)) for name, action in bound.inputs.items()}
             laws_out = {name: check_law(action, g, base.example(name)) for name, action in actions.items()}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from torch import Tensor
 from symcheck.errors import ConfigError, DataError
 from symcheck.registry import suggest
 
-Axis = int | tuple[int, ...]
+Axis = Any  # int | tuple[int, ...]: which one a function takes, `axis_of` knows
 
 _GRADIENT = re.compile(r"(-?)\s*d\(\s*(.+)\s*\)\s*/\s*d\(\s*([\w.]+)\s*\)")
 _APPLIED = re.compile(r"(\w+)\(\s*(.+?)\s*(?:,\s*(-?\d+)\s*)?\)")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from symcheck.measure.statistics import crossed_interval, wilson_interval
@@ -30,8 +32,10 @@ def _rate(shares: np.ndarray, exhaustive: bool) -> tuple[float, float, float, fl
     rate, samples = float(shares.mean()), shares.shape[1]
     error = crossed_interval(shares, exhaustive=exhaustive).error
     telling = min(int((shares > 0).any(0).sum()), int((shares < 1).any(0).sum()))
-    count = rate * (1 - rate) / error**2 if error > 0 and telling >= _FEW else float(samples)
-    effective = float(min(max(count, 1.0), shares.size))
+    count = float(samples)
+    if telling >= _FEW and not math.isnan(error):
+        count = rate * (1 - rate) / error**2 if error > 0 else math.inf
+    effective = min(max(count, 1.0), float(shares.size))
     return rate, *wilson_interval(rate, effective), effective
 
 

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from symcheck.actions.base import Bound, gather
+from symcheck.claim import BoundClaim
 from symcheck.errors import DataError
 from symcheck.groups.draws import Draws
 from symcheck.measure.defect import widest
+from symcheck.measure.samples import Samples
 
 TOLERANCE = 1e-9
 
@@ -42,7 +44,7 @@ class Law:
         return all(not (v > TOLERANCE) and v == v for v in (self.composition, self.identity, self.round_trip))
 
 
-# a relation composes nothing, and says itself where there is nothing to change
+# a relation composes nothing
 LAWLESS = Law(0.0, 0.0, 0.0, True, math.inf, False)
 
 
@@ -80,6 +82,20 @@ def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 4) -> Law:
         moved=_relative(bound, moved, samples, _size(samples)),
         moves=_relative(bound, generic_moved, generic, _size(generic)) > 1e-12,
     )
+
+
+def idle(bound: BoundClaim, g: Tensor, samples: Samples, pairs: int = 8) -> bool:
+    """Whether a relation leaves every one of a few samples as it was; those that run nothing again are never idle."""
+    if bound.relation is None:
+        return False
+    device = next(iter(samples.tensors.values())).device
+    batch = samples.take(torch.arange(pairs, device=device) % samples.count)
+    moved = bound.relation.move(g[torch.arange(pairs) % len(g)].to(device), batch, bound.roles())
+    if moved is batch or moved.count != batch.count:
+        return False
+    shown = [name for name in batch.tensors if not bound.inputs[name].actions[0].hidden]
+    pairs_of = [(moved.tensors[name], batch.tensors[name]) for name in shown]
+    return all(y.shape == x.shape and torch.equal(y.to(x.dtype), x) for y, x in pairs_of)
 
 
 def _flat(bound: Bound, g: Tensor) -> list[Tensor]:

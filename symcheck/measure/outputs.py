@@ -6,7 +6,7 @@ A name in a claim is, in this order: an output of the model; one of the user's d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -15,26 +15,37 @@ from torch import Tensor, nn
 
 from symcheck.claim import Offer
 from symcheck.errors import ConfigError, SymcheckError
-from symcheck.measure.expressions import Applied, Expression, Gradient, Named, inputs_in, is_label, names_in, parse_expression
+from symcheck.measure.expressions import (
+    Applied,
+    Expression,
+    Gradient,
+    Named,
+    inputs_in,
+    is_label,
+    names_in,
+    parse_expression,
+)
 from symcheck.measure.parts import parts_of, watching
 from symcheck.registry import suggest
 from symcheck.report.formats import SUFFIXES
 from symcheck.subject import Subject, named_outputs
 
 WORDS = {"probabilities": "softmax", "label": "argmax"}  # of the logits
+_HIDDEN = "(source) "  # of a label that is measured where its numbers are not: no claim can name it
 _LISTED = 8  # parts that an error names
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The outputs of one model: by name how each is made, None for its own, and which a claim need not declare."""
+    """The outputs of a model that returns `found`: how each is made, None for its own, and which are `free` (Offer)."""
 
+    found: Set[str]
     made: Mapping[str, Expression | None]
     free: frozenset[str] = frozenset()
 
 
 class Outputs:
-    """Names what a model returns and adds what is derived; settled by the first result, then the same for all."""
+    """Names what a model returns and adds what is derived; settled by the first result of its kind."""
 
     def __init__(self, subject: Subject, module: nn.Module | None) -> None:
         self.derive = {name: parse_expression(text, f"derive {name}") for name, text in subject.derive.items()}
@@ -59,6 +70,7 @@ class Outputs:
 
     @names.setter
     def names(self, names: Sequence[str]) -> None:
+        """Names for what follows; what they stand for is settled anew."""
         self._names, self._plan = list(names), None
 
     @property
@@ -83,7 +95,8 @@ class Outputs:
 
     def of(self, found: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All measured outputs, from what one batch gave."""
-        self._plan = self._plan or self._planned(found)
+        if self._plan is None or self._plan.found != found.keys():
+            self._plan = self._planned(found)
         values = dict(found)
         for name, tree in self._plan.made.items():
             values[name] = values[name] if tree is None else self._value(tree, found, inputs)
@@ -98,8 +111,10 @@ class Outputs:
     def margin(self, name: str, outputs: Mapping[str, Tensor]) -> Tensor | None:
         """How far f(x) is from another label, entry by entry; None where the output is no label made from numbers."""
         tree = self._plan.made.get(name) if self._plan is not None else None
-        source = outputs.get(str(tree.inner)) if isinstance(tree, Applied) else None
-        return tree.margin(source) if isinstance(tree, Applied) and source is not None else None
+        if not isinstance(tree, Applied) or not tree.labels:
+            return None
+        source = str(tree.inner)
+        return tree.margin(outputs[source] if source in outputs else outputs[_HIDDEN + source])
 
     def _own(self, result: Any) -> dict[str, Tensor]:
         """The model's own outputs; of those that were not chosen, what is no tensor is passed over."""
@@ -150,8 +165,8 @@ class Outputs:
         made = {name: every[name] for name in self.chosen} if self.chosen else every
         sources = [tree.inner for tree in made.values() if isinstance(tree, Applied) and tree.labels]
         # a label keeps the numbers that it is made of, for its margins
-        hidden = {str(tree): None if str(tree) in found else tree for tree in sources if str(tree) not in made}
-        return Plan({**made, **hidden}, frozenset(hidden) | frozenset(() if self.chosen else wanted))
+        hidden = {_HIDDEN + str(tree): tree for tree in sources if str(tree) not in made}
+        return Plan(frozenset(found), {**made, **hidden}, frozenset(hidden) | frozenset(() if self.chosen else wanted))
 
     def _meaning(self, name: str, found: Mapping[str, Tensor]) -> Expression | None:
         """What a word stands for that is no output of the model; None for nothing."""
@@ -180,7 +195,9 @@ class Outputs:
         name = str(tree)
         if name in found:
             return found[name]
-        inner = None if name in within else self.derive.get(name) or self._meaning(name, found)
+        if name in within:
+            raise ConfigError(f"'{name}' is derived from itself", where="derive", hint="name an output of the model")
+        inner = self.derive.get(name) or self._meaning(name, found)
         if inner is None:
             raise self._unknown(name, found)
         return self._value(inner, found, inputs, (*within, name))

@@ -19,7 +19,8 @@ def propose(evaluator: Evaluator) -> list[str]:
     samples = evaluator.samples
     stated = stated_claims(evaluator.runner.module, samples.shapes())
     probe = Batch({n: x[:2] for n, x in samples.tensors.items()}, 2)
-    outputs = {n: tuple(y.shape[1:]) for n, y in evaluator.runner(probe).items()}
+    found, hidden = evaluator.runner(probe), evaluator.runner.outputs.offer.free
+    outputs = {n: tuple(y.shape[1:]) for n, y in found.items() if n not in hidden}
     if stated is not None:
         return stated(outputs)
     inputs = samples.shapes()

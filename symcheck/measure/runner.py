@@ -52,6 +52,7 @@ class Runner:
 
     @names.setter
     def names(self, names: list[str]) -> None:
+        """Names for what follows."""
         self.outputs.names = names
 
     def at(self, dtype: torch.dtype) -> Runner:

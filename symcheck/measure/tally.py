@@ -25,7 +25,7 @@ from symcheck.groups.draws import Draws
 from symcheck.measure.defect import Slot, widest
 from symcheck.measure.samples import Samples
 
-SHIFTS = 32  # how many other rows an output is compared with where it has no mean
+SHIFTS = 64  # how many other rows an output is compared with where it has no mean
 COMPONENTS = 4096  # outputs with more numbers per sample are not followed one by one
 
 

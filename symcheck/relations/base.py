@@ -18,6 +18,7 @@ from symcheck.actions.base import Action
 from symcheck.batch import Batch
 from symcheck.errors import ClaimError
 from symcheck.groups.base import Group
+from symcheck.groups.draws import Draws
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -112,8 +113,8 @@ class Relation(Group):
                 )
 
     def identity(self, n: int) -> Tensor:
-        """Parameters that change nothing: zeros, (n, 1) float64."""
-        return torch.zeros(n, 1, dtype=torch.float64)
+        """Parameters that change nothing: zeros, shaped as those that are drawn."""
+        return torch.zeros_like(self.sample(n, Draws(0, self.name)))
 
     def compose(self, a: Tensor, b: Tensor) -> Tensor:
         """Changes need not compose."""

@@ -30,7 +30,7 @@ from symcheck.relations.layout import POSITIONS, Atoms, need_periodic, positions
 NODES = (-1.0, -0.830223896278567, -0.468848793470714, 0.468848793470714, 0.830223896278567, 1.0)
 WEIGHTS = (1 / 21, 0.276826047361566, 0.431745381209863, 0.431745381209863, 0.276826047361566, 1 / 21)
 MIDDLE = 256 / 525
-STEP, STRAIN = 0.02, 0.01
+STEP, STRAIN = 0.04, 0.02
 
 
 class Path(Relation):
@@ -86,7 +86,7 @@ class Path(Relation):
 
 @groups.register("Gradient")
 class Gradient(Path):
-    """F = −dE/dx: `Gradient(0.02)`, along random directions in which the atoms move by up to 0.02 (root mean square).
+    """F = −dE/dx: `Gradient(0.04)`, along random directions in which the atoms move by up to 0.04 (root mean square).
 
     δ_i = √(3n) · (mean of F·v on the path + (E(h) − E(−h)) / 2h) · v_i, |v| = 1, so that the mean of ||δ||² over
     directions is ||F + dE/dx||².
@@ -134,12 +134,12 @@ class Gradient(Path):
 
 @groups.register("Strain")
 class Strain(Path):
-    """σ = (1/V) dE/dε: `Strain(0.01)`, along random symmetric strains x → x·exp(tS) of the atoms and the cell, |S| = 1.
+    """σ = (1/V) dE/dε: `Strain(0.02)`, along random symmetric strains x → x·exp(tS) of the atoms and the cell, |S| = 1.
 
     δ = √6 · (mean of V(t)/V σ·S on the path − (E(h) − E(−h)) / 2hV) · S. Stress is positive under tension.
     """
 
-    examples = ("Strain", "Strain(0.005)")
+    examples = ("Strain", "Strain(0.01)")
     law = "isotropic strains"
     measured = "tensor"
     needs: ClassVar[frozenset[str]] = frozenset({"lattice"})

@@ -47,10 +47,6 @@ class Causal(Relation):
             )
         return self
 
-    def identity(self, n: int) -> Tensor:
-        """Nothing replaced."""
-        return torch.zeros(n, 2, dtype=torch.float64)
-
     def sample(self, n: int, rng: Draws) -> Tensor:
         """A uniform share, and a uniform choice of entries."""
         return rng.uniform(n, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, final
 
@@ -40,29 +40,23 @@ class UserRelation(Relation):
         self.name = name
 
     @cached_property
-    def _parts(self) -> dict[str, Callable[..., Any]]:
+    def _parts(self) -> dict[str, Any]:
         found = import_object(self.name)
-        parts = {part: getattr(found, part, None) for part in _PARTS}
-        missing = [part for part, function in parts.items() if not callable(function)]
+        return {part: getattr(found, part, None) for part in _PARTS}
+
+    def fit(self, shapes: Shapes, roles: Mapping[str, Action], what: str) -> Relation:
+        """Imports the object, and says what it lacks before anything is measured."""
+        missing = [part for part, function in self._parts.items() if not callable(function)]
         if missing:
             raise ClaimError(
                 f"'{self.name}' is no relation: it has no function {', '.join(missing)}",
-                where=f"{self.name} is a {type(found).__name__}",
+                where=what,
                 hint="give it sample(n, seed), move(g, inputs) and residual(g, seen, rest)",
             )
-        return {part: function for part, function in parts.items() if callable(function)}
-
-    def fit(self, shapes: Shapes, roles: Mapping[str, Action], what: str) -> Relation:
-        """Imports the object, so that what it lacks is said before anything is measured."""
-        return self if self._parts else super().fit(shapes, roles, what)
+        return self
 
     def _check(self, roles: Mapping[str, Action], known: frozenset[str], what: str) -> None:
         """The words are the user's."""
-
-    def identity(self, n: int) -> Tensor:
-        """Zeros in the shape of the parameters."""
-        one = self.sample(1, Draws(0, "shape"))
-        return torch.zeros_like(one).expand(n, *one.shape[1:]).clone()
 
     def sample(self, n: int, rng: Draws) -> Tensor:
         """The user's parameters, float64 or int64; a shard draws those before its own, too."""
@@ -74,9 +68,10 @@ class UserRelation(Relation):
         return g[rng.start :].cpu().to(torch.float64 if g.is_floating_point() else torch.int64)
 
     def move(self, g: Tensor, batch: Batch, roles: Roles) -> Batch:
-        """The user's changed inputs."""
+        """The user's changed inputs, made in float64 so that the change adds no rounding of its own."""
         dense(batch, self.name)
-        moved = self._parts["move"](g, dict(batch.tensors))
+        wide = {name: x.double() if x.is_floating_point() else x for name, x in batch.tensors.items()}
+        moved = self._parts["move"](g, wide)
         where = f"inputs {', '.join(f'{n} {tuple(x.shape)}' for n, x in batch.tensors.items())}"
         if not isinstance(moved, Mapping) or moved.keys() != batch.tensors.keys():
             raise self._odd("move(g, inputs)", moved, where, "return a dict of the same names")

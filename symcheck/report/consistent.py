@@ -6,7 +6,19 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from symcheck.report.model import Certificate, Counts, Curve, Finding, Flips, FlipsAt, Floor, Report, Scale, Share, Worst
+from symcheck.report.model import (
+    Certificate,
+    Counts,
+    Curve,
+    Finding,
+    Flips,
+    FlipsAt,
+    Floor,
+    Report,
+    Scale,
+    Share,
+    Worst,
+)
 from symcheck.report.outcome import GateReport, Outcome
 
 _SLACK = 1e-6  # relative: what rounding may do

@@ -152,7 +152,7 @@ class Split:
 
 @dataclass(frozen=True)
 class FlipsAt:
-    """The flips of the samples whose margin lies between `least` and `most`, in the unit of the numbers before argmax."""
+    """The flips of the samples whose margin lies between `least` and `most`, in the unit of the logits."""
 
     least: float
     most: float

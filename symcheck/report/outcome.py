@@ -39,7 +39,7 @@ class Outcome:
     """One gate on one output of one part of its group.
 
     `value` is the measured statistic with its interval [low, high], in the unit of `metric` (spread, relative,
-    share and flips are dimensionless; absolute is in the output's unit; a barrier in the unit of the loss); None: no number.
+    share, flips: no dimension; absolute: the output's unit; a barrier: that of the loss); None: no number.
     `rule` is what was asked in words, `reason` why the status is what it is, `advice` what to do next.
     """
 

@@ -35,4 +35,4 @@ def count_outputs(
     evaluator = Evaluator(runner, samples, chunks_for(samples, None))
     with measuring(runner):
         base = evaluator.base(Claim.parse(texts[0]).bind(samples.shapes()))
-    return sum(name != base.owner_name for name in base.shapes())
+    return len(base.shapes().keys() - {base.owner_name} - runner.outputs.offer.free)

@@ -15,7 +15,9 @@ from symcheck.topics.book import Chapter, Topic, chapters
 _ANY = re.compile(r"[a-z]|…")  # an argument of a heading that stands for any: C(n), Shift(step, …)
 
 # entry points of plug-ins by chapter
-ADDED = {"groups": "symcheck.groups", "actions": "symcheck.actions", "presets": PLUGINS}
+ADDED = {
+    "groups": "symcheck.groups", "actions": "symcheck.actions", "presets": PLUGINS, "frameworks": "symcheck.loaders",
+}  # fmt: skip
 
 
 def explained(text: str) -> tuple[Topic, ...]:

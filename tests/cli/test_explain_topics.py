@@ -21,6 +21,7 @@ from symcheck.connect.walk import Treatment
 from symcheck.gate.checks import WORDS
 from symcheck.gate.config import Gate, Waiver
 from symcheck.groups.base import groups
+from symcheck.loading.loaders import loaders
 from symcheck.loading.sniff import Kind
 from symcheck.merge.methods import methods
 from symcheck.preset import built_in
@@ -64,6 +65,7 @@ PART: dict[str, Callable[[], Collection[str]]] = {
     "metrics": lambda: {*names(Error), *WORDS["metric"], "certificate", "barrier"},
     "statistics": lambda: WORDS["stat"],
     "formats": lambda: {*(set(Kind) - NO_FORMATS), *PRINTED, *(suffix.strip(".") for suffix in SUFFIXES)},
+    "frameworks": loaders.names,
     "words": lambda: ("group", "element", "action", "orbit", "claim", "subject", "finding", "report", "tolerance"),
 }
 

@@ -22,7 +22,7 @@ NETS = {
 
 
 class Read(nn.Module):
-    """Images of at least `side` pixels -> logits, probabilities and the winner (one-hot) of the square in the middle."""
+    """Images of at least `side` pixels -> logits, probabilities, winner (one-hot) of the square in the middle."""
 
     def __init__(self, net: nn.Module, side: int) -> None:
         super().__init__()

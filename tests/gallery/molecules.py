@@ -46,6 +46,29 @@ def everyone(name: str = "ANI1x") -> Energy:
     return ani(name, None)
 
 
+class Chains(nn.Module):
+    """The four networks of a member, each on descriptors (n, 384) of atoms of its element -> energies (n, 1)."""
+
+    def __init__(self, member: nn.Module) -> None:
+        super().__init__()
+        for name in "HCNO":
+            self.add_module(name, getattr(member, name))
+
+    def forward(self, h: Tensor, c: Tensor, n: Tensor, o: Tensor) -> dict[str, Tensor]:
+        return {name: getattr(self, name)(x) for name, x in zip("HCNO", (h, c, n, o), strict=True)}
+
+
+def chains(name: str = "ANI1ccx", member: int = 0) -> Chains:
+    """What was learned, without the descriptor."""
+    return Chains(ensemble(name).neural_networks[member]).eval()
+
+
+def descriptors(samples: int) -> dict[str, Tensor]:
+    """Random ones."""
+    drawn = torch.rand(4, samples, 384, generator=torch.Generator().manual_seed(0))
+    return dict(zip("hcno", drawn, strict=True))
+
+
 def methanol(samples: int) -> dict[str, Tensor]:
     """Methanol, its atoms moved by about 0.1 angstrom; elements by their places in H, C, N, O."""
     moved = 0.1 * torch.randn(samples, 6, 3, generator=torch.Generator().manual_seed(8))

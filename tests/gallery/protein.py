@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 from wheels import code, data, unpacked
 
-ACIDS = "ALA CYS ASP GLU PHE GLY HIS ILE LYS LEU MET ASN PRO GLN ARG SER THR VAL TRP TYR".split()
+ACIDS = tuple(re.findall(r"\w+", "ALA CYS ASP GLU PHE GLY HIS ILE LYS LEU MET ASN PRO GLN ARG SER THR VAL TRP TYR"))
 ATOMS = ("N", "CA", "C", "O")
 
 

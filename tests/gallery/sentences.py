@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from wheels import unpacked
 
 FIRST, LAST, PADS = 101, 102, 6  # the tokens that open and close a text
-WORDS = "the cat dog man woman child sat ran on under near mat house river old young red cold happy big".split()
+WORDS = tuple(re.findall(r"\w+", """
+    the cat dog man woman child sat ran on under near mat house river old young red cold happy big
+"""))  # fmt: skip
 
 
 class Embedding(nn.Module):

@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "real"))
 
-from zoo import PINS, Arrays, NotHad, code, data, importable, tensors, unpacked  # noqa: E402
+from zoo import PINS, Arrays, NotHad, code, data, importable, tensors, unpacked
 
 __all__ = ["PINS", "Arrays", "NotHad", "code", "data", "importable", "tensors", "unpacked"]

@@ -19,8 +19,6 @@ from symcheck.errors import ClaimError, DataError, LoadError
 from symcheck.loading import load_inputs, load_subject
 from symcheck.report.model import Verdict
 
-WEIGHTS = 3
-
 
 class Stated:
     """What e3nn's Irreps shows of itself: its text."""
@@ -87,15 +85,20 @@ def test_irreps_as_a_distribution() -> None:
         load_inputs("irreps(0,4x1o)", samples=4, seed=0)
 
 
-@pytest.mark.parametrize("name", ["Linear", "FullyConnectedTensorProduct", "Norm"])
-def test_modules_of_e3nn(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "inputs", "output"),
+    [
+        ("Linear", ("4x0e+2x1o",), ("3x1o",)),
+        ("FullyConnectedTensorProduct", ("2x0e+1x1o", "1x1o"), ("3x1e",)),
+        ("Norm", ("3x1o",), ()),
+    ],
+)
+def test_modules_of_e3nn(name: str, inputs: tuple[str, ...], output: tuple[str, ...]) -> None:
     o3 = pytest.importorskip("e3nn.o3", reason="e3nn is not installed")
-    arguments = {
-        "Linear": ("4x0e+2x1o", "3x1o"), "FullyConnectedTensorProduct": ("2x0e+1x1o", "1x1o", "3x1e"), "Norm": ("3x1o",),
-    }[name]  # fmt: skip
     torch.manual_seed(0)
-    sources = {f"x{i}": f"irreps({text})" for i, text in enumerate(arguments[: 1 if name != "FullyConnectedTensorProduct" else 2])}
-    report = symcheck.audit(getattr(o3, name)(*arguments), None, load_inputs(sources, samples=8, seed=0), elements=4)
+    module = getattr(o3, name)(*inputs, *output)
+    sources = {f"x{i}": f"irreps({text})" for i, text in enumerate(inputs)}
+    report = symcheck.audit(module, None, load_inputs(sources, samples=8, seed=0), elements=4)
     assert report.findings and {f.verdict for f in report.findings} == {Verdict.EXACT}
 
 
@@ -201,7 +204,7 @@ def test_an_action_of_a_field_type_moves_pixels_and_channels() -> None:
     other = user_action("other", field_action(FieldType(trivial), "C8"))
     eighth = make_group(parse_group("C8"))
     with pytest.raises(ClaimError, match="not the group of the field type"):
-        other.act(eighth, other.represent(eighth, eighth.generators()), x[:1, :1])
+        other.act(eighth, other.represent(eighth, torch.ones_like(eighth.identity(1))), x[:1, :1])
 
 
 def test_escnn_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,6 +283,7 @@ def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("symcheck.loading.frameworks.timm.find_spec", without("torchvision"))
     with pytest.raises(LoadError, match="timm needs torchvision, which is not installed"):
         load_subject("timm:net")
-    monkeypatch.setitem(sys.modules, "escnn", None)
+    for name in ("escnn", "escnn.nn"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(LoadError, match="escnn"):
         load_subject("escnn:nets.py:net")

@@ -18,13 +18,16 @@ pytest.importorskip("onnxruntime")
 
 import onnx
 import onnx_files as make
+import onnxruntime
 from onnx import TensorProto, helper
 
 import symcheck
+from symcheck.cli.main import main
 from symcheck.errors import LoadError, ModelError
 from symcheck.loading import Kind, load_subject, sniff
-from symcheck.loading.onnx import onnx_weights
+from symcheck.loading.onnx import OnnxModule, onnx_weights
 from symcheck.measure.calling import by_keyword
+from symcheck.measure.worst import weights_digest
 from symcheck.report.model import Verdict
 
 
@@ -173,6 +176,17 @@ def test_weights_beside_the_graph_are_found_and_told(tmp_path: Path, monkeypatch
     assert "'weights.data', which is no file in its folder" in error(path).message
 
 
+def test_graphs_of_other_weights_are_told_apart(tmp_path: Path) -> None:
+    path = make.external(tmp_path / "net.onnx")
+    before = weights_digest(load_subject(path))
+    assert weights_digest(load_subject(path)) == before
+    data = bytearray((tmp_path / "weights.data").read_bytes())
+    data[3] ^= 1
+    (tmp_path / "weights.data").write_bytes(data)
+    assert weights_digest(load_subject(path)) != before
+    assert weights_digest(load_subject(pooled(tmp_path / "other.onnx"))) != before
+
+
 @pytest.mark.parametrize("inside", [True, False])
 def test_weights_elsewhere_are_not_read(inside: bool, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
@@ -222,6 +236,19 @@ def test_a_truncated_graph_is_an_error(keep: float, tmp_path: Path) -> None:
     path = make.linear(tmp_path / "net.onnx")
     path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
     assert "truncated or damaged" in error(path).message or "cannot load" in error(path).message
+    assert main(["audit", str(path), "C2: sequence -> invariant", "-i", "normal(3)", "-q"]) == 2
+
+
+def test_an_accelerator_that_the_runtime_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make.linear(tmp_path / "net.onnx")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    subject = load_subject(path)
+    assert any("the graph runs on the CPU" in note for note in subject.notes)
+    assert isinstance(subject.call, OnnxModule)
+    program = subject.call.forward
+    given = {"input.1": np.ones((2, 3), np.float32)}
+    assert np.allclose(program.session("cuda").run(None, given)[0], make.expected(given["input.1"]), atol=1e-6)
 
 
 def test_options_that_cannot_apply_are_refused(tmp_path: Path) -> None:

@@ -206,3 +206,33 @@ def test_outputs_in_the_cell_are_compared_to_the_nearest_image() -> None:
     assert verdicts(Relaxed(wrapped=True), claim, crystals()) == {"exact"}
     assert verdicts(Relaxed(wrapped=False), claim, crystals()) == {"exact"}
     assert verdicts(Relaxed(wrapped=True, drift=0.05), claim, crystals()) == {"broken"}
+
+
+# Packed crystals
+
+
+class PackedCrystal(nn.Module):
+    """The same sum over packed rows, each with the cell of its crystal; planted: a term in the origin."""
+
+    def __init__(self, origin: float = 0.0) -> None:
+        super().__init__()
+        self.dense = Crystal(origin=origin)
+
+    def forward(self, cell: Tensor, frac: Tensor, z: Tensor, batch: Tensor) -> Tensor:
+        rows = [torch.nonzero(batch == i).flatten() for i in range(len(cell))]
+        return torch.cat([self.dense(cell[i, None], frac[row][None], z[row][None]) for i, row in enumerate(rows)])
+
+
+def packed_crystals() -> dict[str, Tensor]:
+    """Five crystals of 2, 4, 3, 2 and 4 atoms."""
+    sizes = torch.tensor([2, 4, 3, 2, 4])
+    cell = 4 * torch.eye(3, dtype=torch.float64) + 0.6 * Draws(2, "cell").normal(5, 3, 3)
+    frac, z = Draws(2, "frac").uniform(15, 3), 1 + Draws(2, "z").uniform(15)
+    return {"cell": cell, "frac": frac, "z": z, "batch": torch.repeat_interleave(torch.arange(5), sizes)}
+
+
+@pytest.mark.parametrize("group", ["GL(3,Z)", "T(3)", "O(3)"])
+def test_packed_rows_move_with_the_cell_of_their_crystal(group: str) -> None:
+    claim = f"{group}: cell=lattice, frac=fractional, z=scalar, batch=owner -> scalar"
+    assert verdicts(PackedCrystal(), claim, packed_crystals()) == {"exact"}
+    assert (verdicts(PackedCrystal(0.5), claim, packed_crystals()) == {"exact"}) == (group == "O(3)")

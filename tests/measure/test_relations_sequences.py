@@ -358,3 +358,11 @@ def test_what_a_relation_cannot_say_is_refused(claim: str, inputs: tuple[str, ..
         symcheck.audit(seeded(Text(pooled=True)), claim, some(*inputs))
     assert says in str(error.value)
     assert error.value.where and error.value.hint
+
+
+def test_a_relation_that_changes_nothing_tests_nothing() -> None:
+    data = texts()
+    same = {"text": data["text"], "upper.text": data["text"]}
+    claim = "Variant(upper): text=tokens, upper.text=variant -> scalar"
+    report = symcheck.audit(seeded(Text(pooled=True)), claim, same, elements=4)
+    assert {f.verdict for f in report.findings} == {"trivial"}

@@ -99,6 +99,31 @@ def test_a_users_relation_is_measured(source: Path) -> None:
     assert (found.claim, found.output, str(found.verdict)) == (claim, "score", "broken")
 
 
+def test_the_change_itself_is_made_in_double_precision(tmp_path: Path) -> None:
+    """In float32 its rounding would stand in for an error of the network that float64 does not remove."""
+    (tmp_path / "gain.py").write_text(
+        "import torch\n"
+        "def sample(n, seed):\n"
+        "    return torch.stack([torch.rand(1, generator=torch.Generator().manual_seed(seed + i)) for i in range(n)])\n"
+        "def move(g, inputs):\n"
+        "    return {'a': inputs['a'] * (1 + g.to(inputs['a']))}\n"
+        "class Linear:\n"
+        "    sample, move = staticmethod(sample), staticmethod(move)\n"
+        "    def residual(g, seen, rest):\n"
+        "        return seen['output'] - rest['output'] * (1 + g.to(rest['output']))\n"
+        "    residual = staticmethod(residual)\n"
+    )
+    claim = f"{tmp_path}/gain.py:Linear: a=scalar -> output=scalar"
+    data = {"a": inputs()["a"].float()}
+    layer = torch.nn.Linear(4, 3, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(WEIGHT.T)
+    assert str(symcheck.audit(layer, claim, data).findings[0].verdict) == "exact"
+    shifted = torch.nn.Linear(4, 3)
+    shifted.load_state_dict({"weight": WEIGHT.T.float(), "bias": torch.tensor([0.1, -0.2, 0.3])})
+    assert str(symcheck.audit(shifted, claim, data).findings[0].verdict) == "broken"
+
+
 def test_a_module_is_a_relation_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "laws_for_this_test"
     folder.mkdir()

@@ -12,6 +12,10 @@ import pytest
 import zoo
 
 import symcheck
+from symcheck.errors import LoadError
+from symcheck.loading.data import read_torch
+from symcheck.loading.nested import state_keys
+from symcheck.loading.sniff import sniff
 
 pytestmark = pytest.mark.slow
 
@@ -90,3 +94,19 @@ def test_a_pickle_of_other_objects_is_refused_by_name(spec: str, path: str, name
     assert run.returncode == 2, run.stdout + run.stderr
     assert named in run.stderr, run.stderr
     assert not run.stdout
+
+
+@pytest.mark.parametrize(
+    "name", ["SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth", "SevenNet_MF_0/checkpoint_sevennet_mf_0.pth"]
+)
+def test_numbers_beside_the_tensors_need_nobodys_word(name: str) -> None:
+    path = zoo.had("sevenn==0.13.0") / "sevenn/pretrained_potentials" / name
+    content = read_torch(path, sniff(path))
+    assert state_keys(content) == ["model_state_dict"]  # the configuration holds numbers and tensors too
+
+
+def test_the_lines_that_save_a_refused_checkpoint_name_its_own_key() -> None:
+    path = zoo.had("pesto-pitch==2.0.1") / "pesto/weights/mir-1k_g7.ckpt"
+    with pytest.raises(LoadError) as caught:
+        read_torch(path, sniff(path))
+    assert f"torch.load({str(path)!r}, " in caught.value.hint and "c['state_dict'].items()" in caught.value.hint

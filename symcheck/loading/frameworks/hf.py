@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from torch import nn
 from symcheck.errors import ConfigError, LoadError
 from symcheck.files import nearest, reason, sha256
 from symcheck.importing import extra
-from symcheck.loading.frameworks.keys import check_keys
+from symcheck.loading.frameworks.keys import WEIGHTS, check_keys, weight_files
 from symcheck.loading.frameworks.pooling import POOLINGS, tensors_only
 from symcheck.loading.frameworks.tokens import tokens_of
 from symcheck.loading.loaders import loaders
@@ -34,7 +35,6 @@ _TASKS = {
     "audio-classification": "AutoModelForAudioClassification",
 }
 _DTYPES = ("auto", "float64", "float32", "bfloat16", "float16")
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _CODE = ("auto_map", "custom_pipelines")
 
 
@@ -129,9 +129,9 @@ def _config(folder: Path) -> dict[str, Any]:
         raise LoadError(f"the file cannot be read: {reason(error)}", where=str(file), hint="copy it again") from error
     if not isinstance(config, dict):
         raise LoadError("config.json is no table", where=str(file), hint="copy it again")
-    if not any((folder / name).is_file() for name in _WEIGHTS):
+    if not weight_files(folder):
         raise LoadError(
-            "the folder holds no weights", where=str(folder), hint=f"it should hold one of {', '.join(_WEIGHTS)}"
+            "the folder holds no weights", where=str(folder), hint=f"it should hold one of {', '.join(WEIGHTS)}"
         )
     return config
 
@@ -192,7 +192,8 @@ def _one_answer(net: nn.Module) -> None:
 
 
 def _source(folder: Path, net: nn.Module, arguments: Mapping[str, object]) -> Source:
-    """Where the network came from; the digest is that of its weights, or of the index of several files."""
-    weights = next(folder / name for name in _WEIGHTS if (folder / name).is_file())
-    return Source(str(folder), sha256(weights), "transformers", type(net).__name__, dict(arguments))
+    """Where the network came from; the digest is that of its weights, or of the digests of several files."""
+    digests = [sha256(path) for path in weight_files(folder)]
+    digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    return Source(str(folder), digest, "transformers", type(net).__name__, dict(arguments))
 

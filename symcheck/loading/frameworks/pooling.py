@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,7 +31,8 @@ def tensors_only(pooling: str, normalize: bool) -> Callable[..., dict[str, Tenso
                     where=f"-m pooling={pooling}",
                     hint="say -m task=features, or leave the pooling out",
                 )
-            vectors = pooled(states, named.get("attention_mask"), pooling)
+            given = inspect.signature(module.forward).bind_partial(*inputs, **named).arguments
+            vectors = pooled(states, given.get("attention_mask"), pooling)
             found["embedding"] = F.normalize(vectors, dim=-1) if normalize else vectors
         return found
 

@@ -1,0 +1,86 @@
+"""Audit time over bare forwards on packed molecules of mixed size: 200 of them, 4 to 20 atoms, equivariant potential.
+
+    python tests/benchmarks/overhead_packed.py [--threads 2] [--repeats 3] [--elements 32] [--wall]
+
+Bare: no_grad forwards of (elements + 1) × 200 molecules, packed beforehand with their edges, in the best of several
+chunk sizes. Audit: all that `symcheck.audit` does, packing, rotating, floors and verdicts included; the edges are the
+same inputs in both. Ratios are medians over alternating repeats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import symcheck
+from symcheck.measure.graphs import Graph
+from symcheck.measure.samples import Samples
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "fixtures"))
+CLAIM = "SO(3): pos=points, z=scalar, batch=owner, edge_index=scalar -> energy=scalar, forces=vector"
+MOLECULES = 200
+
+
+def subject() -> tuple[nn.Module, dict[str, Tensor]]:
+    """The packed potential with trained weights, and molecules with their edges."""
+    from graphs import molecules
+
+    factory = str(ROOT / "fixtures/graphs.py:packed_potential")
+    loaded = symcheck.load(ROOT / "fixtures/potential.safetensors", model=factory)
+    samples = Samples(molecules(MOLECULES, 0), "batch")
+    batch = Graph.parse("edge_index=radius(5.0)").with_edges(samples.take(torch.arange(MOLECULES)))
+    assert loaded.module is not None
+    return loaded.module, dict(batch.tensors)
+
+
+def bare(net: nn.Module, inputs: dict[str, Tensor], count: int, clock: Callable[[], float]) -> tuple[float, int]:
+    """Seconds for `count` molecules in the best chunk size, and that size; what is fed was packed before."""
+    samples = Samples(inputs, "batch")
+    best = (float("inf"), 0)
+    for size in (25, 50, 100, 200, 400, 800):
+        firsts = range(0, max(size, MOLECULES), size)
+        chunks = [samples.take(torch.arange(i, i + size) % MOLECULES).tensors for i in firsts]
+        with torch.no_grad():
+            net(**chunks[0])
+            start, done = clock(), 0
+            while done < count:
+                net(**chunks[done // size % len(chunks)])
+                done += size
+        best = min(best, ((clock() - start) * count / done, size))
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--elements", type=int, default=32)
+    parser.add_argument("--wall", action="store_true", help="time by the clock, not by the processor")
+    options = parser.parse_args()
+    clock = time.perf_counter if options.wall else time.process_time
+    torch.set_num_threads(options.threads)
+    net, inputs = subject()
+    symcheck.audit(net, CLAIM, inputs, samples=32, elements=4)  # warm up
+    ratios = []
+    for _ in range(options.repeats):
+        start = clock()
+        report = symcheck.audit(net, CLAIM, inputs, samples=MOLECULES, elements=options.elements)
+        spent = clock() - start
+        seconds, size = bare(net, inputs, MOLECULES * (options.elements + 1), clock)
+        ratios.append(spent / seconds)
+        words = ", ".join(f"{f.output} {f.verdict}" for f in report.findings)
+        print(f"bare {seconds:.2f} s in chunks of {size}, audit {spent:.2f} s: {ratios[-1]:.2f}  {words}", flush=True)
+    found = f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+    print(f"audit/bare on {MOLECULES} molecules: {found} ({'seconds' if options.wall else 'processor seconds'})")
+
+
+if __name__ == "__main__":
+    main()

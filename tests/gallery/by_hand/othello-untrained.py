@@ -1,0 +1,5 @@
+"""The same before it learned anything."""
+
+from othello import main
+
+main("othello-untrained")
