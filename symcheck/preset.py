@@ -7,7 +7,7 @@ stands for the rest, `O(3): pos|R=points, cell?=lattice, *=scalar -> energy=scal
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +17,7 @@ from symcheck.errors import ClaimError, ConfigError, DataError
 from symcheck.files import readable
 from symcheck.grammar import Slot, parse_claim
 from symcheck.registry import plugins, suggest
-from symcheck.subject_file import read_subject_file
+from symcheck.subject_file import DEFAULTS, read_subject_file
 
 PLUGINS = "symcheck.presets"  # entry points that name a file
 _REST = "*"
@@ -59,6 +59,12 @@ def read_preset(name: str | Path) -> dict[str, Any]:
     for claim in stated["claims"]:
         parse_claim(claim)
     return {**stated, "claims": Templates(stated["claims"])}
+
+
+def with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings above those of the preset that they name, above the defaults."""
+    family = read_preset(settings["preset"]) if "preset" in settings else {}
+    return {**DEFAULTS, **family, **settings}
 
 
 def preset_text(name: str) -> str:

@@ -152,7 +152,8 @@ def _audited(run: Measuring, settings: Mapping[str, Any], gates: Sequence[Gate],
 def _rests_on(settings: Mapping[str, Any], report: Report, against: str = "") -> dict[str, Any]:
     """The inputs, how it was asked for, and the digests of all files that a report rests on."""
     files = digests(settings, against, checkpoint=str(report.subject.get("sha256") or ""))
-    return {"inputs": settings["inputs"], "asked": asked(settings), "files": files}
+    given = settings.get("structures", settings.get("inputs"))
+    return {"inputs": given, "asked": asked(settings), "files": files}
 
 
 def _tolerances(settings: Mapping[str, Any], gates: Iterable[Gate]) -> float:

@@ -21,11 +21,11 @@ from symcheck.engines.store import clear
 from symcheck.errors import ConfigError, LoadError
 from symcheck.gate.files import asked, digests, read_files
 from symcheck.loading import load_inputs, load_subject, read_subject_file
-from symcheck.preset import read_preset
+from symcheck.preset import with_preset
 from symcheck.report.model import Report
 from symcheck.report.write import check_path, worst_file, write_report
 from symcheck.subject import Subject
-from symcheck.subject_file import DEFAULTS, has_table, stated
+from symcheck.subject_file import has_table, stated
 
 
 def run_audit(
@@ -82,15 +82,8 @@ def _loaded(settings: Mapping[str, Any], allow_program: bool, folder: Path) -> t
         return subject, inputs_of(settings, subject)
 
 
-def with_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings above those of the preset that they name, above the defaults."""
-    family = read_preset(settings["preset"]) if "preset" in settings else {}
-    return {**DEFAULTS, **family, **settings}
-
-
 def inputs_of(settings: Mapping[str, Any], subject: Subject | None = None) -> dict[str, Tensor]:
-    """The inputs that the settings name, texts as the subject takes them; what a user's function prints goes to stderr.
-    """
+    """The inputs that the settings name, texts as the subject takes them; what a function prints goes to stderr."""
     if "structures" in settings:
         return structures_of(settings)
     if "inputs" not in settings:

@@ -13,10 +13,10 @@ from symcheck.files import readable
 from symcheck.gate.checks import check_gate, check_keys, refuse
 from symcheck.gate.lines import Lines, tables
 from symcheck.grammar import parse_claim
+from symcheck.preset import with_preset
 from symcheck.registry import suggest
 from symcheck.report.outcome import Place
 from symcheck.subject_file import (
-    DEFAULTS,
     GATE_KEYS,
     SubjectFile,
     has_table,
@@ -95,7 +95,7 @@ class GateFile:
         if gate.subject.endswith(".toml"):
             folder = (folder / gate.subject).resolve().parent
         own = {k: getattr(gate, k) for k in ("samples", "elements") if getattr(gate, k) is not None}
-        return {**DEFAULTS, **stated(self.subject(gate), folder, flags), **own, **flags}
+        return with_preset({**stated(self.subject(gate), folder, flags), **own, **flags})
 
 
 def find_config(path: Path | None) -> Path:

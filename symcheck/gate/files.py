@@ -10,8 +10,14 @@ from typing import Any
 from symcheck.files import is_sharded, sha256
 from symcheck.subject_file import read_subject_file
 
-_SUFFIXES = (".py", ".npz", ".npy", ".safetensors", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".onnx", ".toml", ".txt")
-_ASKED = ("model", "arguments", "key", "derive", "output", "dtype", "inputs", "seed")
+_SUFFIXES = (
+    ".py", ".npz", ".npy", ".safetensors", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".onnx", ".toml", ".txt",
+    ".xyz", ".extxyz", ".cif", ".traj",
+)  # fmt: skip
+_ASKED = (
+    "model", "calculator", "arguments", "key", "derive", "output", "takes", "graph", "reference", "dtype", "inputs",
+    "structures", "seed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,8 @@ def _files(settings: Mapping[str, Any], against: str, spec: str) -> Iterator[tup
 def _named(settings: Mapping[str, Any], against: str, spec: str) -> Iterator[tuple[str, str]]:
     """Every text that may name a file, with what the file is for."""
     inputs = settings.get("inputs") or {}
-    named = {"checkpoint": settings.get("checkpoint"), "model": settings.get("model"), "against": against, "spec": spec}
+    own = {what: settings.get(what) for what in ("checkpoint", "model", "calculator", "structures", "preset")}
+    named = {**own, "against": against, "spec": spec}
     named |= {f"inputs.{k}": v for k, v in inputs.items()} if isinstance(inputs, Mapping) else {"inputs": inputs}
     return ((what, str(text)) for what, text in named.items() if text)
 

@@ -86,7 +86,7 @@ def _load(text: str, name: str, samples: int, seed: int, base: Path) -> dict[str
     raise LoadError(
         f"'{text}' is no file, function or distribution",
         where=f"input '{name}', looked for in {base}",
-        hint="give data.npz, data.npz:key, module:function, file.py:function, or e.g. normal(3,32,32)",
+        hint="give data.npz, data.npz:key, texts.txt, module:function, file.py:function, or e.g. normal(3,32,32)",
     )
 
 

@@ -29,11 +29,11 @@ def stated_claims(module: nn.Module | None, inputs: Mapping[str, Shape]) -> Clai
     if module is None or not out or not stated:
         return None
     for (name, shape), text in zip(inputs.items(), stated, strict=True):
-        _check(module, f"the input '{name}'", text, shape)
+        _check(module, f"the input '{name}'", text, shape, f"give rows of that width, e.g. -i 'irreps({text})'")
 
     def claims(outputs: Mapping[str, Shape]) -> list[str]:
         for name, shape in outputs.items():
-            _check(module, f"the output '{name}'", out, shape)
+            _check(module, f"the output '{name}'", out, shape, "state a claim with the irreps that it has")
         return [f"O(3): {', '.join(f'irreps({text})' for text in stated)} -> irreps({out})"]
 
     return claims
@@ -43,6 +43,12 @@ def _fields(module: Any, shape: Shape) -> Claims:
     """`C4: image(fiber=…) -> image(fiber=…)` of a module with field types."""
     fields = {"in_type": module.in_type, "out_type": getattr(module, "out_type", None)}
     group = plane_group(module.in_type)
+    if group is None:
+        raise DataError(
+            "no claim can be proposed: no group here turns the plane as the fields of the module do",
+            where=f"{type(module).__name__}, {module.in_type}",
+            hint="state a claim of a larger or smaller group, such as C2 or C4",
+        )
     words = {what: _action(field, group) for what, field in fields.items()}
     odd = next((what for what in fields if words.get(what) is None), None)
     if odd is not None:
@@ -61,11 +67,11 @@ def _fields(module: Any, shape: Shape) -> Claims:
     return lambda outputs: [f"{group}: {words['in_type']} -> {words['out_type']}"]
 
 
-def _action(field: Any, group: str | None) -> str | None:
+def _action(field: Any, group: str) -> str | None:
     """The action on fields of this type; without a type the output is taken for invariant."""
     if field is None:
         return "invariant"
-    text = fibre_text(field, group) if group and is_field_type(field) else None
+    text = fibre_text(field, group) if is_field_type(field) else None
     return None if text is None else f"image(fiber={text})"
 
 
@@ -81,11 +87,11 @@ def _irreps(module: nn.Module | None, name: str) -> str:
         return ""
 
 
-def _check(module: nn.Module, what: str, text: str, shape: Shape) -> None:
+def _check(module: nn.Module, what: str, text: str, shape: Shape, hint: str) -> None:
     width = sum(block.size for block in parse_irreps(text))
     if not shape or shape[-1] != width:
         raise DataError(
             f"the module states irreps of width {width} for {what}, whose shape is {shape}",
             where=f"{type(module).__name__}, {text}",
-            hint=f"give rows of that width, e.g. -i 'irreps({text})', or state a claim",
+            hint=hint,
         )

@@ -179,7 +179,15 @@ def test_a_regular_field_is_told_by_its_matrices() -> None:
     assert {f.verdict for f in report.findings} == {Verdict.EXACT}
 
 
-def test_field_types_without_a_word_or_of_other_channels_are_said() -> None:
+def test_field_types_without_a_word_a_group_or_of_other_channels_are_said() -> None:
+    class Skew(Space):
+        def basespace_action(self, turn: int) -> Any:
+            return plane(turn * 0.1)
+
+    odd = Gradient(FieldType(vector))
+    odd.in_type.gspace = Skew()
+    with pytest.raises(DataError, match="no group here turns the plane"):
+        symcheck.audit(odd, None, torch.randn(8, 1, 7, 7))
     with pytest.raises(DataError, match="no words for the out_type"):
         symcheck.audit(Gradient(FieldType(vector, alternating)), None, torch.randn(8, 1, 7, 7))
     with pytest.raises(DataError, match="states 1 channels"):

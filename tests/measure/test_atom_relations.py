@@ -13,6 +13,7 @@ import symcheck
 from symcheck.claim import Claim
 from symcheck.errors import ClaimError, SymcheckError
 from symcheck.report.model import Finding
+from symcheck.subject import Subject
 
 ATOMS = "pos=points, z=nodes, cell=lattice, batch=owner -> "
 FORCES = ATOMS + "energy=extensive, forces=vector"
@@ -66,8 +67,9 @@ def test_stress_is_what_a_strain_costs(squeeze: float, verdict: str) -> None:
 
 
 def test_longer_paths_cross_the_cut_off_and_hold_all_the_same() -> None:
-    """The steps that suit single precision: quadrature leaves a little where pairs enter and leave, far below any use."""
-    stress = findings(Pairs(stress=True), f"Strain: {ATOMS}energy=extensive, forces=ignore, stress=tensor", crystals())
+    """The steps that suit single precision: quadrature leaves a little where pairs enter and leave, below any use."""
+    claim = f"Strain: {ATOMS}energy=extensive, forces=ignore, stress=tensor(ij=ji)"
+    stress = findings(Pairs(stress=True), claim, crystals())
     forces = findings(Pairs(), f"Gradient: {FORCES}", crystals())
     for found in (stress["stress"], forces["forces"]):
         assert found.verdict.holds and found.floor is not None
@@ -169,19 +171,31 @@ class Edges(nn.Module):
         return total + self.leak * total.square()
 
 
-def test_copies_take_their_edges_along() -> None:
+EDGES = "pos=points, z=nodes, edge_index=scalar, edge_weight=scalar, batch=owner -> energy=extensive"
+
+
+def bonded() -> dict[str, Tensor]:
     data = molecules()
-    data.pop("cell")
-    data["edge_index"] = torch.nonzero(data["batch"][:, None] == data["batch"][None]).T.contiguous()
-    data["edge_index"] = data["edge_index"][:, data["edge_index"][0] != data["edge_index"][1]]
-    weights = torch.rand(data["edge_index"].shape[1], generator=torch.Generator().manual_seed(4)).double()
-    named = {name: data[name] for name in ("pos", "z", "edge_index")}
-    inputs = {**named, "edge_weight": weights, "batch": data["batch"]}
-    slots = "pos=points, z=nodes, edge_index=scalar, edge_weight=scalar, batch=owner -> energy=extensive"
-    assert verdicts(Edges(), f"Copies(2): {slots}", inputs) == {"energy": "exact"}
-    assert verdicts(Edges(0.1), f"Copies(2): {slots}", inputs) == {"energy": "broken"}
+    edges = torch.nonzero(data["batch"][:, None] == data["batch"][None]).T.contiguous()
+    edges = edges[:, edges[0] != edges[1]]
+    weights = torch.rand(edges.shape[1], generator=torch.Generator().manual_seed(4)).double()
+    named = {"pos": data["pos"], "z": data["z"], "edge_index": edges, "edge_weight": weights}
+    return {**named, "batch": data["batch"]}
+
+
+def test_copies_take_their_edges_along() -> None:
+    assert verdicts(Edges(), f"Copies(2): {EDGES}", bonded()) == {"energy": "exact"}
+    assert verdicts(Edges(0.1), f"Copies(2): {EDGES}", bonded()) == {"energy": "broken"}
     with pytest.raises(SymcheckError, match="neighbour list 'edge_index'"):
-        findings(Edges(), f"{SMOOTH}: {slots}", inputs)
+        findings(Edges(), f"{SMOOTH}: {EDGES}", bonded())
+
+
+@pytest.mark.parametrize(("sign", "verdict"), [("-", "exact"), ("", "broken")])
+def test_paths_keep_their_edges(sign: str, verdict: str) -> None:
+    net = Edges()
+    subject = Subject("edges", net, net, derive={"forces": f"{sign}d(energy)/d(pos)"})
+    report = symcheck.audit(subject, f"Gradient(0.02): {EDGES}, forces=vector", bonded(), elements=12)
+    assert {found.output: str(found.verdict) for found in report.findings} == {"forces": verdict}
 
 
 @pytest.mark.parametrize(

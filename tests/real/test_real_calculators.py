@@ -1,0 +1,58 @@
+"""SevenNet-0 as an ASE calculator: turns, forces as gradients, supercells, and a wrong factor on the forces."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checks import Audited
+
+from symcheck.loading.atoms import load_calculator, load_structures, referenced
+from symcheck.report.model import Verdict
+
+pytestmark = pytest.mark.slow
+
+HERE = "not installed: pip install --no-deps sevenn==0.13.0 e3nn==0.6.0 torch-geometric==2.8.1 ase==3.29.0 ..."
+SLOTS = "pos=points, z=nodes, cell=lattice, pbc=scalar, batch=owner"
+CLAIMS = [
+    f"SO(3): {SLOTS.replace('z=nodes', 'z=scalar')} -> energy=scalar, forces=vector, stress=tensor(ij=ji)",
+    f"Gradient: {SLOTS} -> energy=scalar, forces=vector, stress=ignore",
+    f"Supercell(2,1,1): {SLOTS} -> energy=extensive, forces=nodes, stress=scalar",
+    f"NetForce: {SLOTS} -> energy=scalar, forces=vector, stress=ignore",
+]
+
+
+@cache
+def calculator(factor: float) -> Any:
+    sevenn = pytest.importorskip("sevenn", reason=HERE, exc_type=ImportError)
+    module = pytest.importorskip("sevenn.calculator", reason=HERE, exc_type=ImportError)
+
+    class Scaled(module.SevenNetCalculator):  # type: ignore[misc, name-defined]
+        def calculate(self, *given: Any, **named: Any) -> None:
+            super().calculate(*given, **named)
+            self.results["forces"] = factor * self.results["forces"]
+
+    folder = Path(sevenn.__file__).parent / "pretrained_potentials" / "SevenNet_0__11Jul2024"
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Scaled(str(folder / "checkpoint_sevennet_0.pth"), device="cpu")
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.05])
+def test_the_calculator_and_a_wrong_factor(audited: Audited, factor: float) -> None:
+    inputs = load_structures("builtin:NaCl", samples=3, seed=0, base=Path())
+    subject = referenced(load_calculator(calculator(factor)), inputs)
+    assert "isolated atoms: Na" in subject.notes[-1] and "float32" in subject.notes[1]
+    report = audited("sevennet-0, calculator", subject, CLAIMS, inputs, elements=4)
+    broken = {f.claim.partition(":")[0] for f in report.findings if f.verdict is Verdict.BROKEN}
+    assert not any(f.verdict in (Verdict.INVALID, Verdict.TRIVIAL) for f in report.findings)
+    if factor == 1.0:
+        assert not broken and sum(f.verdict.holds for f in report.findings) >= len(report.findings) - 1
+    else:
+        size = next(f.error for f in report.findings if f.claim.startswith("Gradient"))
+        assert size is not None and size.relative.mean > 0.02  # 0.05/1.05 on average over directions
