@@ -20,11 +20,11 @@ from symcheck.measure.asked import asked_of
 from symcheck.measure.audit import Audit, Options
 from symcheck.measure.certify import Ask
 from symcheck.measure.given import Inputs, digest, named_inputs, without_ignored
-from symcheck.measure.propose import propose
+from symcheck.measure.propose import family_of, propose
 from symcheck.measure.runner import environment, measuring
 from symcheck.measure.session import audit_runner, output_names
 from symcheck.measure.worst import WorstPair, origin_of, save_worst, with_sides
-from symcheck.preset import Templates, settled
+from symcheck.preset import Templates, read_preset, settled
 from symcheck.registry import suggest
 from symcheck.report.model import Finding, Report
 from symcheck.subject import Subject, as_subject
@@ -72,12 +72,14 @@ def audit(
     subject = _chosen(as_subject(model), derive, output, takes, graph)
     given, device = named_inputs(inputs if inputs is not None else ()), spread.get("devices", (device,))[0]
     first = Job(subject, given, How((), (), Options(), samples, device, dtype, batch_size))
-    texts, tolerance, left = _asked(claims, tolerance, first)
+    family = family_of(given) if claims is None else ""
+    stated = Templates(read_preset(family)["claims"]) if family else claims
+    texts, tolerance, left = _asked(stated, tolerance, first)
     subject = replace(subject, notes=(*subject.notes, *left))
     options = replace(_options(elements, seed, tolerance, worst, texts), certify=certify)
     job = _job(subject, given, How(tuple(texts), (), options, samples, device, dtype, batch_size))
     report = _audited(job, tolerance, spread, save, progress)
-    return replace(report, seconds=time.perf_counter() - start)
+    return replace(report, seconds=time.perf_counter() - start, proposed=claims is None)
 
 
 def _chosen(
@@ -135,8 +137,7 @@ def _audited(
     if save is not None:
         save_worst(save, [drawn(pair) for _, pair in measured.found], origin)
         findings = [replace(f, worst=f.worst and replace(f.worst, file=f"{save}#{i}")) for i, f in enumerate(findings)]
-    report = _report(session, job, findings, tolerance, measured)
-    return replace(report, proposed=proposed)
+    return _report(session, job, findings, tolerance, measured)
 
 
 def _by_pairs(progress: Callable[[int, int], None], job: Job, samples: int) -> Callable[[int], None]:

@@ -12,6 +12,14 @@ from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.stated import stated_claims
 
 Shape = tuple[int, ...]
+_POSITIONS = ("pos", "positions", "coordinates", "coords", "R")
+
+
+def family_of(tensors: Mapping[str, Tensor]) -> str:
+    """The preset that packed graphs ask for: an owner index beside positions, or beside edges; else none."""
+    owned = any(x.dim() == 1 and not x.is_floating_point() and n in ("batch", "owner") for n, x in tensors.items())
+    beside = {"potential": any(n in _POSITIONS for n in tensors), "graph": "edge_index" in tensors}
+    return next((family for family, there in beside.items() if owned and there), "")
 
 
 def propose(evaluator: Evaluator) -> list[str]:

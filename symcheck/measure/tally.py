@@ -160,7 +160,8 @@ def at_rest(slot: Slot, base: Samples, group: Group, margin: Tensor | None = Non
 
 def _apart(slot: Slot, outputs: Tensor) -> Tensor:
     """Where distances stand for norms: half the mean squared distance to other rows averages to the variance."""
-    steps = torch.linspace(1, max(len(outputs) - 1, 1), min(SHIFTS, max(len(outputs) - 1, 1))).long().unique().tolist()
+    last = max(len(outputs) - 1, 1)
+    steps = {round(k) for k in torch.linspace(1, last, min(SHIFTS, last)).tolist()}
     squares = [slot.gap(outputs, outputs.roll(k, 0)).reshape(len(outputs), -1).double().square() for k in steps]
     return (torch.stack(squares).mean(0) / 2).sqrt()
 

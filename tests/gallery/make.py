@@ -14,7 +14,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from page import Shown, Weights, page
-from rows import claim_of, largest_of, smaller
+from rows import claim_of, smaller
 
 from symcheck.claim import Claim
 from symcheck.measure.worst import load_worst, save_worst
@@ -41,22 +40,27 @@ def entries() -> dict[str, Any]:
     return tomllib.loads((HERE / "gallery.toml").read_text())
 
 
-def command(*arguments: str) -> tuple[int, str]:
-    """Runs symcheck on one thread; the exit code and what it wrote to stderr."""
+def command(*arguments: str) -> tuple[int, str, float]:
+    """Runs symcheck on one thread; the exit code, what it wrote to stderr, and the seconds of CPU that it took."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
     environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parents[1]), environment.get("PYTHONPATH", "")])
-    run = subprocess.run(
-        [sys.executable, "-m", "symcheck", *arguments], capture_output=True, text=True, check=False, env=environment
-    )
-    return run.returncode, run.stderr
+    with tempfile.TemporaryFile("w+") as said:
+        run = subprocess.Popen(
+            [sys.executable, "-m", "symcheck", *arguments], stdout=subprocess.DEVNULL, stderr=said, env=environment
+        )
+        _, status, used = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        return run.returncode, said.read(), used.ru_utime + used.ru_stime
 
 
 def audit(name: str, folder: Path, claims: Sequence[str] = (), end: str = "") -> Report:
     """The report of one subject; the worst pairs are beside it."""
     out = folder / f"{name}{end}.json"
-    code, said = command("audit", str(HERE / f"{name}.toml"), *claims, "-o", str(out), "-q", "--exit-zero")
+    code, said, took = command("audit", str(HERE / f"{name}.toml"), *claims, "-o", str(out), "-q", "--exit-zero")
     if code:
         raise RuntimeError(f"{name}: exit code {code}\n{said}")
+    out.with_suffix(".took").write_text(f"{took:.0f}")
     return Report.from_json(out.read_text(), str(out))
 
 
@@ -81,7 +85,7 @@ def shown(name: str, about: dict[str, Any], folder: Path) -> Shown:
     pair = kept_pairs(name, report, says, folder)
     by_hand = by_hand_says(name) if pair else ""
     return Shown(
-        name, about, report, says, ladder, picture(name, report), pair, by_hand, largest_of(report, ladder)
+        name, about, report, says, (folder / f"{name}.took").read_text(), ladder, picture(name, report), pair, by_hand
     )
 
 
@@ -136,12 +140,11 @@ def weighed(name: str, about: dict[str, Any], folder: Path, again: bool) -> Weig
             path.unlink(missing_ok=True)
         given = about["weights"] if isinstance(about["weights"], list) else [f"{name}.toml"]
         arguments = [re.sub(r"^(\w[\w-]*\.(?:py:|toml))", rf"{HERE}/\1", text) for text in given]
-        started = time.monotonic()
-        code, said = command("weights", *arguments, "--samples", "2", "-q", "--json", str(out))
+        code, said, took = command("weights", *arguments, "--samples", "2", "-q", "--json", str(out))
         if code == 2:
             failed.write_text(said)
         else:
-            data = {**json.loads(out.read_text()), "took": time.monotonic() - started}
+            data = {**json.loads(out.read_text()), "took": took}
             out.write_text(json.dumps(data))
     link = f"[{name}](#{name})" + (f", {about['weighed']}" if "weighed" in about else "")
     if failed.is_file():

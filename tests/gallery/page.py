@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from rows import HEADINGS, cells_of, claim_of, errors_of, largest_of, output_of, rows_of, table
+from rows import HEADINGS, cells_of, claim_of, errors_of, output_of, rows_of, table
 
 from symcheck.report import numbers
 from symcheck.report.model import Finding, Report, Verdict
@@ -31,7 +31,7 @@ which also falls with machine epsilon from float32 to float64 where precision co
 *broken*: the whole 95 % interval lies below, or above, 0.1 %. *inconclusive*: it contains 0.1 %. *Who says so*: the
 claim is published by the authors, implied by construction or by the problem, or made by nobody (none); what nobody
 claims and breaks is no fault. *Largest*: where a claim does not hold, the first of a few smaller groups under which
-it does. *Took*: wall time of the audit, on a machine with other work to do.
+it does. *Took*: seconds of CPU of the whole command, its start included.
 """
 
 
@@ -43,11 +43,11 @@ class Shown:
     about: Mapping[str, Any]
     report: Report
     says: Mapping[str, str]
+    took: str
     ladder: Report | None = None
     picture: str = ""
     pair: str = ""
     by_hand: str = ""
-    largest: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Weights:
 def page(shown: Sequence[Shown], weights: Sequence[Weights], date: str) -> str:
     """The whole page."""
     facts = {**shown[0].report.environment, "date": date, "count": len(shown)}
-    lines = [cells_of(row) for s in shown for row in rows_of(s.name, s.report, s.says, largest_of(s.report, s.ladder))]
+    lines = [cells_of(row) for s in shown for row in rows_of(s.name, s.report, s.says, s.took, s.ladder)]
     parts = [HEAD.format(**facts), "## Every claim\n", table(HEADINGS, lines)]
     if weights:
         head = ("network", "what changes the weights and not the function", "acted on", "proved", "worst error", "took")

@@ -65,14 +65,17 @@ def output_of(finding: Finding) -> str:
     return ", ".join(filter(None, (slots[0] if slots else finding.output, finding.part)))
 
 
-def rows_of(name: str, report: Report, says: Mapping[str, str], largest: Mapping[tuple[str, str], str]) -> list[Row]:
+def rows_of(
+    name: str, report: Report, says: Mapping[str, str], took: str = "", ladder: Report | None = None
+) -> list[Row]:
     """The rows of one subject, in the order of its findings."""
-    found = []
+    found, largest = [], largest_of(report, ladder)
     for finding in report.findings:
+        group = "itself" if finding.verdict.holds else largest[finding.claim, finding.output]
         cells = (
             name, claim_of(finding), says[finding.claim], output_of(finding), str(finding.verdict),
             numbers.error(finding), numbers.floor(finding),
-            largest.get((finding.claim, finding.output), "itself"), f"{report.seconds:.0f} s",
+            group, f"{took} s",
         )  # fmt: skip
         found.append(Row(*cells))
     return found

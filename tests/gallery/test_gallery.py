@@ -68,14 +68,14 @@ def test_it_is_the_right_network(right: str) -> None:
 def test_what_is_measured_now_is_what_the_page_says(name: str, tmp_path: Path) -> None:
     had(name)
     out = tmp_path / f"{name}.json"
-    code, said = command("audit", str(HERE / f"{name}.toml"), "-o", str(out), "-q", "--exit-zero")
+    code, said, _ = command("audit", str(HERE / f"{name}.toml"), "-o", str(out), "-q", "--exit-zero")
     if "ModuleNotFoundError" in said or "not installed" in said:
         pytest.skip(said.splitlines()[0])
     assert code == 0, said
     report = Report.from_json(out.read_text())
     check_schema(json.loads(out.read_text()))
     says = zip(stated(name)["claims"], ENTRIES[name]["says"], strict=True)
-    rows = rows_of(name, report, {str(Claim.parse(text)): word for text, word in says}, {})
+    rows = rows_of(name, report, {str(Claim.parse(text)): word for text, word in says})
     assert {row.key for row in rows} == {key for key in page() if key[0] == name}
     for row, finding in zip(rows, report.findings, strict=True):
         check_row(page()[row.key], row, None if finding.error is None else finding.error.spread.mean)
@@ -131,7 +131,7 @@ def test_a_wrong_action_by_hand_is_found(tmp_path: Path) -> None:
 
     had("pesto")
     with safe_open(HERE / "worst" / "pesto.safetensors", framework="pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118: not a mapping
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         metadata = file.metadata()
     changed = {key: x - 1 if key.endswith("element") else x for key, x in tensors.items()}
     save_file(changed, tmp_path / "other.safetensors", metadata)

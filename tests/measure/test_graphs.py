@@ -247,3 +247,10 @@ def test_a_graph_without_positions_names_the_inputs() -> None:
     data["where"] = data.pop("pos")
     with pytest.raises(DataError, match="there is no input 'pos'"):
         audit(nn.Identity(), "O(3): where=points, z=scalar, batch=owner -> scalar", data, graph="edge_index=radius(2)")
+
+
+def test_without_claims_packed_molecules_are_asked_for_the_family() -> None:
+    report = symcheck.audit(WithAtoms(), inputs=molecules(sizes=4 * SIZES), elements=4, output="energy")
+    groups = {finding.claim.split(":")[0] for finding in report.findings}
+    assert report.proposed and {"O(3)", "T(3)", "S"} <= groups
+    assert {f.verdict for f in report.findings if f.claim.startswith(("O(3)", "T(3)", "S:"))} == {Verdict.EXACT}

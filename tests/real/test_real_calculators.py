@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checks import Audited
 
+import symcheck
 from symcheck.loading.atoms import load_calculator, load_structures, referenced
 from symcheck.report.model import Verdict
 
@@ -44,11 +44,11 @@ def calculator(factor: float) -> Any:
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.05])
-def test_the_calculator_and_a_wrong_factor(audited: Audited, factor: float) -> None:
+def test_the_calculator_and_a_wrong_factor(factor: float) -> None:
     inputs = load_structures("builtin:NaCl", samples=3, seed=0, base=Path())
     subject = referenced(load_calculator(calculator(factor)), inputs)
     assert "isolated atoms: Na" in subject.notes[-1] and "float32" in subject.notes[1]
-    report = audited("sevennet-0, calculator", subject, CLAIMS, inputs, elements=4)
+    report = symcheck.audit(subject, CLAIMS, inputs, elements=4)
     broken = {f.claim.partition(":")[0] for f in report.findings if f.verdict is Verdict.BROKEN}
     assert not any(f.verdict in (Verdict.INVALID, Verdict.TRIVIAL) for f in report.findings)
     if factor == 1.0:
