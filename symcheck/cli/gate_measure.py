@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from symcheck.api import audit
-from symcheck.cli.run import inputs_of, subject_of
+from symcheck.cli.run import loaded
 from symcheck.errors import ConfigError, SymcheckError
 from symcheck.gate.config import Gate, GateFile
 from symcheck.gate.files import asked, digests
@@ -138,9 +138,9 @@ def _audited(run: Measuring, settings: Mapping[str, Any], gates: Sequence[Gate],
     claims = list(dict.fromkeys(gate.claim for gate in gates))
     limits = {claim: _tolerances(settings, [g for g in gates if g.claim == claim]) for claim in claims}
     first, looks = gates[0], LOOKS if run.until_decided else 1
-    subject = subject_of(settings, run.allow_program, "gate")
+    subject, inputs = loaded(settings, run.allow_program, "gate")
     report = audit(
-        subject, claims, inputs_of(settings, subject),
+        subject, claims, inputs,
         samples=settings["samples"], elements=settings["elements"], seed=settings["seed"], tolerance=limits,
         device=settings["device"], dtype=settings["dtype"], batch_size=settings.get("batch_size"), save=run.next_file(),
         certify=None if first.fraction is None else Ask(first.fraction, confidence_of(first, looks), 4**look),

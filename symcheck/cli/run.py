@@ -21,6 +21,7 @@ from symcheck.engines.store import clear
 from symcheck.errors import ConfigError, LoadError
 from symcheck.gate.files import asked, digests, read_files
 from symcheck.loading import load_inputs, load_subject, read_subject_file
+from symcheck.loading.structures import Structures
 from symcheck.preset import with_preset
 from symcheck.report.model import Report
 from symcheck.report.write import check_path, worst_file, write_report
@@ -41,8 +42,7 @@ def run_audit(
     outputs, options = spread.outputs, _spread(spread, settings, flags, allow_program)
     for output in outputs or []:
         check_path(output, keep=read_files(settings))
-    subject = subject_of(settings, allow_program)
-    inputs = inputs_of(settings, subject)
+    subject, inputs = loaded(settings, allow_program)
     beside = worst_file(outputs[0]) if outputs else None
     with progress(console) as tell, redirect_stdout(sys.stderr):
         report = audit(
@@ -78,14 +78,31 @@ def _loaded(settings: Mapping[str, Any], allow_program: bool, folder: Path) -> t
     if not folder.is_dir():
         raise LoadError("there is no such folder", where=str(folder), hint="work in a folder that all machines share")
     with chdir(folder):
-        subject = subject_of(settings, allow_program)
-        return subject, inputs_of(settings, subject)
+        return loaded(settings, allow_program)
+
+
+def loaded(
+    settings: Mapping[str, Any], allow_program: bool, command: str = "audit"
+) -> tuple[Subject, dict[str, Tensor]]:
+    """The subject and its inputs; structures say how they were made, and energies stand on their reference."""
+    subject = subject_of(settings, allow_program, command)
+    if "structures" not in settings:
+        inputs = inputs_of(settings, subject)
+    else:
+        found = structures_of(settings)
+        subject, inputs = replace(subject, notes=(*subject.notes, found.how)), found.tensors
+    if "reference" not in settings and subject.source.format != "calculator":
+        return subject, inputs
+    from symcheck.loading.atoms import referenced
+
+    with redirect_stdout(sys.stderr):
+        return referenced(subject, inputs, settings.get("reference")), inputs
 
 
 def inputs_of(settings: Mapping[str, Any], subject: Subject | None = None) -> dict[str, Tensor]:
     """The inputs that the settings name, texts as the subject takes them; what a function prints goes to stderr."""
     if "structures" in settings:
-        return structures_of(settings)
+        return structures_of(settings).tensors
     if "inputs" not in settings:
         raise ConfigError(
             "there are no inputs to measure on",
@@ -125,13 +142,13 @@ def finished(subject: Subject, settings: Mapping[str, Any]) -> Subject:
     return replace(subject, **own)
 
 
-def structures_of(settings: Mapping[str, Any]) -> dict[str, Tensor]:
+def structures_of(settings: Mapping[str, Any]) -> Structures:
     """The atoms that the settings name, packed."""
-    from symcheck.loading.atoms import load_structures
+    from symcheck.loading.structures import read_structures
 
     base = settings.get("base", Path.cwd())
     with redirect_stdout(sys.stderr):
-        return load_structures(settings["structures"], samples=settings["samples"], seed=settings["seed"], base=base)
+        return read_structures(settings["structures"], samples=settings["samples"], seed=settings["seed"], base=base)
 
 
 def file_settings(path: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:

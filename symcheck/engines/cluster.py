@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -83,8 +83,7 @@ def _run(client: Any, address: str, desk: Desk, units: Sequence[Unit]) -> Genera
         made = client.submit(Desk, desk.making, desk.identity, pure=False)
         futures = [client.submit(Desk.measure, made, unit, retries=RETRIES, pure=False) for unit in units]
     try:
-        for future in _finished(client, distributed, futures):
-            yield future.result()
+        yield from _results(client, distributed, futures)
     except distributed.scheduler.KilledWorker as error:
         raise ModelError(
             "every worker that measured this died", where=str(error).splitlines()[0][:200],
@@ -100,20 +99,25 @@ def _run(client: Any, address: str, desk: Desk, units: Sequence[Unit]) -> Genera
             client.cancel(futures, force=True)
 
 
-def _finished(client: Any, distributed: Any, futures: Sequence[Any]) -> Iterator[Any]:
-    """Futures as they finish; OSError when the scheduler, or every worker, has been away for long."""
+def _results(client: Any, distributed: Any, futures: Sequence[Any]) -> Iterator[Done]:
+    """What the units found, as they finish; OSError when the scheduler, or every worker, has been away for long."""
     pending, away = set(futures), 0
     while pending:
-        try:
-            with client.as_current():
-                done, pending = distributed.wait(pending, timeout=PATIENCE, return_when="FIRST_COMPLETED")
-        except TimeoutError:
-            away = 0 if _peopled(client) else away + 1
-            if away > AWAY:
-                raise OSError("no worker is left") from None
-            continue
-        away = 0
-        yield from done
+        finished: Iterable[Any] = ()
+        with contextlib.suppress(TimeoutError), client.as_current():
+            finished, pending = distributed.wait(pending, timeout=PATIENCE, return_when="FIRST_COMPLETED")
+        told = False
+        for future in finished:
+            try:
+                found = future.result(timeout=PATIENCE)
+            except TimeoutError:  # the worker that held it is gone: it is measured again
+                pending.add(future)
+                continue
+            told = True
+            yield found
+        away = 0 if told or _peopled(client) else away + 1
+        if away > AWAY:
+            raise OSError("no worker is left")
 
 
 def _peopled(client: Any) -> bool:

@@ -21,7 +21,7 @@ from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Samples, elements_in, move_batch, observe_batch
 from symcheck.preset import Missing, fit_inputs, fit_outputs, output_names
 
-_FEW = 2  # samples that show what the model returns
+_FEW = 3  # samples that show what the model returns
 _TRIES = 8  # draws that must leave everything where it is before a group is said to move nothing
 
 

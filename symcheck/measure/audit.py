@@ -10,11 +10,12 @@ import torch
 from symcheck.actions.base import Bound
 from symcheck.claim import BoundClaim, Claim
 from symcheck.measure.certify import Ask, certify
+from symcheck.measure.company import company
 from symcheck.measure.curve import where_on
 from symcheck.measure.defect import Slot, slot_for
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.finding import Facts, assemble
-from symcheck.measure.floors import Probe, company, probe_pairs
+from symcheck.measure.floors import Probe, probe_pairs
 from symcheck.measure.laws import LAWLESS, Law, check_law, idle
 from symcheck.measure.piece import Block, Piece
 from symcheck.measure.plan import Stratum, strata

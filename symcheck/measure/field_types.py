@@ -66,7 +66,8 @@ def fibre_matrices(field: Any, group: Group, g: Tensor) -> Tensor | None:
 
 
 def _blocks(representations: Sequence[Callable[[Any], Any]], element: Any) -> Tensor:
-    return torch.block_diag(*(_matrix(representation(element)) for representation in representations))
+    blocks: Tensor = torch.block_diag(*(_matrix(one(element)) for one in representations))  # type: ignore[no-untyped-call]
+    return blocks
 
 
 def _matrix(value: Any) -> Tensor:

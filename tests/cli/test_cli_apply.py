@@ -22,6 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a.safetensors, a.pt and a.toml in it, where the command runs."""
     save_file(MLP.state, tmp_path / "a.safetensors", {"format": "pt"})
     torch.save({"state": MLP.state, "epoch": 3}, tmp_path / "a.pt")
+    torch.save({"state": MLP.state, "ema": MLP.state}, tmp_path / "two.pt")
     MLP.spec.save(tmp_path / "a.toml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -107,7 +108,7 @@ def test_an_output_that_exists_needs_force(folder: Path, capsys: pytest.CaptureF
         (("a.safetensors", "--spec", "a.toml", "--element", "a.safetensors"), "this is no element"),
         (("a.safetensors", "--spec", "a.toml", "--element", "g", "--seed", "1"), "a seed belongs to a random element"),
         (("a.safetensors", "--spec", "a.toml", "--key", "x"), "a key belongs to a .pt file"),
-        (("a.pt", "--spec", "a.toml"), "the tensors are not at the top"),
+        (("two.pt", "--spec", "a.toml"), "add --key ema or --key state"),
         (("a.pt", "--spec", "a.toml", "--key", "state", "-o", "b.pt"), "not written as '.pt'"),
         (("a.toml", "--spec", "a.toml"), "no checkpoint of weights"),
         (("a.safetensors", "--spec", "a.toml", "-o", "none/b.safetensors"), "does not exist"),

@@ -151,7 +151,7 @@ def test_merge(capsys: pytest.CaptureFixture[str]) -> None:
         (["show", "r.json", "g.txt"], "g.txt"),
         (["convert", "r.json", "-o", "r.htlm"], "did you mean '.html'"),
         (["convert", "r.json", "-o", "no/folder/r.html"], "mkdir -p no/folder"),
-        (["convert", "r.json"], "output"),
+        (["convert", "r.json"], "--out"),
         (["diff", "r.json", "other.json"], "in common"),
         (["diff", "r.json", "none.json", "--fail-on-worse"], "in common"),
         (["diff", "none.json", "none.json"], "in common"),

@@ -251,6 +251,7 @@ def test_when_nobody_is_left_the_run_ends_and_can_be_resumed(
     pytest.importorskip("distributed", reason="symcheck[cluster] is not installed")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("symcheck.engines.cluster.AWAY", 0)
+    monkeypatch.setattr("symcheck.engines.cluster.PATIENCE", 20)
     with serving() as (scheduler, process), worker(scheduler, tmp_path, ENGINES_PAUSE="0.2") as only:
         workers(scheduler, 1)
         alone, shared = project(tmp_path, scheduler)

@@ -138,8 +138,8 @@ def test_a_module_is_a_relation_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("few", "move(g, inputs) returned {a: a tensor of shape (24, 4)}"),
-        ("short", "move(g, inputs) returned {a: a tensor of shape (23, 4)"),
+        ("few", "move(g, inputs) returned {a: a tensor of shape (8, 4)}"),
+        ("short", "move(g, inputs) returned {a: a tensor of shape (7, 4)"),
         ("listed", "move(g, inputs) returned a list"),
         ("odd", "residual(g, seen, rest) returned a tensor of shape"),
         ("silent", "residual(g, seen, rest) returned {}"),
