@@ -29,9 +29,9 @@ packages are pinned by sha256 in `tests/real/zoo.py`; none of their weights and 
 141 % is what two unrelated outputs give. The *floor* is what rounding alone gives. *exact*: nothing beyond rounding,
 which also falls with machine epsilon from float32 to float64 where precision could be raised. *approximate* and
 *broken*: the whole 95 % interval lies below, or above, 0.1 %. *inconclusive*: it contains 0.1 %. *Who says so*: the
-claim is published by the authors, implied by construction or by the problem, or made by nobody (none); what nobody
-claims and breaks is no fault. *Largest*: where a claim does not hold, the first of a few smaller groups under which
-it does. *Took*: seconds of CPU of the whole command, its start included.
+claim is published by the authors, implied by construction or by the problem, assumed by its users, or made by nobody
+(none); what nobody claims and breaks is no fault. *Largest*: where a claim does not hold, the first of a few smaller
+groups under which it does. *Took*: seconds of CPU of the whole command, its start included.
 """
 
 
@@ -130,7 +130,7 @@ def _breaks(s: Shown) -> Iterator[str]:
             continue
         element = re.sub(r"\(0 deg\)", "", f.worst.element).strip()
         where = f"worst {numbers.ratio(f.worst.value)} at {element}"
-        who = {"published": ", which is published", "implied": ", which is implied"}.get(s.says[f.claim], "")
+        who = "" if s.says[f.claim] == "none" else f", which is {s.says[f.claim]}"
         yield f"**{word}:** `{claim_of(f)}`{who}, on {_named(f)} by {numbers.error(f)}, {where}."
     yield from _smaller(s)
 
