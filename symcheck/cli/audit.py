@@ -61,6 +61,10 @@ def audit(
 
       symcheck audit net.safetensors 'C4: image -> invariant' --model nets.py:cnn -i 'normal(3,32,32)'
 
+      symcheck audit hf:FOLDER --preset text-encoder -m 'pooling="mean"' -i texts.txt
+
+      symcheck audit --calculator ase.calculators.emt:EMT --structures builtin:Cu --preset potential
+
       symcheck audit net.pt2 --allow-program -i images.npz -o report.json
     """
     if checkpoint is not None and "->" in str(checkpoint):

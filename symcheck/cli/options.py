@@ -15,7 +15,7 @@ _SUBJECT, _DATA, _MEASURE, _OUTPUT = "The subject", "Inputs", "How much to measu
 Checkpoint = Annotated[
     Path | None,
     typer.Argument(
-        help="Checkpoint (.safetensors, .pt, .pt2, ...) or subject file (.toml); "
+        help="Checkpoint (.safetensors, .pt, .ckpt, .onnx, .pt2, hf:FOLDER, ...) or subject file (.toml); "
         "without it the table [tool.symcheck] of ./pyproject.toml is read.",
         show_default=False,
     ),
@@ -114,7 +114,7 @@ Inputs = Annotated[
     typer.Option(
         "-i",
         "--inputs",
-        help="data.npz, x.safetensors, module:function, normal(3,32,32); name=... for several; repeat.",
+        help="data.npz, texts.txt, module:function, normal(3,32,32); name=... for several; repeat.",
         rich_help_panel=_DATA,
     ),
 ]

@@ -140,3 +140,9 @@ def test_a_killed_run_is_resumed(command: list[str], monkeypatch: pytest.MonkeyP
     assert len([*parts.iterdir()]) == BLOCKS * len(CLAIMS)
     assert main(resumed) == 1
     assert not parts.exists()
+
+
+def test_an_audit_alone_loads_no_engine_of_others() -> None:
+    code = "import sys, symcheck.cli.run; print([m for m in ('dask', 'distributed') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=WAIT)
+    assert done.stdout.strip() == "[]"
