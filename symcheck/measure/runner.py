@@ -184,7 +184,8 @@ class Runner:
 def _placed(module: nn.Module, device: torch.device) -> nn.Module:
     """The module itself when it is on the device, else a copy there."""
     tensors = [*module.parameters(), *module.buffers()]
-    if all(t.device.type == device.type for t in tensors):
+    there = torch.device(device.type, torch.cuda.current_device()) if device == torch.device("cuda") else device
+    if all(t.device == there or (there.index is None and t.device.type == there.type) for t in tensors):
         return module
     return copy.deepcopy(module).to(device)
 

@@ -64,7 +64,11 @@ def keep_worst(evaluator: Evaluator, slot: Slot, facts: Facts, cell: Cell, sprea
         element=element,
         inputs={name: x.cpu().contiguous() for name, x in batch.tensors.items()},
         owner=samples.owner_name or "",
-        form={"pulled": slot.pulled, "resampled": stratum.resampled},
+        form={
+            "pulled": slot.pulled,
+            "resampled": stratum.resampled,
+            "shapes": {name: list(shape) for name, shape in samples.shapes().items()},  # what the group was bound to
+        },
         error=error,
         floor=facts.precision.floor,
         spread=spread,
@@ -171,7 +175,8 @@ def _again(pair: WorstPair, runner: Runner, pulled: bool) -> _Again:
     """Run the subject on x and on g·x once more."""
     samples = Samples({n: x.to(runner.device) for n, x in pair.inputs.items()}, pair.owner or None)
     evaluator = Evaluator(runner, samples, chunks_for(samples, 1))
-    bound = Claim.parse(pair.claim).bind(samples.shapes())
+    stated = {name: tuple(shape) for name, shape in pair.form.get("shapes", {}).items()}
+    bound = Claim.parse(pair.claim).bind(stated or samples.shapes())
     base = evaluator.base(bound)
     bound = replace(bound, offer=runner.outputs.offer)
     outputs = bound.outputs({n: s for n, s in base.shapes().items() if n != base.owner_name})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,10 @@ import symcheck
 from symcheck.batch import Batch
 from symcheck.errors import ConfigError, DataError
 from symcheck.measure.graphs import Graph
+from symcheck.measure.session import audit_runner
+from symcheck.measure.worst import load_worst, replay
 from symcheck.report.model import Finding, Report, Verdict
+from symcheck.subject import as_subject
 
 SIZES = (3, 5, 4, 5, 7, 3)
 TURNS = "O(3): pos=points, z=scalar, batch=owner -> energy=scalar"
@@ -227,6 +231,17 @@ def test_jumps_are_told_of_where_no_graph_is_watched() -> None:
     finding = only(audit(Pairs(smooth=False), data=at_the_cut_off()))
     assert finding.verdict is Verdict.EXACT and "the output jumps" in finding.note
     assert "jumps" not in only(audit(Pairs(), data=at_the_cut_off())).note
+
+
+def test_the_worst_pair_of_a_graph_that_is_not_the_largest_is_replayed(tmp_path: Path) -> None:
+    claim = "O(3) x S: pos=points*nodes, z=nodes, batch=owner -> energy=scalar"
+    model, file = Pairs(tilt=0.1), tmp_path / "worst.safetensors"
+    finding = only(audit(model, claim, save=file))
+    pairs, _ = load_worst(file)
+    assert finding.worst is not None and SIZES[finding.worst.sample] < max(SIZES)
+    assert len(pairs[0].inputs["pos"]) == SIZES[finding.worst.sample]
+    again = replay(pairs[0], audit_runner(as_subject(model), pairs[0], None, "as-is"))
+    assert again == pytest.approx(pairs[0].error, rel=1e-5) and again > 1e-2
 
 
 def test_permutations_keep_the_graph() -> None:
