@@ -125,7 +125,8 @@ class Audit:
     ) -> _Common:
         g, samples = torch.cat([part.g for part in parts]), self.evaluator.samples
         if bound.relation is not None:
-            lawless = replace(LAWLESS, moved=0.0) if idle(bound, g, samples) else LAWLESS
+            still = idle(bound, g, samples, self.evaluator.alone)
+            lawless = replace(LAWLESS, moved=0.0) if still else LAWLESS
             laws_in, laws_out = dict.fromkeys(bound.inputs, lawless), dict.fromkeys(actions, LAWLESS)
         else:
             laws_in = {name: check_law(action, g, samples.example(name)) for name, action in bound.inputs.items()}

@@ -16,17 +16,19 @@ from symcheck.measure.evaluator import Evaluator
 def company(evaluator: Evaluator, bound: BoundClaim, slots: Mapping[str, Slot]) -> dict[str, tuple[float, float]]:
     """Per output the largest ||f(x) − f(x)'|| between two equal runs, and between two companies of batch-mates."""
     try:
-        rows, first, second = evaluator.again(bound)
+        runs = evaluator.again(bound)
     except ModelError:  # batch normalisation in training mode refuses a batch of one
         return dict.fromkeys(slots, (0.0, math.inf))
-    base = at_rest_of(slots, evaluator.base(bound), rows)
-    return {
-        name: (
-            _largest(evaluator, slot, rows, first[name], second[name]),
-            _largest(evaluator, slot, rows, first[name], base[name]),
-        )
-        for name, slot in slots.items()
-    }
+    base, ((rows, first), (_, second), (others, third)) = evaluator.base(bound), runs
+    found = {}
+    for name, slot in slots.items():
+        repeat = _largest(evaluator, slot, rows, first[name], second[name])
+        apart = [
+            _largest(evaluator, slot, those, y[name], at_rest_of(slots, base, those)[name])
+            for those, y in ((rows, first), (others, third))
+        ]
+        found[name] = (repeat, math.nan if any(map(math.isnan, apart)) else max(apart))
+    return found
 
 
 def _largest(evaluator: Evaluator, slot: Slot, rows: Tensor, y: Tensor, z: Tensor) -> float:

@@ -80,7 +80,13 @@ class Evaluator:
     progress: Progress = lambda pairs: None
     bases: dict[str, Samples] = field(default_factory=dict)
     graphs: dict[bool, Tensor] = field(default_factory=dict)
-    reruns: dict[str, tuple[Tensor, Outputs, Outputs]] = field(default_factory=dict)
+    reruns: dict[str, list[tuple[Tensor, Outputs]]] = field(default_factory=dict)
+
+    @property
+    def alone(self) -> bool:
+        """Whether the model never sees two samples in one batch."""
+        fixed = self.runner.subject.fixed_batch or self.runner.limit
+        return (fixed or (self.chunks.size if self.samples.owner_name is None else 2)) < 2
 
     def run(self, batch: Batch) -> dict[str, Tensor]:
         """Run one batch, timing it while the chunk size is still being found."""
@@ -113,14 +119,18 @@ class Evaluator:
             self.bases[key] = self.outputs({n: torch.cat([p[n] for p in pieces]) for n in pieces[0]}, everything)
         return self.bases[key]
 
-    def again(self, bound: BoundClaim, some: int = 4) -> tuple[Tensor, Outputs, Outputs]:
-        """A few samples twice, in other company than in the base run: (rows, outputs, outputs), made once."""
+    def again(self, bound: BoundClaim, some: int = 4) -> list[tuple[Tensor, Outputs]]:
+        """A few samples twice, and a few others, in other company than in the base run: [(rows, outputs)], made once.
+
+        What the batch has at most (the scale of a dynamic quantisation) is missing from one of the two companies.
+        """
         key = _view(bound)
         if key not in self.reruns:
             few = max(1, min(some, self.samples.count // 2))
             rows = torch.arange(1, 1 + few, device=self.runner.device)
-            batch = observe_batch(bound, self.samples.take(rows))
-            self.reruns[key] = (rows, self.runner.kept(batch), self.runner.kept(batch))
+            sets = (rows, rows, (rows + few) % self.samples.count)
+            batches = [(rows, observe_batch(bound, self.samples.take(rows))) for rows in sets]
+            self.reruns[key] = [(rows, self.runner.kept(batch)) for rows, batch in batches]
         return self.reruns[key]
 
     def outputs(self, outputs: Mapping[str, Tensor], rows: Tensor) -> Samples:

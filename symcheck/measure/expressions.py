@@ -92,12 +92,13 @@ class Applied:
         return FUNCTIONS[self.function](x, self.axis_of(x))
 
     def margin(self, x: Tensor) -> Tensor:
-        """How far x is from another label: top1 − top2 for argmax, |x| for positive."""
+        """How far x is from another label: top1 − top2 for argmax (0 where both are infinite), |x| for positive."""
         axis = self.axis_of(x)
         if self.function == "positive" or not isinstance(axis, int):
             return x.abs()
         top = x.topk(2, dim=axis).values
-        return top.select(axis, 0) - top.select(axis, 1)
+        first, second = top.select(axis, 0), top.select(axis, 1)
+        return torch.where(first == second, 0.0, first - second)
 
     def _no(self, x: Tensor, what: str, hint: str) -> DataError:
         return DataError(f"'{self}': {self.inner} of shape {tuple(x.shape)} {what}", where="derived outputs", hint=hint)

@@ -84,10 +84,15 @@ def check_law(bound: Bound, g: Tensor, x: Tensor, rows: int = 4) -> Law:
     )
 
 
-def idle(bound: BoundClaim, g: Tensor, samples: Samples, pairs: int = 8) -> bool:
-    """Whether a relation leaves every one of a few samples as it was; those that run nothing again are never idle."""
+def idle(bound: BoundClaim, g: Tensor, samples: Samples, alone: bool, pairs: int = 8) -> bool:
+    """Whether a relation leaves every one of a few samples as it was; those that run nothing again are never idle.
+
+    One about what stands in one batch is idle where every sample is run `alone`.
+    """
     if bound.relation is None:
         return False
+    if bound.relation.together and alone:
+        return True
     device = next(iter(samples.tensors.values())).device
     batch = samples.take(torch.arange(pairs, device=device) % samples.count)
     moved = bound.relation.move(g[torch.arange(pairs) % len(g)].to(device), batch, bound.roles())

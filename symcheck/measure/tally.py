@@ -153,6 +153,7 @@ def at_rest(slot: Slot, base: Samples, group: Group, margin: Tensor | None = Non
     rest = Rest(flat, owner, base.count, flat, centre, finite, slot.bound.trivial, slot.curved)
     size = torch.ones_like(flat) if slot.labels else flat.square()
     if margin is not None:
+        rest = replace(rest, finite=finite & ~torch.isnan(margin).any())  # a label made of NaN is none
         rows = margin.reshape(len(margin), -1).double().mean(1)
         margin = rest.per_sample(rows) / rest.per_sample(torch.ones_like(rows))
     return replace(rest, size=rest.per_sample(size.sum(1)), labels=slot.labels, margin=margin)

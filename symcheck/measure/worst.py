@@ -179,7 +179,10 @@ def _again(pair: WorstPair, runner: Runner, pulled: bool) -> _Again:
     bound = Claim.parse(pair.claim).bind(stated or samples.shapes())
     base = evaluator.base(bound)
     bound = replace(bound, offer=runner.outputs.offer)
-    outputs = bound.outputs({n: s for n, s in base.shapes().items() if n != base.owner_name})
+    shapes = {n: s for n, s in base.shapes().items() if n != base.owner_name}
+    if pair.owner in stated:  # one row for each of the largest sample, as the inputs
+        shapes = {n: (*stated[pair.owner], *s[1:]) if base.kinds[n] == "row" else s for n, s in shapes.items()}
+    outputs = bound.outputs(shapes)
     slot = slot_for(pair.output, bound, outputs[pair.output], base, pulled, pair.form["resampled"])
     elements = ready(bound, {slot.name: slot}, pair.element, runner.device)
     index = torch.zeros(1, dtype=torch.int64, device=runner.device)

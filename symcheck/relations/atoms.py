@@ -17,6 +17,7 @@ from symcheck.groups.arguments import positive, whole
 from symcheck.groups.base import groups
 from symcheck.relations.base import Relation, Roles, Shapes, Single
 from symcheck.relations.layout import POSITIONS, Atoms, need_periodic, positions_in, refuse_periodic, repeated
+from symcheck.relations.sequences import minus
 
 DISTANCE = 50.0
 
@@ -42,11 +43,11 @@ class Multiple(Single):
         """What the larger structure owes, in the rows of f(x)."""
         y, z = seen[name], rest[name]
         if roles.outputs[name].name == "extensive":
-            return y / self.copies - z
+            return minus(y / self.copies, z)
         atoms = Atoms.of(batch, roles, self.name)
         alone = atoms.flat(name, z)
         if alone is None and y.shape == z.shape:
-            return y - z
+            return minus(y, z)
         if alone is None or y.numel() != self.copies * z.numel():
             raise DataError(
                 f"output '{name}' of shape {tuple(z.shape)} has {tuple(y.shape)} for {self.copies} times the atoms",

@@ -63,6 +63,7 @@ class Relation(Group):
     inputs: ClassVar[frozenset[str]] = frozenset()
     outputs: ClassVar[frozenset[str]] = frozenset()
     needs: ClassVar[frozenset[str]] = frozenset()
+    together: ClassVar[bool] = False  # whether it is about what stands in one batch
 
     @abstractmethod
     def move(self, g: Tensor, batch: Batch, roles: Roles) -> Batch:

@@ -15,7 +15,7 @@ from symcheck.errors import ClaimError, DataError
 from symcheck.groups.arguments import title, whole
 from symcheck.groups.base import groups
 from symcheck.relations.base import Relation, Roles, Shapes, Single
-from symcheck.relations.sequences import dense, gap, role
+from symcheck.relations.sequences import dense, gap, minus, role
 
 
 @final
@@ -84,6 +84,6 @@ class Tile(Single):
                 where=self.name,
                 hint=f"an image of outputs is to have {a} times the rows and {b} times the columns; others are scalar",
             )
-        apart = y.reshape(*z.shape[:-2], a, height, b, width) - z[..., None, :, None, :]
+        apart = minus(y.reshape(*z.shape[:-2], a, height, b, width), z[..., None, :, None, :])
         delta: Tensor = torch.linalg.vector_norm(apart, dim=(-4, -2)) / (a * b) ** 0.5
         return delta

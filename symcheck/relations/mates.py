@@ -29,6 +29,7 @@ class Mates(Relation):
 
     name = "Mates"
     law = "another order, uniform, and one sample at every second place"
+    together = True
 
     def sample(self, n: int, rng: Draws) -> Tensor:
         """Uniform numbers that choose order and company."""

@@ -91,7 +91,7 @@ class Causal(Relation):
         kept = self._kept(g, length, y.device) * y.shape[1] // length
         places = torch.arange(y.shape[1], device=y.device)
         weight = (places < kept[:, None]) * (y.shape[1] / kept.clamp(min=1)).sqrt()[:, None]
-        delta = y - z
+        delta = minus(y, z)
         return (delta * weight.to(delta.dtype).reshape(*weight.shape, *[1] * (y.dim() - 2))).movedim(1, axis)
 
     def _kept(self, g: Tensor, length: int, device: torch.device) -> Tensor:
@@ -234,7 +234,12 @@ def gap(name: str, y: Tensor, z: Tensor, relation: str) -> Tensor:
             where=relation,
             hint="declare it ignore if it cannot be compared",
         )
-    return y - z
+    return minus(y, z)
+
+
+def minus(y: Tensor, z: Tensor) -> Tensor:
+    """y − z, of labels and truth values in float64."""
+    return y - z if y.dtype == z.dtype and (y.is_floating_point() or y.is_complex()) else y.double() - z.double()
 
 
 def _axis(action: Action) -> int:

@@ -82,6 +82,11 @@ def views(samples: int) -> dict[str, Tensor]:
     return {"image": photographs(224)[0][:samples]}
 
 
+def small(samples: int) -> dict[str, Tensor]:
+    """The 96 pixels in the middle of them."""
+    return {"image": photographs(96)[0][:samples]}
+
+
 def right() -> None:
     """14 of 20 photographs have the largest logit at their class."""
     images, labels = photographs(224)

@@ -114,8 +114,13 @@ def smaller(claim: str, report: Report) -> list[str]:
         crop = re.search(r"crop=(\d+)", rest)
         reach = int(crop[1]) if crop else 8
         return [f"Shift({2**k}): {rest}" for k in range(1, 6) if 2**k <= reach]
-    known = {f.claim for f in report.findings}
-    return [text for name in SMALLER.get(group, ()) if (text := f"{name}: {rest}") not in known]
+    found = []
+    for name in SMALLER.get(group, ()):
+        known = [f.verdict.holds for f in report.findings if f.claim == f"{name}: {rest}"]
+        if known and all(known):
+            break
+        found += [f"{name}: {rest}"] if not known else []
+    return found
 
 
 def largest_of(report: Report, ladder: Report | None) -> dict[tuple[str, str], str]:

@@ -1,0 +1,5 @@
+"""Mirrored, see mirrored.py."""
+
+from mirrored import main
+
+main("sevennet-mf0")
