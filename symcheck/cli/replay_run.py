@@ -20,20 +20,17 @@ from symcheck.report.numbers import number
 from symcheck.subject import Subject
 from symcheck.subject_file import DEFAULTS
 
+_CODE = ("model", "calculator")
+
 
 def replay_pairs(
     file: Path, path: Path | None, flags: Mapping[str, Any], allow_program: bool, console: Console
 ) -> None:
     """Recompute the stored worst pairs on the subject they came from, or on another checkpoint."""
     pairs, origin = load_worst(file)
-    stored = {
-        "checkpoint": origin.get("path") or None, "model": origin.get("model") or None,
-        "arguments": origin.get("arguments", {}), "key": origin.get("key") or None,
-        "derive": origin.get("derive", {}), "output": tuple(origin.get("output", ())),
-        "dtype": origin.get("dtype", "as-is"),
-    }  # fmt: skip
-    _check_word(file, stored["model"], path, flags, allow_program)
-    known = path is None and (stored["checkpoint"] or stored["model"])
+    stored = _stored(origin)
+    _check_word(file, stored, path, flags, allow_program)
+    known = path is None and any(stored[what] for what in ("checkpoint", *_CODE))
     settings = {**DEFAULTS, **stored, **({} if known else file_settings(path, flags)), **flags}
     with redirect_stdout(sys.stderr):
         subject = subject_of(settings, allow_program)
@@ -45,17 +42,37 @@ def replay_pairs(
         scale = pair.spread or math.nan
         then, now = number(pair.error / scale, 4), number(value / scale, 4)
         slot = f"{pair.output}, {pair.part}" if pair.part else pair.output
-        console.print(f"{pair.claim}\n  {slot}: {then} of the spread then, {now} now: {_word(pair, value, same)}")
+        told = f"{now} now: {_word(pair, value, same)}"
+        if pair.together:
+            told = "its company is not in the file: audit again"
+        console.print(f"{pair.claim}\n  {slot}: {then} of the spread then, {told}")
 
 
-def _check_word(file: Path, model: Any, path: Path | None, flags: Mapping[str, Any], allow_program: bool) -> None:
+def _stored(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the file itself holds; what a loader built is named by its checkpoint alone."""
+    code, kind, path = str(origin.get("model") or ""), origin.get("format"), origin.get("path") or None
+    what = "calculator" if kind == "calculator" else "model"
+    return {
+        **dict.fromkeys(_CODE), **({what: code} if ":" in code else {}),
+        "checkpoint": f"hf:{path}" if kind == "transformers" else path,
+        "arguments": origin.get("arguments", {}), "key": origin.get("key") or None,
+        "derive": origin.get("derive", {}), "output": tuple(origin.get("output", ())),
+        "takes": origin.get("takes") or None, "graph": origin.get("graph") or None,
+        "dtype": origin.get("dtype", "as-is"),
+    }  # fmt: skip
+
+
+def _check_word(
+    file: Path, stored: Mapping[str, Any], path: Path | None, flags: Mapping[str, Any], allow_program: bool
+) -> None:
     """Refuse to run code only because a file of data names it."""
-    stated = flags.get("model") or (path is not None and path.suffix == ".toml")
-    if model and ":" in str(model) and not stated and not allow_program:
+    stated = any(flags.get(what) for what in _CODE) or (path is not None and path.suffix == ".toml")
+    what = next((what for what in _CODE if stored[what]), "")
+    if what and not stated and not allow_program:
         raise ConfigError(
-            f"the file names code that would be run: '{model}'",
+            f"the file names code that would be run: '{stored[what]}'",
             where=str(file),
-            hint=f"if that is your network, add --model {shlex.quote(str(model))}",
+            hint=f"if that is your network, add --{what} {shlex.quote(str(stored[what]))}",
         )
 
 

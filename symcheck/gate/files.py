@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from symcheck.files import is_sharded, sha256
+from symcheck.files import is_sharded, scheme, sha256
 from symcheck.subject_file import read_subject_file
 
 _SUFFIXES = (
@@ -83,6 +83,8 @@ def _bare(value: Any) -> Any:
     """A setting without the folders of the files in it."""
     if isinstance(value, Mapping):
         return {str(name): _bare(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bare(item) for item in value]
     if isinstance(value, str) and "/" in value and "(" not in value:
         return value.rpartition("/")[2]
     return value if isinstance(value, bool | int | float | str) else str(value)
@@ -92,7 +94,7 @@ def _files(settings: Mapping[str, Any], against: str, spec: str) -> Iterator[tup
     if against.endswith(".toml"):
         against = read_subject_file(against).checkpoint or against
     for what, text in _named(settings, against, spec):
-        for name in (text, text.rpartition(":")[0]):
+        for name in (text, text.partition("(")[0], text.rpartition(":")[0]):
             if name and (Path(name).is_file() or is_sharded(Path(name))):
                 yield what, Path(name)
                 break
@@ -102,6 +104,8 @@ def _named(settings: Mapping[str, Any], against: str, spec: str) -> Iterator[tup
     """Every text that may name a file, with what the file is for."""
     inputs = settings.get("inputs") or {}
     own = {what: settings.get(what) for what in ("checkpoint", "model", "calculator", "structures", "preset")}
+    if found := scheme(own["checkpoint"] or ""):
+        own |= {"checkpoint": None, "folder": found[1]}
     named = {**own, "against": against, "spec": spec}
     named |= {f"inputs.{k}": v for k, v in inputs.items()} if isinstance(inputs, Mapping) else {"inputs": inputs}
     return ((what, str(text)) for what, text in named.items() if text)

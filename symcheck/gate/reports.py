@@ -149,7 +149,8 @@ def about(report: Report, subject: SubjectFile, name: str) -> bool:
         return True
     if subject.checkpoint:
         return bool(path) and Path(path).name == Path(subject.checkpoint).name
-    return bool(subject.model) and _same_factory(str(report.subject.get("model") or ""), subject.model or "")
+    factory = subject.model or subject.calculator or ""
+    return bool(factory) and _same_factory(str(report.subject.get("model") or ""), factory)
 
 
 def _same_factory(one: str, two: str) -> bool:

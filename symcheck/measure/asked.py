@@ -81,7 +81,14 @@ def _fitted(
         except (ClaimError, DataError) as error:
             found[text] = Missing(text, error.message)
             continue
-        names = _named(runner, observe_batch(bound, batch), half)
+        try:
+            names = _named(runner, observe_batch(bound, batch), half)
+        except ModelError as error:
+            withheld = [name for name, one in bound.inputs.items() if one.actions[0].hidden]
+            if not withheld:
+                raise
+            found[text] = Missing(text, f"without {', '.join(withheld)}, {error.message}")
+            continue
         found[text], fitted = fit_outputs(half, names), fit_outputs(inputs, names)
         if isinstance(fitted, str) and (why := _refusal(Claim.parse(fitted).bind(samples.shapes()), batch, runner)):
             found[text] = Missing(text, why)

@@ -23,6 +23,7 @@ from symcheck.measure.given import digest
 from symcheck.measure.runner import Runner, measuring
 from symcheck.measure.samples import Elements, Samples, move_batch
 from symcheck.measure.tally import Cell
+from symcheck.relations.base import Relation
 from symcheck.report.write import write_bytes
 from symcheck.subject import Subject, slots
 
@@ -46,6 +47,11 @@ class WorstPair:
     spread: float
     # moved/INPUT = g·x, left/OUTPUT = f(g·x), right/OUTPUT = g·f(x)
     sides: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def together(self) -> bool:
+        """Whether the error came from what else stood in the batch, which is not kept."""
+        return isinstance(relation := Claim.parse(self.claim).group(), Relation) and relation.together
 
 
 def keep_worst(evaluator: Evaluator, slot: Slot, facts: Facts, cell: Cell, spread: float) -> WorstPair:
@@ -91,7 +97,7 @@ def save_worst(path: Path, pairs: Sequence[WorstPair], source: Mapping[str, Any]
 def origin_of(subject: Subject, seed: int, dtype: str) -> dict[str, Any]:
     """Where worst pairs came from: the source of the subject, the digest of its weights, and how it was run."""
     how = {"seed": seed, "dtype": dtype, "derive": dict(subject.derive), "weights": weights_digest(subject)}
-    how["output"] = list(subject.output)
+    how |= {"output": list(subject.output), "takes": subject.takes, "graph": subject.graph}
     return {**how, **vars(subject.source)}
 
 

@@ -93,7 +93,8 @@ def replay(findings: Iterable[Finding], subject: Mapping[str, Any]) -> str:
     files = (f.worst.file for f in findings if f.worst and f.worst.file)
     file, model = next(files, ""), str(subject.get("model") or "")
     command = f"symcheck audit --replay {shlex.quote(file.rpartition('#')[0] or file)}"
-    return f"{command}{f' --model {shlex.quote(model)}' if ':' in model else ''}" if file else ""
+    what = "calculator" if subject.get("format") == "calculator" else "model"
+    return f"{command}{f' --{what} {shlex.quote(model)}' if ':' in model else ''}" if file else ""
 
 
 def label(finding: Finding) -> str:

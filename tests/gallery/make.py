@@ -83,10 +83,9 @@ def shown(name: str, about: dict[str, Any], folder: Path) -> Shown:
     claims = tomllib.loads((HERE / f"{name}.toml").read_text())["claims"]
     says = {str(Claim.parse(text)): word for text, word in zip(claims, about["says"], strict=True)}
     pair = kept_pairs(name, report, says, folder)
-    by_hand = by_hand_says(name) if pair else ""
-    return Shown(
-        name, about, report, says, (folder / f"{name}.took").read_text(), ladder, picture(name, report), pair, by_hand
-    )
+    by_hand, clock = by_hand_says(name) if pair else "", folder / f"{name}.took"
+    took = clock.read_text() if clock.is_file() else ""
+    return Shown(name, about, report, says, took, ladder, picture(name, report), pair, by_hand)
 
 
 def kept_pairs(name: str, report: Report, says: dict[str, str], folder: Path) -> str:
@@ -98,7 +97,7 @@ def kept_pairs(name: str, report: Report, says: dict[str, str], folder: Path) ->
         return ""
     pairs, origin = load_worst(folder / f"{name}.worst.safetensors")
     target.parent.mkdir(exist_ok=True)
-    origin["model"] = str(origin.get("model", "")).replace(f"{HERE}/", "tests/gallery/")
+    origin["model"] = re.sub(r"^.*/tests/gallery/", "tests/gallery/", str(origin.get("model", "")))
     save_worst(target, [p for p in pairs if (p.claim, p.output, p.part) in wanted], origin)
     if target.stat().st_size > LARGEST:
         raise RuntimeError(f"{target} is too large to be kept")
@@ -153,10 +152,11 @@ def weighed(name: str, about: dict[str, Any], folder: Path, again: bool) -> Weig
     data = json.loads(out.read_text())
     found, proofs = data["settings"]["weights"]["coverage"], data["settings"]["certificate"]["proofs"]
     said = f"10^{found['log10_permutations']:.0f} permutations, {found['signs']} signs"
-    proved = [p for p in proofs if p["verdict"] in ("exact", "approximate")]
+    proved, near = ([p for p in proofs if p["verdict"] == word] for word in ("exact", "approximate"))
     acted = f"{100 * found['acted'] / found['parameters']:.1f} % of {found['parameters']:,}"
     worst = numbers.number(max((p["error"] for p in proved), default=None))
-    said, spaces = f"{said}, {found['continuous']:,} dimensions", f"{len(proved)} of {len(proofs)} spaces"
+    said = f"{said}, {found['continuous']:,} dimensions"
+    spaces = f"{len(proved)} exactly, {len(near)} nearly, of {len(proofs)} spaces"
     return Weights(name, (link, said, acted, spaces, worst, f"{data['took']:.0f} s"))
 
 

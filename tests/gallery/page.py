@@ -71,7 +71,8 @@ def page(shown: Sequence[Shown], weights: Sequence[Weights], date: str) -> str:
 
 
 WEIGHTS = """`symcheck weights` derives them from the traced network and proves each by running it in float64 on two
-inputs, beside a near miss that must change the output.
+inputs, beside a near miss that must change the output. *Dimensions* counts the continuous symmetries; *nearly* are
+those that an eps in a normalisation spoils. The worst error is that of the exact ones.
 """
 
 

@@ -75,7 +75,7 @@ def rows_of(
         cells = (
             name, claim_of(finding), says[finding.claim], output_of(finding), str(finding.verdict),
             numbers.error(finding), numbers.floor(finding),
-            group, f"{took} s",
+            group, f"{took} s" if took else "–",
         )  # fmt: skip
         found.append(Row(*cells))
     return found
@@ -97,7 +97,7 @@ def cells_of(row: Row) -> list[str]:
 def read_rows(page: Path) -> list[Row]:
     """The rows of the first table of a page."""
     found = []
-    for line in page.read_text().splitlines():
+    for line in page.read_text().partition("## Symmetries")[0].splitlines():
         if line.startswith("| ["):
             cells = [cell.strip() for cell in line.strip("|").split(" | ")]
             cells[0] = cells[0].strip("| ").partition("]")[0].removeprefix("[")

@@ -8,6 +8,8 @@ from typing import Any
 
 from symcheck.report.model import Report
 
+_LOADED = "transformers"  # the format of what hf:FOLDER loads, whose network is no factory
+
 
 def audit_command(report: Report) -> str:
     """`symcheck audit …`, `weights …` or `gate …` with the claims, inputs and settings of the report."""
@@ -15,11 +17,13 @@ def audit_command(report: Report) -> str:
     if settings.get("gate"):  # a question that only a gate asks
         return shlex.join(["symcheck", "gate", "--only", str(settings["gate"])])
     weights = "weights" in settings
-    words = ["symcheck", "weights" if weights else "audit", *_texts([subject.get("path")])]
+    words = ["symcheck", "weights" if weights else "audit", *_texts([_checkpoint(subject)])]
     if not weights and not report.proposed:
         words += _texts(settings.get("claims") or dict.fromkeys(finding.claim for finding in report.findings))
     words += _model(subject)
-    words += _inputs(settings.get("inputs"))
+    asked = settings.get("asked") or {}
+    words += ["--structures", str(settings["inputs"])] if "structures" in asked else _inputs(settings.get("inputs"))
+    words += [] if weights else _outputs(asked)
     for name, default in (("samples", 64), ("elements", 32), ("seed", 0), ("tolerance", 1e-3)):
         value = settings.get(name)
         if not weights and value is not None and value != default and isinstance(value, int | float):
@@ -47,11 +51,25 @@ def pair_command(data: Mapping[str, Any], command: str) -> str:
 
 def _model(about: Mapping[str, Any]) -> list[str]:
     """The factory with its arguments, and the entry of the file."""
-    words = ["--model", str(about["model"])] if about.get("model") else []
+    code, what = str(about.get("model") or ""), "calculator" if about.get("format") == "calculator" else "model"
+    words = [f"--{what}", code] if code and about.get("format") != _LOADED else []
     arguments = about.get("arguments")
     for name, value in (arguments if isinstance(arguments, Mapping) else {}).items():
         words += ["-m", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
     return words + (["--key", str(about["key"])] if about.get("key") else [])
+
+
+def _checkpoint(subject: Mapping[str, Any]) -> str:
+    """The checkpoint as it is given on the command line."""
+    path = str(subject.get("path") or "")
+    return f"hf:{path}" if subject.get("format") == _LOADED else path
+
+
+def _outputs(asked: Mapping[str, Any]) -> list[str]:
+    """What is measured, and how graphs are passed."""
+    words = [word for name, text in (asked.get("derive") or {}).items() for word in ("--derive", f"{name}={text}")]
+    words += [word for name in asked.get("output") or () for word in ("--output", str(name))]
+    return words + [word for key in ("takes", "graph") if asked.get(key) for word in (f"--{key}", str(asked[key]))]
 
 
 def _inputs(inputs: Any) -> list[str]:
