@@ -16,6 +16,7 @@ from symcheck.errors import DataError
 from symcheck.measure.curve import Where
 from symcheck.measure.finding import Facts, assemble
 from symcheck.measure.floors import RATIO, Precision
+from symcheck.measure.siblings import beside
 from symcheck.measure.tally import Rest, Tally, finish
 from symcheck.measure.worst import WorstPair
 from symcheck.report.model import Finding, Verdict
@@ -71,7 +72,9 @@ def findings_of(pieces: Iterable[Piece], *, whole: bool = True) -> list[tuple[Fi
     groups: dict[tuple[int, int], list[Piece]] = {}
     for piece in pieces:
         groups.setdefault(piece.place, []).append(piece)
-    return [_joined(sorted(groups[place], key=lambda p: p.start), whole) for place in sorted(groups)]
+    found = [_joined(sorted(groups[place], key=lambda p: p.start), whole) for place in sorted(groups)]
+    findings = beside([finding for finding, _ in found])
+    return [(finding, worst) for finding, (_, worst) in zip(findings, found, strict=True)]
 
 
 def _joined(pieces: Sequence[Piece], whole: bool) -> tuple[Finding, WorstPair]:

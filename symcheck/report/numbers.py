@@ -105,7 +105,7 @@ def label(finding: Finding) -> str:
 def remark(finding: Finding) -> str:
     """Why the verdict is what it is, and what to do next; empty where nothing needs a word."""
     told = flips(finding.flips) if finding.flips is not None and finding.verdict is not Verdict.TRIVIAL else ""
-    return "; ".join(filter(None, (told, finding.note or _reason(finding), finding.advice)))
+    return "; ".join(filter(None, (told, _reason(finding), finding.note, finding.advice)))
 
 
 def flips(found: Flips) -> str:
@@ -205,6 +205,8 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 def _reason(finding: Finding) -> str:
     if finding.verdict is not Verdict.BROKEN or finding.error is None:
+        return ""
+    if not finding.error.spread.low > finding.tolerance:
         return ""
     return f"the whole interval lies above the tolerance, {stated(finding.tolerance)} of the output's spread"
 

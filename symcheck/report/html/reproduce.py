@@ -30,8 +30,9 @@ def audit_command(report: Report) -> str:
             words += [f"--{name}", f"{value:g}"]
     if weights and settings.get("seed"):
         words += ["--seed", str(settings["seed"])]
-    if not weights and environment.get("dtype") not in (None, "float32"):
-        words += ["--dtype", str(environment["dtype"])]
+    dtype = asked.get("dtype") or environment.get("dtype")
+    if not weights and dtype not in (None, "float32", "as-is"):
+        words += ["--dtype", str(dtype)]
     return shlex.join(words)
 
 
