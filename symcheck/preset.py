@@ -127,7 +127,7 @@ def _fit(slots: tuple[Slot, ...], names: Sequence[str], kind: str, text: str) ->
     if not chosen or all(map(_UNNAMED.fullmatch, left)):
         chosen |= _by_position([slot for slot in stated if slot not in chosen.values()], left)
     lacking = [slot for slot in stated if not _optional(slot) and slot not in chosen.values()]
-    if lacking or not chosen:
+    if lacking or (stated and not chosen):
         what = " or ".join(_names((lacking or stated)[0])) or f"for each of its {len(stated)} slots"
         return Missing(text, f"there is no {kind} {what}, but {', '.join(names) or 'none'}")
     extra = [name for name in names if name not in chosen]

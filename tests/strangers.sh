@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What people do who have read the README and nothing else: every file of tests/strangers/ is one task, with small inputs
-# that it makes itself, a healthy case and a planted fault. Prints TAP; a task that fails shows what its command printed.
+# What people do who have read the README and nothing else: every file of tests/strangers/ is one task, which makes its
+# own small inputs and has a healthy case and a planted fault. Prints TAP, and what a task that fails has printed.
 #
 #   bash tests/strangers.sh            all of them, two at a time (JOBS=1: one by one)
 #   bash tests/strangers.sh gated      only those with this in their name

@@ -32,7 +32,7 @@ def test_a_task_that_fails_is_told(tmp_path: Path) -> None:
     (tmp_path / "strangers" / "1-code.sh").write_text("# a wrong exit code\nexpect 1 doctor symcheck --help\n")
     (tmp_path / "strangers" / "2-word.sh").write_text("# a missing word\nexpect 0 unheard symcheck --help\n")
     (tmp_path / "strangers" / "3-good.sh").write_text("# what is there\nexpect 0 doctor symcheck --help\n")
-    (tmp_path / "strangers" / "4-other.sh").write_text("# a command in between\nfalse\nexpect 0 doctor symcheck --help\n")
+    (tmp_path / "strangers" / "4-other.sh").write_text("# one in between\nfalse\nexpect 0 doctor symcheck --help\n")
     environment = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(TESTS.parent)}
     done = subprocess.run(["bash", str(tmp_path / "strangers.sh")], env=environment, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith(("ok", "not ok", "1.."))]
@@ -41,6 +41,6 @@ def test_a_task_that_fails_is_told(tmp_path: Path) -> None:
         "not ok 1 - a wrong exit code",
         "not ok 2 - a missing word",
         "ok 3 - what is there",
-        "not ok 4 - a command in between",
+        "not ok 4 - one in between",
         "1..4",
     ]

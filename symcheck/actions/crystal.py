@@ -34,9 +34,9 @@ class Lattice(Action):
         return check_trailing(shape, (size, shape[-1] if shape else size), self.name, what)
 
     def represent(self, group: Group, g: Tensor) -> Rep:
-        """The matrices U, (n, d, d) int64, or what a vector needs."""
+        """The matrices U, (n, d, d) float64 so that cells are widened too, or what a vector needs."""
         if "unimodular" in group.faces:
-            return (group.face("unimodular", g),)
+            return (group.face("unimodular", g).double(),)
         return self._rows.represent(group, g)
 
     def act(self, group: Group, rep: Rep, x: Tensor) -> Tensor:
@@ -70,9 +70,9 @@ class Fractional(Action):
         check_trailing(shape, (group.face(kind, group.identity(1)).shape[-1],), self.name, what)
 
     def represent(self, group: Group, g: Tensor) -> Rep:
-        """The translations (n, d) float64, or U⁻ᵀ (n, d, d) int64."""
+        """The translations (n, d), or U⁻ᵀ (n, d, d), float64."""
         if "unimodular" in group.faces:
-            return (group.face("unimodular", group.inverse(g)).mT,)
+            return (group.face("unimodular", group.inverse(g)).mT.double(),)
         return (group.face("translation", g).to(torch.float64),)
 
     def act(self, group: Group, rep: Rep, x: Tensor) -> Tensor:

@@ -96,11 +96,12 @@ def idle(bound: BoundClaim, g: Tensor, samples: Samples, alone: bool, pairs: int
     device = next(iter(samples.tensors.values())).device
     batch = samples.take(torch.arange(pairs, device=device) % samples.count)
     moved = bound.relation.move(g[torch.arange(pairs) % len(g)].to(device), batch, bound.roles())
-    if moved is batch or moved.count != batch.count:
+    if moved is batch:
         return False
+    views = moved.count // batch.count
     shown = [name for name in batch.tensors if not bound.inputs[name].actions[0].hidden]
     pairs_of = [(moved.tensors[name], batch.tensors[name]) for name in shown]
-    return all(y.shape == x.shape and torch.equal(y.to(x.dtype), x) for y, x in pairs_of)
+    return all(y.shape[1:] == x.shape[1:] and torch.equal(y.to(x.dtype), torch.cat([x] * views)) for y, x in pairs_of)
 
 
 def _flat(bound: Bound, g: Tensor) -> list[Tensor]:

@@ -62,7 +62,7 @@ class UserRelation(Relation):
         """The user's parameters, float64 or int64; a shard draws those before its own, too."""
         count = rng.start + n
         seed = zlib.crc32(f"{rng.seed} {rng.key}".encode())
-        g = self._parts["sample"](count, seed)
+        g = self._called("sample", count, seed)
         if not isinstance(g, Tensor) or g.dim() == 0 or len(g) != count or g.is_complex():
             raise self._odd("sample(n, seed)", g, f"n = {count}", "return a tensor of n rows, one for each element")
         return g[rng.start :].cpu().to(torch.float64 if g.is_floating_point() else torch.int64)
@@ -71,7 +71,7 @@ class UserRelation(Relation):
         """The user's changed inputs, made in float64 so that the change adds no rounding of its own."""
         dense(batch, self.name)
         wide = {name: x.double() if x.is_floating_point() else x for name, x in batch.tensors.items()}
-        moved = self._parts["move"](g, wide)
+        moved = self._called("move", g, wide)
         where = f"inputs {', '.join(f'{n} {tuple(x.shape)}' for n, x in batch.tensors.items())}"
         if not isinstance(moved, Mapping) or moved.keys() != batch.tensors.keys():
             raise self._odd("move(g, inputs)", moved, where, "return a dict of the same names")
@@ -86,7 +86,7 @@ class UserRelation(Relation):
         self, name: str, g: Tensor, seen: Mapping[str, Tensor], rest: Mapping[str, Tensor], batch: Batch, roles: Roles
     ) -> Tensor:
         """The user's residual of this output."""
-        given = self._parts["residual"](g, dict(seen), dict(rest))
+        given = self._called("residual", g, dict(seen), dict(rest))
         measured = [n for n, action in roles.outputs.items() if action.name != "ignore"]
         where = f"outputs {', '.join(f'{n} {tuple(y.shape)}' for n, y in rest.items())}"
         if isinstance(given, Tensor) and len(measured) > 1:
@@ -99,6 +99,18 @@ class UserRelation(Relation):
             hint = f"return for '{name}' a tensor of shape {tuple(rest[name].shape)}, zero where the relation holds"
             raise self._odd("residual(g, seen, rest)", delta, where, hint)
         return delta
+
+    def _called(self, part: str, *arguments: Any) -> Any:
+        """What a function of the user returns; what it may raise is reported as the user's."""
+        try:
+            return self._parts[part](*arguments)
+        except Exception as error:
+            line = (str(error).strip().splitlines() or [""])[0]
+            raise DataError(
+                f"'{self.name}': {part} raised {type(error).__name__}: {line}",
+                where=f"{part} of the relation",
+                hint="mend the relation; --traceback shows where it fails",
+            ) from error
 
     def _odd(self, call: str, got: object, where: str, hint: str) -> DataError:
         return DataError(f"'{self.name}': {call} returned {_told(got)}", where=where, hint=hint)

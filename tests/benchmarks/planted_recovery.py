@@ -14,12 +14,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import SkipTest
 
-import pytest
 import torch
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS / "real"), str(TESTS.parent), str(TESTS), str(TESTS / "zoo")]
+sys.path[:0] = [str(TESTS / "gallery"), str(TESTS.parent), str(TESTS), str(TESTS / "zoo")]
 
 from benchmarks.planted_networks import LARGE, Family, recovery  # noqa: E402
 
@@ -31,16 +31,16 @@ HEAD = (
 
 def minilm() -> Family:
     """The trained MiniLM, re-labelled."""
-    from test_real_weights import minilm, sentences
+    from sentences import minilm, sentences
 
     return Family("MiniLM", minilm, sentences(2))
 
 
 def protein() -> Family:
     """The trained ProteinMPNN, re-labelled."""
-    from test_real_weights import chains, designer
+    from protein import designer, short
 
-    return Family("ProteinMPNN", designer, chains(2))
+    return Family("ProteinMPNN", designer, short(2))
 
 
 REAL: tuple[Callable[[], Family], ...] = (minilm, protein)
@@ -52,7 +52,7 @@ def families(real: bool) -> Iterator[Family]:
     for made in REAL if real else ():
         try:
             yield made()
-        except pytest.skip.Exception as reason:
+        except SkipTest as reason:
             print(f"{made.__name__} left out: {reason}", flush=True)
 
 

@@ -29,9 +29,9 @@ def beatnet(which: int = 2) -> Beats:
     return net.eval()
 
 
-def features(samples: int) -> dict[str, Tensor]:
+def features(samples: int, length: int = 60) -> dict[str, Tensor]:
     """Random, non-negative, alike from frame to frame, (n, 60, 272): its own features need a compiled package."""
-    walk = torch.randn(samples, 60, 272, generator=torch.Generator().manual_seed(2)).cumsum(1)
+    walk = torch.randn(samples, length, 272, generator=torch.Generator().manual_seed(2)).cumsum(1)
     return {"frames": F.relu(walk - walk.mean(1, keepdim=True)) / 4}
 
 

@@ -60,6 +60,7 @@ def as_ours(key: str, value: Any) -> Tensor:
     return t.flatten() if key != "w" else t.permute(3, 2, 0, 1) if t.dim() == 4 else t.T
 
 
+@cache
 def trained() -> Othello:
     """The weights of a pickle of JAX arrays, of which nothing but arrays is built."""
     with (unpacked("ludax-agents==1.0.0") / "ludax_agents/checkpoints/reversi.ckpt").open("rb") as file:

@@ -8,7 +8,9 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
+from wheels import installed
 
+HOW = "pip install --no-deps torchani==2.0 lark-parser==0.12.0 'setuptools==80.9.0'"
 METHANOL = [
     [-0.0503, 0.6685, 0.0], [-0.0503, -0.7585, 0.0], [-1.0807, 1.0417, 0.0], [0.4650, 1.0417, 0.8924],
     [0.4650, 1.0417, -0.8924], [0.8544, -1.0417, 0.0],
@@ -32,9 +34,7 @@ class Energy(nn.Module):
 def ensemble(name: str) -> nn.Module:
     """All members of ANI1x or ANI1ccx, from the installed package torchani==2.0."""
     with contextlib.redirect_stdout(sys.stderr):
-        import torchani
-
-        return getattr(torchani.models, name)().eval()
+        return getattr(installed("torchani", HOW).models, name)().eval()
 
 
 def ani(name: str = "ANI1x", member: int | None = 0) -> Energy:

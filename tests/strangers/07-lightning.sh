@@ -47,7 +47,7 @@ torch.save(
     "lit.ckpt",
 )
 axis = np.linspace(-1, 1, 33)
-window = np.clip((0.9 - np.hypot(axis[:, None], axis)) / 0.5, 0, 1)  # nothing outside the disc, which turns would cut off
+window = np.clip((0.9 - np.hypot(axis[:, None], axis)) / 0.5, 0, 1)  # turns cut off what is outside the disc
 noise = np.random.default_rng(0).normal(size=(40, 33, 33))
 images = np.stack([gaussian_filter(x, 3) * window for x in noise])[:, None]
 np.savez("images.npz", image=(images / images.std()).astype("f4"))

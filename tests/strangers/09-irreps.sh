@@ -23,4 +23,4 @@ expect 0 'has +O\(3\): irreps\(4x0e\+3x1o\+1x2e\) -> irreps\(2x0e\+1x1o\)' symch
 expect 0 'has not +O\(3\): irreps' symcheck audit $net -m shifted=true --exit-zero
 inputs='O(3): irreps(4x0e+3x1o+1x2e)'
 expect 1 'output, proper +✗ broken' symcheck audit $net -m shifted=true "$inputs -> irreps(2x0e+1x1o)"
-expect 1 'output, improper +✗ broken' symcheck audit $net "$inputs -> irreps(2x0e+1x1e)"   # vectors, not pseudovectors
+expect 1 'output, improper +✗ broken' symcheck audit $net "$inputs -> irreps(2x0e+1x1e)"  # not pseudovectors

@@ -27,7 +27,8 @@ END
 net="--model nets.py:Cloud -i points=normal(32,3) -q"
 claim='E(3): points=points -> scalar'
 for i in 1 2 3 4; do
-  expect 0 "shard $i/4 decides nothing" symcheck audit cloud.pt $net "$claim" -m centred=false --shard "$i/4" -o "$i.json"
+  expect 0 "shard $i/4 decides nothing" \
+    symcheck audit cloud.pt $net "$claim" -m centred=false --shard "$i/4" -o "$i.json"
 done
 expect 0 '4 shards: 2 failed' symcheck report merge 1.json 2.json 3.json 4.json -o merged.json
 expect 1 '2 broken' symcheck audit cloud.pt $net "$claim" -m centred=false -o whole.json

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rows import HEADINGS, cells_of, claim_of, errors_of, output_of, rows_of, table
+from gallery_rows import HEADINGS, cells_of, claim_of, errors_of, output_of, rows_of, table
 
 from symcheck.report import numbers
 from symcheck.report.model import Finding, Report, Verdict
@@ -21,9 +21,9 @@ printed:
 symcheck audit tests/gallery/NAME.toml
 ```
 
-This page is written by `python tests/gallery/make.py` and not by hand; `pytest -m gallery` measures everything again
-and compares. Written on {date} with symcheck {symcheck}, torch {torch}, Python {python}, on the CPU, one thread. The
-packages are pinned by sha256 in `tests/real/zoo.py`; none of their weights and no data sets are kept here.
+This page is written by `python tests/gallery/gallery_make.py` and not by hand; `pytest -m gallery` measures everything
+again and compares. Written on {date} with symcheck {symcheck}, torch {torch}, Python {python}, on the CPU, one thread.
+The packages are pinned by sha256 in `tests/gallery/wheels.py`; none of their weights and no data sets are kept here.
 
 **How to read it.** Errors are fractions of the output's *spread*: what differs between samples and over the group;
 141 % is what two unrelated outputs give. The *floor* is what rounding alone gives. *exact*: nothing beyond rounding,

@@ -1,7 +1,7 @@
 """Runs every subject of the gallery through the command line and writes its page, README.md, with pictures.
 
-`python tests/gallery/make.py [--keep FOLDER] [NAME ...]`: with names only these are measured again, the reports of the
-others are taken from the folder that an earlier run kept.
+`python tests/gallery/gallery_make.py [--keep FOLDER] [NAME ...]`: with names only these are measured again, the reports
+of the others are taken from the folder that an earlier run kept.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from page import Shown, Weights, page
-from rows import claim_of, smaller
+from gallery_page import Shown, Weights, page
+from gallery_rows import claim_of, smaller
 
 from symcheck.claim import Claim
 from symcheck.measure.worst import load_worst, save_worst
