@@ -151,6 +151,7 @@ def _audited(run: Measuring, settings: Mapping[str, Any], gates: Sequence[Gate],
 
 def _rests_on(settings: Mapping[str, Any], report: Report, against: str = "") -> dict[str, Any]:
     """The inputs, how it was asked for, and the digests of all files that a report rests on."""
+    settings = {**settings, "claims": report.settings.get("claims") or ()}
     files = digests(settings, against, checkpoint=str(report.subject.get("sha256") or ""))
     given = settings.get("structures", settings.get("inputs"))
     return {"inputs": given, "asked": asked(settings), "files": files}

@@ -95,6 +95,7 @@ class GateFile:
         if gate.subject.endswith(".toml"):
             folder = (folder / gate.subject).resolve().parent
         own = {k: getattr(gate, k) for k in ("samples", "elements") if getattr(gate, k) is not None}
+        own |= {"claims": (gate.claim,)} if gate.claim else {}
         return with_preset({**stated(self.subject(gate), folder, flags), **own, **flags})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ _SUFFIXES = (
     ".py", ".npz", ".npy", ".safetensors", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".onnx", ".toml", ".txt",
     ".xyz", ".extxyz", ".cif", ".traj",
 )  # fmt: skip
+_CODE = re.compile(r"([^\s=*:]+\.py):[A-Za-z_]")  # a user's group, action or relation in a claim
 _ASKED = (
     "model", "calculator", "arguments", "key", "derive", "output", "takes", "graph", "reference", "dtype", "inputs",
     "structures", "seed",
@@ -108,6 +110,9 @@ def _named(settings: Mapping[str, Any], against: str, spec: str) -> Iterator[tup
         own |= {"checkpoint": None, "folder": found[1]}
     named = {**own, "against": against, "spec": spec}
     named |= {f"inputs.{k}": v for k, v in inputs.items()} if isinstance(inputs, Mapping) else {"inputs": inputs}
+    claims = settings.get("claims") or ()
+    for claim in (claims,) if isinstance(claims, str) else claims:
+        named |= {f"claims.{Path(file).name}": file for file in _CODE.findall(claim)}
     return ((what, str(text)) for what, text in named.items() if text)
 
 

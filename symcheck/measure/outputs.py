@@ -152,6 +152,12 @@ class Outputs:
     def _planned(self, found: Mapping[str, Tensor]) -> Plan:
         """Settle what every name stands for; ConfigError for a chosen name, or a path, that is nothing here."""
         own = [name for name in found if name not in self._inside]
+        if twice := [name for name in self.derive if name in own]:
+            raise ConfigError(
+                f"the model returns a '{twice[0]}' of its own, which the derived one would hide",
+                where=f"derive {twice[0]}",
+                hint=f"derive it under another name, {twice[0]}_derived, or measure the model's own",
+            )
         wanted: dict[str, Expression | None] = {}
         for name in (*self.names, *self.chosen):
             if name in own or name in self.derive or name in wanted:

@@ -226,6 +226,12 @@ class NetTorque(Momentum):
 
     examples = ("NetTorque",)
 
+    def fit(self, shapes: Shapes, roles: Mapping[str, Action], what: str) -> Relation:
+        """Refuses atoms alone, which have nothing to turn about."""
+        if shapes[positions_in(roles, self.name, what)][0] < 2:
+            raise DataError("one atom alone has no torque", where=what, hint="give structures of two atoms or more")
+        return super().fit(shapes, roles, what)
+
     def residual(
         self, name: str, g: Tensor, seen: Mapping[str, Tensor], rest: Mapping[str, Tensor], batch: Batch, roles: Roles
     ) -> Tensor:

@@ -243,3 +243,8 @@ def test_names_parse_back(text: str) -> None:
     group = Claim.parse(f"{text}: {FORCES}").group()
     assert group.name == text
     assert Claim.parse(f"{group.name}: {FORCES}").group().name == text
+
+
+def test_one_atom_alone_has_no_torque() -> None:
+    with pytest.raises(SymcheckError, match="one atom alone has no torque"):
+        symcheck.audit(lambda pos: pos + 1, "NetTorque: pos=points -> forces=vector", {"pos": torch.randn(5, 1, 3)})

@@ -270,3 +270,16 @@ def test_a_callable_has_derived_outputs_and_no_parts() -> None:
     assert got["label"].verdict is Verdict.EXACT
     with pytest.raises(ConfigError, match="parts: none"):
         found(lambda image: image.mean((2, 3)), "C4: image -> invariant", images(), output="stem")
+
+
+def test_a_derived_output_hides_none_of_the_model() -> None:
+    def model(pos: Tensor) -> dict[str, Tensor]:
+        return {"energy": pos.square().sum((1, 2)), "forces": torch.zeros_like(pos)}
+
+    claim, x = "O(3): pos=points -> energy=scalar, forces=vector", torch.randn(8, 4, 3)
+    with pytest.raises(ConfigError, match="returns a 'forces' of its own"):
+        symcheck.audit(model, claim, {"pos": x}, derive={"forces": "-d(energy)/d(pos)"})
+    claim = claim + ", found=vector"
+    report = symcheck.audit(model, claim, {"pos": x}, elements=4, derive={"found": "-d(energy)/d(pos)"})
+    assert {f.verdict for f in report.findings if f.output == "found"} == {Verdict.EXACT}
+    assert {f.verdict for f in report.findings if f.output == "forces"} == {Verdict.TRIVIAL}

@@ -36,7 +36,7 @@ def test_forecasts_in_another_unit(audited: Audited) -> None:
     report = audited("fracast", net, [unit, upside_down], channels, elements=6)
     assert {f.verdict for f in report.findings if f.claim == unit} <= {Verdict.EXACT, Verdict.APPROXIMATE}
     size = float(net(**channels)["forecast"].std().detach())
-    report = audited("fracast, leak", Leaky(net, size / 20), [unit], channels, elements=6)
+    report = audited("fracast, leak", Leaky(net, size / 20), [unit], channels, elements=24)
     assert set(checks.verdicts(report, "forecast")) == {Verdict.BROKEN}
     assert all(f.verdict.holds for f in report.findings if f.output == "beside")
 
@@ -45,6 +45,4 @@ def test_forecasts_with_another_origin(audited: Audited) -> None:
     claims = [f"T(1,{box}): series=points, other=scalar -> forecast=points, beside=ignore" for box in (1, 10000)]
     report = audited("fracast", fracast(), claims, waves(4), elements=6)
     low, high = report.findings
-    assert (
-        high.floor.rounding > 30 * low.floor.rounding
-    )  # a large offset takes digits away before the network sees them
+    assert high.floor.rounding > 30 * low.floor.rounding  # a large offset takes digits away before the network sees them
