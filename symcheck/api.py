@@ -20,7 +20,7 @@ from symcheck.measure.asked import asked_of
 from symcheck.measure.audit import Audit, Options
 from symcheck.measure.certify import Ask
 from symcheck.measure.given import Inputs, digest, named_inputs, without_ignored
-from symcheck.measure.propose import family_of, propose
+from symcheck.measure.propose import family_of, propose, states
 from symcheck.measure.runner import environment, measuring
 from symcheck.measure.session import audit_runner, output_names
 from symcheck.measure.worst import WorstPair, origin_of, save_worst, with_sides
@@ -79,7 +79,7 @@ def audit(
     options = replace(_options(elements, seed, tolerance, worst, texts), certify=certify)
     job = _job(subject, given, How(tuple(texts), (), options, samples, device, dtype, batch_size))
     report = _audited(job, tolerance, spread, save, progress)
-    return replace(report, seconds=time.perf_counter() - start, proposed=claims is None)
+    return replace(report, seconds=time.perf_counter() - start, proposed=report.proposed or bool(family))
 
 
 def _chosen(
@@ -119,6 +119,7 @@ def _audited(
     runner, proposed = job.runner(), not how.claims
     with measuring(runner):
         session = job.session(runner)
+        read_off = proposed and states(session.evaluator)
         if proposed:
             how = replace(how, claims=tuple(propose(session.evaluator)))
             job = replace(job, how=how)
@@ -137,7 +138,7 @@ def _audited(
     if save is not None:
         save_worst(save, [drawn(pair) for _, pair in measured.found], origin)
         findings = [replace(f, worst=f.worst and replace(f.worst, file=f"{save}#{i}")) for i, f in enumerate(findings)]
-    return _report(session, job, findings, tolerance, measured)
+    return replace(_report(session, job, findings, tolerance, measured), proposed=proposed and not read_off)
 
 
 def _by_pairs(progress: Callable[[int, int], None], job: Job, samples: int) -> Callable[[int], None]:

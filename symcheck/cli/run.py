@@ -103,6 +103,12 @@ def inputs_of(settings: Mapping[str, Any], subject: Subject | None = None) -> di
     """The inputs that the settings name, texts as the subject takes them; what a function prints goes to stderr."""
     if "structures" in settings:
         return structures_of(settings).tensors
+    if "inputs" not in settings and settings.get("calculator"):
+        raise ConfigError(
+            "there are no structures to measure on",
+            where="--structures",
+            hint="give a file that ASE reads, builtin:molecules, builtin:crystals, or one such as builtin:Cu",
+        )
     if "inputs" not in settings:
         raise ConfigError(
             "there are no inputs to measure on",

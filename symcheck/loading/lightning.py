@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import json
+import shlex
+import tomllib
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 _KEYS = ("hyper_parameters", "hparams", "hyperparameters")
@@ -29,6 +34,66 @@ def told(content: Any) -> str:
     found = hyper_parameters(content)
     parts = [f"{name}={_short(value)}" for name, value in list(found.items())[:_SHOWN]]
     return ", ".join(parts) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+
+
+def contradictions(factory: Callable[..., Any], arguments: Mapping[str, object], stored: Mapping[str, Any]) -> str:
+    """Where the stored hyper-parameters are not what `factory(**arguments)` is built with, in words; else empty.
+
+    Only plain values of the same name are compared, the defaults of the factory among them.
+    """
+    try:
+        bound = inspect.signature(factory).bind(**arguments)
+    except (TypeError, ValueError):  # no signature, or one that the arguments do not fit
+        return ""
+    bound.apply_defaults()
+    built = _plain({**bound.arguments, **bound.kwargs})
+    other = {n: value for n, value in _plain(stored).items() if n in built and not _same(value, built[n])}
+    if not other:
+        return ""
+    was, now = (" and ".join(f"{n}={_short(values[n])}" for n in other) for values in (other, built))
+    options = as_options(other)
+    word = "say" if {*other} & {*arguments} else "add"
+    hint = f": {word} {options} if that is wrong" if options else ""
+    return f"the file was trained with {was}, but the network was built with {now}{hint}"
+
+
+def as_options(values: Mapping[str, Any]) -> str:
+    """The plain values as one writes them on the command line, `-m width=64 -m act=relu`; None cannot be written."""
+    plain = {name: value for name, value in _plain(values).items() if value is not None}
+    return " ".join(f"-m {shlex.quote(f'{name}={_written(value)}')}" for name, value in plain.items())
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are numbers, texts, None, or lists of them; scalars of NumPy and torch as those of Python."""
+    single = {n: v.item() if isinstance(v, (Tensor, np.generic)) and v.ndim == 0 else v for n, v in values.items()}
+    return {name: value for name, value in single.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other) or (one != one and other != other)
+
+
+def _written(value: Any, inside: bool = False) -> str:
+    """The value in TOML; a text that is nothing else in TOML needs no quotes."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_written(one, inside=True) for one in value)}]"
+    if not isinstance(value, str):
+        return repr(value)
+    try:
+        tomllib.loads(f"value = {value}")
+    except tomllib.TOMLDecodeError:
+        return json.dumps(value) if inside else str(value)
+    return json.dumps(value)
 
 
 def _short(value: Any) -> str:

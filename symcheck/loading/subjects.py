@@ -18,7 +18,7 @@ from symcheck.importing import import_object
 from symcheck.loading.contents import NAMES, READERS
 from symcheck.loading.data import pickled_names
 from symcheck.loading.fit import check_names, fit_state
-from symcheck.loading.lightning import told
+from symcheck.loading.lightning import as_options, contradictions, hyper_parameters, told
 from symcheck.loading.loaders import load_by_scheme
 from symcheck.loading.nested import select_state, sole_key, state_keys
 from symcheck.loading.onnx import load_onnx
@@ -93,11 +93,14 @@ def _from_weights(
             return pickled_subject(path, whole, sha256(path), needed, inside)
     place = sole_key(content, where) if key is None else key
     state, beside = select_state(content, place, where), told(content)
-    module = module or build(_needed(model, path, beside), arguments)
+    stored = hyper_parameters(content)
+    module = module or build(_needed(model, path, beside), arguments, stored=stored)
+    other = contradictions(import_object(model), arguments, stored) if model and stored else ""
     notes = [
         *([f"the pickle needed {', '.join(needed)}"] if needed else []),
         *([f"the weights stand under '{place}' in the file"] if place != (key or "") else []),
         *([f"hyper-parameters in the file: {beside}"] if beside else []),
+        *([other] if other else []),
         *fit_state(module, state, where, place),
     ]
     source = Source(str(path), sha256(path), kind.value, model or "", arguments, place)
@@ -152,11 +155,17 @@ def _untrained(model: str | None, arguments: dict[str, object], key: str | None)
     )
 
 
-def build(model: str, arguments: Mapping[str, object], *, callables: bool = False) -> Any:
+def build(
+    model: str,
+    arguments: Mapping[str, object],
+    *,
+    callables: bool = False,
+    stored: Mapping[str, Any] | None = None,
+) -> Any:
     """The nn.Module that `model(**arguments)` returns, in eval mode; what it prints goes to stderr.
 
-    With `callables` a function on tensors may stand in for a module. Raises LoadError when the arguments do
-    not fit, the factory fails, or it returns something else.
+    With `callables` a function on tensors may stand in for a module; `stored` are the hyper-parameters that the
+    checkpoint tells. Raises LoadError when the arguments do not fit, the factory fails, or it returns something else.
     """
     factory = import_object(model)
     if isinstance(factory, nn.Module):
@@ -168,7 +177,7 @@ def build(model: str, arguments: Mapping[str, object], *, callables: bool = Fals
             where=f"--model {model}",
             hint="name a class or a function that returns an nn.Module",
         )
-    _check_arguments(model, factory, arguments)
+    _check_arguments(model, factory, arguments, stored or {})
     try:
         with contextlib.redirect_stdout(sys.stderr):
             built = factory(**arguments)
@@ -189,7 +198,9 @@ def build(model: str, arguments: Mapping[str, object], *, callables: bool = Fals
     )
 
 
-def _check_arguments(model: str, factory: Callable[..., Any], arguments: Mapping[str, object]) -> None:
+def _check_arguments(
+    model: str, factory: Callable[..., Any], arguments: Mapping[str, object], stored: Mapping[str, Any]
+) -> None:
     try:
         signature = inspect.signature(factory)
     except (TypeError, ValueError):  # builtins without a signature: the call itself will tell
@@ -200,9 +211,19 @@ def _check_arguments(model: str, factory: Callable[..., Any], arguments: Mapping
         known = [n for n, p in signature.parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD]
         unknown = [name for name in arguments if name not in known]
         hint = suggest(unknown[0], known) if unknown and known else f"it is called as {model}{signature}"
+        lacking = {n: stored[n] for n in _required(signature) if n in stored and n not in arguments}
+        if not unknown and (options := as_options(lacking)):
+            hint = f"add {options} (from the file's hyper-parameters); {hint}"
         raise LoadError(
             f"the arguments do not fit '{model}': {error}", where=f"--model {model}", hint=hint
         ) from error
+
+
+def _required(signature: inspect.Signature) -> list[str]:
+    """The parameters without a default, but for `*args` and `**kwargs`."""
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = signature.parameters.items()
+    return [n for n, p in parameters if p.default is inspect.Parameter.empty and p.kind not in several]
 
 
 def _no_arguments(model: str, arguments: Mapping[str, object]) -> None:
@@ -216,11 +237,13 @@ def _no_arguments(model: str, arguments: Mapping[str, object]) -> None:
 
 def _needed(model: str | None, path: Path, beside: str = "") -> str:
     if model is None:
+        folder = path if path.is_dir() else path.parent
         raise LoadError(
             "the file holds only weights, not the network that they belong to"
             + (f"; its hyper-parameters: {beside}" if beside else ""),
             where=str(path),
-            hint="add --model module:factory (or path/to/file.py:factory), which builds the network",
+            hint="add --model module:factory (or path/to/file.py:factory), which builds the network"
+            + (f"; what transformers wrote is read whole: write hf:{folder}" if of_transformers(folder) else ""),
         )
     return model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,7 +66,14 @@ def asked_of(templates: Sequence[str], runner: Runner, tensors: Mapping[str, Ten
             where="; ".join(dict.fromkeys(one.why for one in missing)),
             hint="rename the arrays of the data, or copy the preset and add their names to its claims",
         )
-    return Asked(claims, tuple(f"not measured: {one}" for one in missing))
+    return Asked(claims, (*(f"not measured: {one}" for one in missing), *_meant(claims.values(), runner)))
+
+
+def _meant(claims: Iterable[str], runner: Runner) -> list[str]:
+    """Says of names that are also parts of the module that an output is meant."""
+    parts = parts_of(runner.subject.module)
+    named = dict.fromkeys(name for text in claims for name in output_names(text) if name in parts)
+    return [f"'{name}' is an output here; the part of that name is measured with --output {name}" for name in named]
 
 
 def _fitted(

@@ -151,9 +151,11 @@ class Probe:
         size = self._sizes(high_moved, high_still)
 
         wobble = {name: torch.zeros_like(r) for name, r in size.items()}
+        many = {name: self._terms(high_still[name]) for name in self.slots}
 
         def judged(name: str, r: Tensor, change: float = 0.0) -> Precision:
-            rounding = 16 * finer * size[name][r] + wobble[name][r]  # what the higher precision itself may leave
+            # what the higher precision itself may leave
+            rounding = 16 * finer * many[name] * size[name][r] + wobble[name][r]
             return _precision(low[name][r], top[name][r], floor[name][r], (eps, finer), rounding, change)
 
         found = self._by_part(judged)
@@ -216,6 +218,10 @@ class Probe:
             before, after = self._defect(slot, moved, still), self._defect(slot, again, rest)
             change[name] = slot.squared(after - before, self.batch).sqrt()
         return change
+
+    def _terms(self, y: Tensor) -> float:
+        """By how much a sum over the entries of a sample rounds more than one of them; relations add them up."""
+        return 1.0 if self.bound.relation is None else max(1.0, math.sqrt(y.numel() / self.batch.count))
 
     def _wobble(self, runner: Runner, moved: Outputs, still: Outputs, eps: float) -> dict[str, Tensor]:
         """How far both sides move when the inputs do, by one unit in the last place up and down."""

@@ -22,6 +22,11 @@ def family_of(tensors: Mapping[str, Tensor]) -> str:
     return next((family for family, there in beside.items() if owned and there), "")
 
 
+def states(evaluator: Evaluator) -> bool:
+    """Whether the module itself states a claim, so that `propose` reads it off."""
+    return stated_claims(evaluator.runner.module, evaluator.samples.shapes()) is not None
+
+
 def propose(evaluator: Evaluator) -> list[str]:
     """Claims worth asking of these inputs: images, point clouds, sets, sequences, graphs."""
     samples = evaluator.samples

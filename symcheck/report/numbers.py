@@ -155,6 +155,7 @@ def facts(report: Report) -> list[str]:
         _text(subject, "format"),
         f"{precision} on {environment.get('device', '?')}" if precision else _text(environment, "device"),
         f"{settings['samples']} samples × {settings.get('elements', '?')} elements" if "samples" in settings else "",
+        f"SHARD {settings['shard']}: a part of the elements, which decides nothing" if "shard" in settings else "",
         f"seed {settings['seed']}" if "seed" in settings else "",
         f"tolerance {_tolerance(settings)}" if "tolerance" in settings else "",
     ]
@@ -208,7 +209,8 @@ def _reason(finding: Finding) -> str:
         return ""
     if not finding.error.spread.low > finding.tolerance:
         return ""
-    return f"the whole interval lies above the tolerance, {stated(finding.tolerance)} of the output's spread"
+    of = "output's spread" if finding.flips is None else "spread (how often two samples differ)"
+    return f"the whole interval lies above the tolerance, {stated(finding.tolerance)} of the {of}"
 
 
 def _tolerance(settings: Mapping[str, Any]) -> str:

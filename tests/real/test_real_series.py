@@ -45,4 +45,4 @@ def test_forecasts_with_another_origin(audited: Audited) -> None:
     claims = [f"T(1,{box}): series=points, other=scalar -> forecast=points, beside=ignore" for box in (1, 10000)]
     report = audited("fracast", fracast(), claims, waves(4), elements=6)
     low, high = report.findings
-    assert high.floor.rounding > 30 * low.floor.rounding  # a large offset takes digits away before the network sees them
+    assert high.floor.rounding > 30 * low.floor.rounding  # a large offset takes digits away before it is seen
