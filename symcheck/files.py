@@ -31,6 +31,7 @@ def readable(path: str | Path) -> Path:
     if path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if p.is_file())[:3] if os.access(path, os.R_OK) else []
         hint = f"give one of its files, such as {', '.join(inside)}" if inside else "give a file"
+        hint = f"what transformers wrote is read whole: write hf:{path}" if of_transformers(path) else hint
         raise LoadError("a directory is no checkpoint", where=str(path), hint=hint)
     if not path.exists():
         raise LoadError("there is no such file", where=str(path), hint=nearest(path))
@@ -43,6 +44,14 @@ def readable(path: str | Path) -> Path:
         raise LoadError(
             f"the file cannot be read: {error.strerror}", where=str(path), hint="check its permissions"
         ) from error
+
+
+def of_transformers(folder: Path) -> bool:
+    """Whether a folder looks like one that transformers wrote: it has a config.json that names a `model_type`."""
+    try:
+        return b'"model_type"' in (folder / "config.json").read_bytes()
+    except OSError:
+        return False
 
 
 def scheme(checkpoint: str | Path) -> tuple[str, str] | None:

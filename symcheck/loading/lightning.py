@@ -71,7 +71,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
+        return all(one is not None and _is_plain(one) for one in value)
     return value is None or isinstance(value, (bool, int, float, str))
 
 
@@ -89,11 +89,14 @@ def _written(value: Any, inside: bool = False) -> str:
         return f"[{', '.join(_written(one, inside=True) for one in value)}]"
     if not isinstance(value, str):
         return repr(value)
+    return json.dumps(value) if inside or not value.isprintable() or _is_toml(value) else value
+
+
+def _is_toml(text: str) -> bool:
     try:
-        tomllib.loads(f"value = {value}")
+        return bool(tomllib.loads(f"value = {text}"))
     except tomllib.TOMLDecodeError:
-        return json.dumps(value) if inside else str(value)
-    return json.dumps(value)
+        return False
 
 
 def _short(value: Any) -> str:

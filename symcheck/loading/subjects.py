@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from symcheck.errors import LoadError
-from symcheck.files import scheme, sha256
+from symcheck.files import of_transformers, scheme, sha256
 from symcheck.importing import import_object
 from symcheck.loading.contents import NAMES, READERS
 from symcheck.loading.data import pickled_names
@@ -242,8 +242,8 @@ def _needed(model: str | None, path: Path, beside: str = "") -> str:
             "the file holds only weights, not the network that they belong to"
             + (f"; its hyper-parameters: {beside}" if beside else ""),
             where=str(path),
-            hint="add --model module:factory (or path/to/file.py:factory), which builds the network"
-            + (f"; what transformers wrote is read whole: write hf:{folder}" if of_transformers(folder) else ""),
+            hint=(f"what transformers wrote is read whole: write hf:{folder}; or " if of_transformers(folder) else "")
+            + "add --model module:factory (or path/to/file.py:factory), which builds the network",
         )
     return model
 

@@ -269,7 +269,7 @@ def _precision(
 ) -> Precision:
     unit, finer = units
     epsilon = finer / unit
-    ratio = float((low / _floors(floor)).max())
+    ratio = float((low / (_floors(floor) + rounding)).max())  # some subjects compute in double precision all along
     worst = float((high / (_floors(floor) * epsilon**0.8 + rounding)).max())
     constants = change > 0.3 * _rms(high)
     return Precision(_rms(low), _rms(high), _rms(floor), worst, ratio, epsilon, unit, "float64 run", constants)

@@ -8,10 +8,13 @@ from torch import Tensor
 
 from symcheck.batch import Batch
 from symcheck.errors import DataError
+from symcheck.measure.asked import asked_of
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.stated import stated_claims
+from symcheck.preset import read_preset
 
 Shape = tuple[int, ...]
+_TEXT = {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
 _POSITIONS = ("pos", "positions", "coordinates", "coords", "R")
 
 
@@ -28,7 +31,7 @@ def states(evaluator: Evaluator) -> bool:
 
 
 def propose(evaluator: Evaluator) -> list[str]:
-    """Claims worth asking of these inputs: images, point clouds, sets, sequences, graphs."""
+    """Claims worth asking of these inputs: images, point clouds, sets, sequences, texts, graphs."""
     samples = evaluator.samples
     stated = stated_claims(evaluator.runner.module, samples.shapes())
     probe = Batch({n: x[:2] for n, x in samples.tensors.items()}, 2)
@@ -36,6 +39,8 @@ def propose(evaluator: Evaluator) -> list[str]:
     outputs = {n: tuple(y.shape[1:]) for n, y in found.items() if n not in hidden}
     if stated is not None:
         return stated(outputs)
+    if texts := _texts(evaluator, outputs):
+        return texts
     inputs = samples.shapes()
     kinds = {name: _kind(samples.tensors[name]) for name in inputs}
     batteries = {"image": _images, "points": _points, "tokens": _tokens, "graph": _graphs, "rows": _rows}
@@ -47,6 +52,21 @@ def propose(evaluator: Evaluator) -> list[str]:
             hint="state a claim, e.g. 'O(3): pos=points -> energy=scalar' or 'Sign: vector -> vector'",
         )
     return batteries[lead](inputs, outputs, kinds)
+
+
+def _texts(evaluator: Evaluator, outputs: Mapping[str, Shape]) -> list[str]:
+    """What the preset asks of a network on tokens and their mask: one with logits (T, V), or another; else nothing."""
+    tensors, runner = evaluator.samples.tensors, evaluator.runner
+    if not {"input_ids", "attention_mask"} <= {*tensors} <= _TEXT:
+        return []
+    family = "language-model" if len(outputs.get("logits", ())) == 2 else "text-encoder"
+    names = runner.names
+    try:
+        return [*asked_of(read_preset(family)["claims"], runner, tensors).claims.values()]
+    except DataError:  # outputs of other names
+        return []
+    finally:
+        runner.names = names
 
 
 def _kind(x: Tensor) -> str:

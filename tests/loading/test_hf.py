@@ -115,6 +115,53 @@ def test_a_head_of_the_file_is_used_left_out_by_word_or_missing(tmp_path: Path) 
     assert body.notes == ("weights of the file that this head does not use: classifier.bias, classifier.weight",)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+def test_an_embedding_needs_no_pooler(tmp_path: Path, pooling: str) -> None:
+    folder = saved(tmp_path / "masked", "BertForMaskedLM")
+    with pytest.raises(LoadError, match="would be random: pooler") as caught:
+        load_subject(f"hf:{folder}", arguments={"task": "features"})
+    assert "-m pooling=mean" in caught.value.hint
+    subject = load_subject(f"hf:{folder}", arguments={"task": "features", "pooling": pooling})
+    note = "the file has no pooler (pooler.dense.bias, pooler.dense.weight): there is no pooler_output"
+    assert note in subject.notes and subject.encode is not None
+    inputs = subject.encode(TEXTS)
+    with torch.no_grad():
+        found = subject.call(**inputs)
+        states = transformers.BertForMaskedLM.from_pretrained(folder).bert(**inputs).last_hidden_state
+    assert list(found) == ["last_hidden_state", "embedding"]
+    assert torch.allclose(found["last_hidden_state"], states, atol=1e-6)
+
+
+@pytest.mark.parametrize("lost", ["pooler.dense.bias", "encoder.layer.1.output.dense.bias"])
+def test_half_a_pooler_or_another_part_is_missing_all_the_same(changed: Callable[..., Path], lost: str) -> None:
+    folder = changed(lambda t: t.pop(lost))
+    with pytest.raises(LoadError, match=f"1 missing, and would be random: {lost}"):
+        load_subject(f"hf:{folder}", arguments={"pooling": "mean"})
+
+
+def test_beside_a_missing_pooler_other_weights_are_still_listed(changed: Callable[..., Path]) -> None:
+    lost = ("pooler.dense.bias", "pooler.dense.weight", "encoder.layer.1.output.dense.bias")
+    folder = changed(lambda t: [t.pop(name) for name in lost] and None)
+    with pytest.raises(LoadError, match=r"1 missing, and would be random: encoder\.layer\.1\.output\.dense\.bias"):
+        load_subject(f"hf:{folder}", arguments={"pooling": "mean"})
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_folder_without_its_scheme_is_told_how_to_be_written(tmp_path: Path, name: str) -> None:
+    folder = saved(tmp_path / "plain")
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").rename(tmp_path / "kept.safetensors")
+    (save_file if name.endswith("safetensors") else torch.save)(tensors, folder / name)
+    for path in [folder, *([folder / name] if name.endswith("safetensors") else [])]:
+        with pytest.raises(LoadError) as caught:
+            load_subject(path)
+        assert f"write hf:{folder}" in caught.value.hint
+    (folder / "config.json").write_text('{"width": 4}')  # somebody else's
+    with pytest.raises(LoadError) as caught:
+        load_subject(folder)
+    assert "hf:" not in caught.value.hint
+
+
 def test_a_causal_network_gives_logits_and_no_cache(tmp_path: Path, bert: Path) -> None:
     torch.manual_seed(0)
     config = transformers.GPT2Config(vocab_size=18, n_positions=32, n_embd=16, n_layer=2, n_head=2)

@@ -123,3 +123,27 @@ def test_one_command_from_a_folder_to_a_verdict(
     (tmp_path / "net.toml").write_text(AUDIT.replace("FOLDER", "net"))
     assert main(["audit", str(tmp_path / "net.toml"), "--samples", "8", "-q"]) == code
     assert verdict in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("kind", "groups", "output"),
+    [
+        ("BertModel", ["Mates", "Padding(8)"], "embedding=scalar"),
+        ("BertForSequenceClassification", ["Mates", "Padding(8)"], "logits=scalar"),
+        ("BertForMaskedLM", ["Causal", "Mates", "Padding(8)", "Padding(8,left)"], "logits=sequence"),
+        ("BertForQuestionAnswering", ["S", "Shift(1)", "C2"], "start_logits=sequence"),  # no preset knows these
+    ],
+)
+def test_without_a_claim_a_network_on_texts_is_asked_what_its_preset_asks(
+    tmp_path: Path, kind: str, groups: list[str], output: str
+) -> None:
+    pooling = {"pooling": "mean"} if kind == "BertModel" else {}
+    subject = load_subject(f"hf:{saved(tmp_path / 'net', kind)}", arguments=pooling)
+    assert subject.encode is not None
+    report = symcheck.audit(subject, None, dict(subject.encode(lines(24).splitlines())), samples=24, elements=8)
+    claims = [str(claim) for claim in report.settings["claims"]]
+    assert [claim.partition(":")[0] for claim in claims] == groups and all(output in claim for claim in claims)
+    verdicts = {f.claim.partition(":")[0]: f.verdict for f in report.findings}
+    healthy = {"Mates", "Padding(8)"} & {*groups}
+    assert report.proposed and {verdicts[name] for name in healthy} <= {Verdict.EXACT}
+    assert {verdicts[name] for name in {*groups} - healthy} <= {Verdict.BROKEN}  # a mask that looks both ways

@@ -71,7 +71,7 @@ def load_hf(rest: str, *, arguments: Mapping[str, object], base: Path) -> Subjec
             **({"attn_implementation": asked.attn_implementation} if asked.attn_implementation else {}),
         )  # fmt: skip
         tokens, notes = tokens_of(transformers, folder, asked.padding_side, asked.max_length)
-    notes += check_keys(net, found, folder, chosen=bool(asked.task))
+    notes += check_keys(net, found, folder, chosen=bool(asked.task), pooled=asked.pooling != "none")
     _one_answer(net)
     net.register_forward_hook(tensors_only(asked.pooling, asked.normalize), with_kwargs=True)
     own = [name for name in _CODE if name in config]

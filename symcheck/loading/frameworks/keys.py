@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -20,21 +21,24 @@ _SHOWN = 10
 _RENAMED = {"gamma": "weight", "beta": "bias"}  # how early checkpoints call the two of a LayerNorm
 
 
-def check_keys(net: nn.Module, found: Mapping[str, Any], folder: Path, *, chosen: bool) -> list[str]:
+def check_keys(net: nn.Module, found: Mapping[str, Any], folder: Path, *, chosen: bool, pooled: bool) -> list[str]:
     """Notes on weights that rightly have no place; LoadError lists those that are missing or left over.
 
     `found` is what `output_loading_info` gives. A head of the file that the user's task does not use is noted only
-    where the task was `chosen`. What transformers itself passes over in silence is looked for: weights that an index
-    promises and no file holds, and names that a class declares harmless.
+    where the task was `chosen`; a pooler that no file holds is taken off where tokens are `pooled` without it. What
+    transformers itself passes over in silence is looked for: weights that an index promises and no file holds, and
+    names that a class declares harmless.
     """
     promised, stored = _names(folder)
     missing, left = set(map(str, found["missing_keys"])), set(map(str, found["unexpected_keys"]))
     missing |= (promised - stored) | _excused(net, stored)
+    poolerless = _without_pooler(net, missing) if pooled else set()
     silent = _unused(net, stored) - left
     heads = {name for name in left if chosen and _is_head(net, name)}
     shapes = {one if isinstance(one, str) else str(one[0]) for one in found.get("mismatched_keys", ())}
-    _refuse(missing - shapes, left - heads, shapes, net, folder)
+    _refuse(missing - poolerless - shapes, left - heads, shapes, net, folder)
     notes = [f"weights of the file that this head does not use: {_listing(heads)}"] if heads else []
+    notes += [f"the file has no pooler ({_listing(poolerless)}): there is no pooler_output"] if poolerless else []
     return [*notes, *([f"stored and known to be unused: {_listing(silent)}"] if silent else [])]
 
 
@@ -81,6 +85,21 @@ def _unused(net: nn.Module, stored: set[str]) -> set[str]:
     return {n for n in stored if _plain(n, prefix) in computed or (n in excused and _plain(n, prefix) not in own)}
 
 
+def _without_pooler(net: Any, missing: set[str]) -> set[str]:
+    """The weights of a pooler that is missing as a whole and that the network can do without; it is taken off."""
+    own = {f"pooler.{name}" for name, _ in net.pooler.named_parameters()} if _may_lack_pooler(net) else set()
+    if not own or not own <= missing:
+        return set()
+    net.pooler = None
+    return own
+
+
+def _may_lack_pooler(net: nn.Module) -> bool:
+    """Whether the class itself is also built without its pooler."""
+    optional = "add_pooling_layer" in inspect.signature(type(net).__init__).parameters
+    return optional and isinstance(getattr(net, "pooler", None), nn.Module)
+
+
 def _matching(patterns: Iterable[str] | None, names: Iterable[str]) -> set[str]:
     return {name for name in names if any(re.search(pattern, name) for pattern in patterns or ())}
 
@@ -110,7 +129,9 @@ def _refuse(missing: set[str], left: set[str], shapes: set[str], net: nn.Module,
     raise LoadError(
         f"the weights do not fit {type(net).__name__}: {'; '.join(parts)}",
         where=str(folder),
-        hint="say with -m task=... which head the file was trained with (features: the body alone)",
+        hint="the token states need no pooler: say -m pooling=mean (or cls, last), and measure the embedding"
+        if missing and not (left or shapes) and all(name.startswith("pooler.") for name in missing)
+        else "say with -m task=... which head the file was trained with (features: the body alone)",
     )
 
 
