@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -89,7 +90,7 @@ def _run(client: Any, address: str, desk: Desk, units: Sequence[Unit]) -> Genera
             "every worker that measured this died", where=str(error).splitlines()[0][:200],
             hint="look at the log of the workers: the memory may be too small; try a smaller --batch-size",
         ) from error  # fmt: skip
-    except (OSError, TimeoutError, distributed.client.FutureCancelledError) as error:
+    except (OSError, TimeoutError, CancelledError) as error:  # one future, or all of them at once
         raise ConfigError(
             f"the workers were lost: {error or type(error).__name__}", where=address,
             hint="start them again, then this run; with --resume it goes on where it was",
