@@ -16,7 +16,15 @@ from symcheck.errors import DataError
 from symcheck.groups.arguments import positive, whole
 from symcheck.groups.base import groups
 from symcheck.relations.base import Relation, Roles, Shapes, Single
-from symcheck.relations.layout import POSITIONS, Atoms, need_periodic, positions_in, refuse_periodic, repeated
+from symcheck.relations.layout import (
+    POSITIONS,
+    Atoms,
+    need_periodic,
+    positions_in,
+    refuse_edges,
+    refuse_periodic,
+    repeated,
+)
 from symcheck.relations.sequences import minus
 
 DISTANCE = 50.0
@@ -77,13 +85,7 @@ class Supercell(Multiple):
 
     def move(self, g: Tensor, batch: Batch, roles: Roles) -> Batch:
         """The supercell: atoms at pos + (i, j, k)·cell, the cell multiplied; neighbour lists are refused."""
-        listed = [name for name, kind in batch.kinds.items() if kind == "edge_index"]
-        if listed:
-            raise DataError(
-                f"{self.name} cannot repeat the neighbour list '{listed[0]}': its edges cross the cell",
-                where=f"input '{listed[0]}'",
-                hint="let the model, or the subject's graph, build the neighbours from positions and cell",
-            )
+        refuse_edges(batch, f"{self.name} cannot repeat {{}}: its edges cross the cell")
         atoms = Atoms.of(batch, roles, self.name)
         need_periodic(atoms, self.name)
         cell = atoms.cell if atoms.cell is not None else atoms.pos.new_zeros(batch.count, 3, 3)

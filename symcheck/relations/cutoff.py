@@ -15,7 +15,7 @@ from symcheck.groups.arguments import positive, title
 from symcheck.groups.base import groups
 from symcheck.groups.draws import Draws
 from symcheck.relations.base import Relation, Roles, Shapes
-from symcheck.relations.layout import POSITIONS, Atoms, positions_in, stacked
+from symcheck.relations.layout import POSITIONS, Atoms, positions_in, refuse_edges, stacked
 
 STEP = 2e-4  # of the cut-off
 NODES = (-3, -2, -1, 1, 2, 3)
@@ -55,13 +55,7 @@ class Smooth(Relation):
 
     def move(self, g: Tensor, batch: Batch, roles: Roles) -> Batch:
         """Six views: the distance of one pair at r_c ∓ 3h, 2h, h."""
-        listed = [name for name, kind in batch.kinds.items() if kind == "edge_index"]
-        if listed:
-            raise DataError(
-                f"{self.name} cannot carry the neighbour list '{listed[0]}' across the cut-off",
-                where=f"input '{listed[0]}'",
-                hint="let the model, or the subject's graph, build the neighbours from the positions",
-            )
+        refuse_edges(batch, f"{self.name} cannot carry {{}} across the cut-off")
         atoms = Atoms.of(batch, roles, self.name)
         fixed, moving = self._pairs(g, atoms)
         line = atoms.pos[moving] - atoms.pos[fixed]

@@ -173,6 +173,17 @@ def positions_in(roles: Mapping[str, Action], relation: str, what: str) -> str:
     return found[0]
 
 
+def refuse_edges(batch: Batch, why: str) -> None:
+    """Raise DataError where the batch carries a neighbour list, whose edges do not follow the atoms."""
+    for name, kind in batch.kinds.items():
+        if kind == "edge_index":
+            raise DataError(
+                why.format(f"the neighbour list '{name}'"),
+                where=f"input '{name}'",
+                hint="let the model, or the subject's graph, build the neighbours from the positions",
+            )
+
+
 def refuse_periodic(atoms: Atoms, relation: str) -> None:
     """DataError when a sample is periodic: it has a cell with a volume, or its `pbc` is set."""
     pbc = atoms.batch.tensors.get("pbc")
