@@ -179,6 +179,7 @@ actions: Registry[ActionMaker] = Registry(
         "symcheck.actions.geometric",
         "symcheck.actions.level",
         "symcheck.actions.rotation",
+        "symcheck.actions.frame",
         "symcheck.actions.irreps",
         "symcheck.actions.nodes",
         "symcheck.actions.image",

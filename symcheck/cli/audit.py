@@ -37,6 +37,7 @@ def audit(
     seed: options.Seed = None,
     tolerance: options.Tolerance = None,
     worst: options.WorstCase = False,
+    explainer: options.Explainers = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
     batch_size: options.BatchSize = None,
@@ -75,6 +76,7 @@ def audit(
         "calculator": calculator, "structures": structures, "preset": preset,
         "inputs": input_sources(inputs), "claims": claims, "samples": samples, "elements": elements, "seed": seed,
         "tolerance": tolerance, "device": device, "dtype": dtype, "batch_size": batch_size,
+        "explainers": explainer,
     }  # fmt: skip
     asked = spread_of(devices, scheduler, shard, resume, output, os.environ)
     check_output(format_, asked.outputs)

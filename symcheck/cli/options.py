@@ -140,6 +140,15 @@ Tolerance = Annotated[
         rich_help_panel=_MEASURE,
     ),
 ]  # fmt: skip
+Explainers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--explainer",
+        help="Also audit the attributions of an explainer: gradient, 'integrated-gradients(steps=64)', occlusion, "
+        "module:function, 'captum(Saliency)'; repeat.",
+        rich_help_panel=_MEASURE, autocompletion=names("explainers"),
+    ),
+]  # fmt: skip
 WorstCase = Annotated[
     bool, typer.Option("--worst", help="Also search the group for the worst case.", rich_help_panel=_MEASURE)
 ]

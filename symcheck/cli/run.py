@@ -15,6 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from symcheck.api import audit
+from symcheck.cli.explaining_run import check_explainers, explained
 from symcheck.cli.progress import progress
 from symcheck.cli.spread import Asked
 from symcheck.engines.store import clear
@@ -42,6 +43,7 @@ def run_audit(
     outputs, options = spread.outputs, _spread(spread, settings, flags, allow_program)
     for output in outputs or []:
         check_path(output, keep=read_files(settings))
+    check_explainers(settings, spread)
     subject, inputs = loaded(settings, allow_program)
     beside = worst_file(outputs[0]) if outputs else None
     with progress(console) as tell, redirect_stdout(sys.stderr):
@@ -51,6 +53,8 @@ def run_audit(
             tolerance=settings["tolerance"], device=settings["device"], dtype=settings["dtype"],
             batch_size=settings.get("batch_size"), worst=worst, save=beside, progress=tell, **options,
         )  # fmt: skip
+    if settings.get("explainers"):
+        report = explained(report, subject, inputs, settings)
     given = settings.get("structures", settings.get("inputs"))
     own = {"inputs": given, "files": digests(settings, checkpoint=subject.source.sha256)}
     report = replace(report, settings={**report.settings, **own, "asked": asked(settings)})

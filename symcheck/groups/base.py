@@ -47,6 +47,18 @@ class Extents:
         return replace(self, **facts)
 
 
+@dataclass(frozen=True)
+class Flow:
+    """A one-parameter subgroup t -> exp(tX): `at` takes t, (n,) float64, to elements (n, *E), differentiable in t.
+
+    `period` is the smallest t > 0 with exp(tX) = e, None where there is none.
+    """
+
+    name: str
+    at: Callable[[Tensor], Tensor]
+    period: float | None = None
+
+
 class Group(ABC):
     """A group whose elements are rows of a tensor, (n, *element).
 
@@ -101,6 +113,10 @@ class Group(ABC):
     def elements(self) -> Tensor | None:
         """All elements, identity first, or None when they are not listed."""
         return None
+
+    def flows(self) -> tuple[Flow, ...]:
+        """One-parameter subgroups whose generators X span the Lie algebra; () where the group is discrete."""
+        return ()
 
     def nearby(self, g: Tensor, size: float | Tensor, rng: Draws) -> Tensor:
         """Random elements about `size` radians, or a fraction `size` of the group's reach, away from g.
@@ -163,6 +179,7 @@ groups: Registry[GroupMaker] = Registry(
     modules=(
         "symcheck.groups.finite",
         "symcheck.groups.permutations",
+        "symcheck.groups.generated",
         "symcheck.groups.shifts",
         "symcheck.groups.polyhedral",
         "symcheck.groups.lie",

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from symcheck.errors import ClaimError
 from symcheck.groups.arguments import examples, plain, positive, title, whole
-from symcheck.groups.base import Group, MatrixGroup, groups, per_row
+from symcheck.groups.base import Flow, Group, MatrixGroup, groups, per_row
 from symcheck.groups.draws import Draws
+from symcheck.groups.flows import rotations, shifts, through
 from symcheck.groups.noncompact import Lorentz
 from symcheck.groups.polyhedral import Polyhedral, octahedral, tetrahedral
 from symcheck.groups.rotations import describe, haar_orthogonal, haar_rotation, turn, vector
@@ -39,6 +40,10 @@ class Orthogonal(MatrixGroup):
     def has_improper(self) -> bool:
         """Whether mirrors belong to the group."""
         return self._mirrors
+
+    def flows(self) -> tuple[Flow, ...]:
+        """The turns about the axes, or in the planes of two axes; mirrors are not connected to the identity."""
+        return rotations(self.dimension)
 
     def label(self, g: Tensor, i: int) -> str:
         """`rotation 73.2 deg about (0.27, 0.53, 0.80)`."""
@@ -92,12 +97,19 @@ class Euclidean(Group):
         """Whether mirrors belong to the group."""
         return self._mirrors
 
+    def flows(self) -> tuple[Flow, ...]:
+        """The turns about the origin, then the translations."""
+        d = self.dimension
+        turns = (through(flow, lambda r: self._motion(r, r.new_zeros(len(r), d))) for flow in rotations(d))
+        moves = (through(flow, lambda t: self._motion(torch.eye(d, dtype=t.dtype), t)) for flow in shifts(d))
+        return (*turns, *moves)
+
     def label(self, g: Tensor, i: int) -> str:
         """`rotation 73.2 deg about (...), then translation (...)`."""
         return f"{describe(g[i, :-1, :-1])}, then translation {vector(g[i, :-1, -1])}"
 
     def _motion(self, r: Tensor, t: Tensor) -> Tensor:
-        g = self.identity(len(r))
+        g = self.identity(len(t))
         g[:, :-1, :-1], g[:, :-1, -1] = r, t
         return g
 
@@ -138,6 +150,10 @@ class Translations(Group):
     def nearby(self, g: Tensor, size: float | Tensor, rng: Draws) -> Tensor:
         """Moved by about `size` boxes and kept in the box."""
         return _moved(g, size, self.box, rng)
+
+    def flows(self) -> tuple[Flow, ...]:
+        """One along every axis."""
+        return shifts(self.dimension)
 
     def label(self, g: Tensor, i: int) -> str:
         """`translation (3.14, -2.72, 0.00)`."""

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from symcheck.errors import ClaimError
 from symcheck.groups.arguments import plain, positive, title, whole
-from symcheck.groups.base import Group, MatrixGroup, groups, per_row
+from symcheck.groups.base import Flow, Group, MatrixGroup, groups, per_row
 from symcheck.groups.draws import Draws
+from symcheck.groups.flows import axis, boosting, rotations, stretches, through
 from symcheck.groups.rotations import describe, haar_rotation, nearest_rotation, turn, vector
 
 RAPIDITY = 2.0
@@ -60,6 +61,10 @@ class Scale(Group):
         """Times exp(size · normal), kept in the range."""
         return self._inside(g * (per_row(size, 0) * rng.normal(len(g))).exp())
 
+    def flows(self) -> tuple[Flow, ...]:
+        """t -> e^t."""
+        return (Flow("scaling", torch.exp),)
+
     def label(self, g: Tensor, i: int) -> str:
         """`scale by 1.37`."""
         return f"scale by {float(g[i]):.4g}"
@@ -107,6 +112,10 @@ class GeneralLinear(MatrixGroup):
     def proper(self, g: Tensor) -> Tensor:
         """All True: the determinant is positive."""
         return torch.ones(len(g), dtype=torch.bool)
+
+    def flows(self) -> tuple[Flow, ...]:
+        """The turns, then the stretches: n² in all."""
+        return (*rotations(self.dimension), *stretches(self.dimension))
 
     def label(self, g: Tensor, i: int) -> str:
         """`rotation ... after stretches 0.71, 1.22`."""
@@ -160,6 +169,12 @@ class Lorentz(MatrixGroup):
     def proper(self, g: Tensor) -> Tensor:
         """All True: the determinant is 1."""
         return torch.ones(len(g), dtype=torch.bool)
+
+    def flows(self) -> tuple[Flow, ...]:
+        """The turns of space, then the boosts along its axes."""
+        n = self.space
+        boosts = (Flow(f"boost along {axis(i, n)}", boosting(n + 1, 0, i + 1)) for i in range(n))
+        return (*(through(flow, _spatial) for flow in rotations(n)), *boosts)
 
     def label(self, g: Tensor, i: int) -> str:
         """`rotation ..., then boost by rapidity 1.20 along (...)`."""

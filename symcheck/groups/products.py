@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 import math
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from symcheck.errors import ClaimError
 from symcheck.grammar import GroupTree, Term, parse_group
-from symcheck.groups.base import Extents, Group, groups
+from symcheck.groups.base import Extents, Flow, Group, groups
 from symcheck.groups.draws import Draws
+from symcheck.groups.flows import through
 
 LISTED = 5040
 
@@ -56,10 +57,9 @@ class Product(Group):
 
     def split(self, g: Tensor) -> tuple[Tensor, ...]:
         """The part of g in each factor, in that factor's shape and dtype."""
-        parts = torch.split_with_sizes(g, [unit[0].numel() for unit in self._units], 1)
+        parts = torch.split_with_sizes(g, [math.prod(shape) for shape, _ in self._units], 1)
         return tuple(
-            part.reshape(len(g), *unit.shape[1:]).to(unit.dtype)
-            for part, unit in zip(parts, self._units, strict=True)
+            part.reshape(len(g), *shape).to(dtype) for part, (shape, dtype) in zip(parts, self._units, strict=True)
         )
 
     def pack(self, parts: list[Tensor]) -> Tensor:
@@ -94,6 +94,14 @@ class Product(Group):
         places = torch.cartesian_prod(*[torch.arange(len(one)) for one in listed])
         return self.pack([one[places[:, k]] for k, one in enumerate(listed)])
 
+    def flows(self) -> tuple[Flow, ...]:
+        """The flows of the factors, while the other parts stay at the identity."""
+        return tuple(
+            through(flow, partial(self._beside, i), f"{factor.name}: {flow.name}")
+            for i, factor in enumerate(self._factors)
+            for flow in factor.flows()
+        )
+
     def nearby(self, g: Tensor, size: float | Tensor, rng: Draws) -> Tensor:
         """Every factor moved."""
         return self.pack([factor.nearby(p, size, rng) for factor, p in self._parts(g)])
@@ -113,8 +121,14 @@ class Product(Group):
         return ", ".join(factor.label(p, 0) for factor, p in self._parts(g[i : i + 1]))
 
     @cached_property
-    def _units(self) -> list[Tensor]:
-        return [factor.identity(1) for factor in self._factors]
+    def _units(self) -> list[tuple[torch.Size, torch.dtype]]:
+        """Shape and dtype of one element of each factor; no tensor, which might belong to a forward-mode level."""
+        ones = (factor.identity(1) for factor in self._factors)
+        return [(one.shape[1:], one.dtype) for one in ones]
+
+    def _beside(self, i: int, part: Tensor) -> Tensor:
+        """The elements with this part in factor i, and the identity in the others."""
+        return self.pack([part if k == i else f.identity(len(part)) for k, f in enumerate(self._factors)])
 
     def _parts(self, g: Tensor) -> list[tuple[Group, Tensor]]:
         return list(zip(self._factors, self.split(g), strict=True))

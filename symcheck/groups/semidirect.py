@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from symcheck.errors import ClaimError
-from symcheck.groups.base import Group
+from symcheck.groups.base import Flow, Group
 from symcheck.groups.draws import Draws
 from symcheck.groups.products import Product
 from symcheck.groups.shifts import Shifts
@@ -59,6 +59,10 @@ class Semidirect(Group):
         """All of them, identity first, when the product lists them."""
         return self._product.elements()
 
+    def flows(self) -> tuple[Flow, ...]:
+        """Those of the product: the turns alone, and the shifts alone, are subgroups here too."""
+        return self._product.flows()
+
     def nearby(self, g: Tensor, size: float | Tensor, rng: Draws) -> Tensor:
         """Both parts moved."""
         return self._product.nearby(g, size, rng)
@@ -75,6 +79,10 @@ class Semidirect(Group):
     def label(self, g: Tensor, i: int) -> str:
         """The labels of the turn and the shift."""
         return self._product.label(g, i)
+
+    def pack(self, parts: list[Tensor]) -> Tensor:
+        """The elements with these turns and shifts: the inverse of `split`."""
+        return self._pack(*parts)
 
     def _pack(self, h: Tensor, s: Tensor) -> Tensor:
         return self._product.pack([h, s] if self._point < self._shift else [s, h])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -25,7 +25,7 @@ from symcheck.measure.search import search_worst
 from symcheck.measure.suggest import suggest_action
 from symcheck.measure.tally import Cell, Rest, at_rest, finish
 from symcheck.measure.worst import keep_worst
-from symcheck.report.model import Verdict
+from symcheck.report.model import Finding, Verdict
 
 WHOLE = Block()
 PROBED = 128  # one pair in so many is run again at other precisions
@@ -48,7 +48,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class _Common:
+class Common:
     """What parts that act in the same way share."""
 
     laws_in: Mapping[str, Law]
@@ -68,11 +68,7 @@ class Audit:
 
     def measure(self, claim: Claim, block: Block = WHOLE) -> list[Piece]:
         """What one block of elements finds of one claim: a piece for each part of its group and each output."""
-        samples = self.evaluator.samples
-        bound = claim.bind(samples.shapes())
-        base = self.evaluator.base(bound)
-        bound = replace(bound, offer=self.evaluator.runner.outputs.offer)
-        outputs = bound.outputs({n: s for n, s in base.shapes().items() if n != base.owner_name})
+        bound, base, outputs = self.bound(claim)
         parts = strata(bound, outputs, self.options.elements, self.options.seed)
         pieces: list[Piece] = []
         for resampled in (False, True):
@@ -81,11 +77,54 @@ class Audit:
                 pieces += self._alike(bound, base, alike, outputs, block)
         return pieces
 
+    def bound(self, claim: Claim) -> tuple[BoundClaim, Samples, dict[str, Bound]]:
+        """The claim on these samples, f(x), and the action on each output."""
+        bound = claim.bind(self.evaluator.samples.shapes())
+        base = self.evaluator.base(bound)
+        bound = replace(bound, offer=self.evaluator.runner.outputs.offer)
+        return bound, base, bound.outputs({n: s for n, s in base.shapes().items() if n != base.owner_name})
+
+    def judge(self, claim: Claim, parts: Sequence[Stratum]) -> list[dict[str, Finding]]:
+        """The findings of chosen parts of the group by output, on one scale; elements that parts share run once."""
+        bound, base, outputs = self.bound(claim)
+        found: dict[int, dict[str, Finding]] = {}
+        for resampled in (False, True):
+            places = [place for place, part in enumerate(parts) if part.resampled == resampled]
+            if places:
+                alike = [parts[place] for place in places]
+                found |= dict(zip(places, self._judged(bound, base, outputs, alike), strict=True))
+        return [found[place] for place in range(len(parts))]
+
+    def _judged(
+        self, bound: BoundClaim, base: Samples, outputs: Mapping[str, Bound], parts: list[Stratum]
+    ) -> list[dict[str, Finding]]:
+        common = self.common(bound, base, parts, outputs)
+        flat = torch.cat([part.g for part in parts])
+        g, rows = torch.unique(flat.reshape(len(flat), -1), dim=0, return_inverse=True)
+        whole = self.evaluator.tally(bound, common.slots, g.reshape(len(g), *flat.shape[1:]))
+        mine = torch.split(rows, [len(part.g) for part in parts])
+        cells = [
+            {n: finish(t.rows(own), common.rests[n], part.exhaustive, False) for n, t in whole.items()}
+            for part, own in zip(parts, mine, strict=True)
+        ]
+        probe = self._probe(bound, common.slots, parts, cells)
+        others, findings = company(self.evaluator, bound, common.slots), []
+        limit = self.options.tolerance_of(str(bound.claim))
+        for part, cell, precision in zip(parts, cells, probe.precision(), strict=True):
+            where = where_on(bound.group, part.g)
+            facts = {
+                n: Facts(str(bound.claim), n, part, where, common.laws_in, common.laws_out[n], precision[n],
+                         *others[n], tuple(probe.notes), None, limit)
+                for n in common.slots
+            }  # fmt: skip
+            findings.append({n: assemble(one, cell[n]) for n, one in facts.items()})
+        return findings
+
     def _alike(
         self, bound: BoundClaim, base: Samples, parts: Mapping[int, Stratum], actions: Mapping[str, Bound], block: Block
     ) -> list[Piece]:
         """Parts that act in the same way (all exact, or all resampled) share the law check and the probe."""
-        common = self._common(bound, base, list(parts.values()), actions)
+        common = self.common(bound, base, list(parts.values()), actions)
         mine = {place: (part, block.rows(len(part.g))) for place, part in parts.items()}
         cut = {place: replace(part, g=part.g[rows]) for place, (part, rows) in mine.items() if len(part.g[rows])}
         if not cut:
@@ -120,9 +159,10 @@ class Audit:
             pieces += self._certified(bound, common.slots, part, found)
         return pieces
 
-    def _common(
+    def common(
         self, bound: BoundClaim, base: Samples, parts: list[Stratum], actions: Mapping[str, Bound]
-    ) -> _Common:
+    ) -> Common:
+        """The laws of the actions, how each defect is taken, and what f(x) itself contributes, for alike parts."""
         g, samples = torch.cat([part.g for part in parts]), self.evaluator.samples
         if bound.relation is not None:
             still = idle(bound, g, samples, self.evaluator.alone)
@@ -135,7 +175,7 @@ class Audit:
         slots = {n: slot_for(n, bound, a, base, laws_out[n].isometric, resampled) for n, a in actions.items()}
         outputs = self.evaluator.runner.outputs
         rests = {n: at_rest(slot, base, bound.group, outputs.margin(n, base.tensors)) for n, slot in slots.items()}
-        return _Common(laws_in, laws_out, slots, rests)
+        return Common(laws_in, laws_out, slots, rests)
 
     def _certified(
         self, bound: BoundClaim, slots: Mapping[str, Slot], part: Stratum, pieces: list[Piece]

@@ -20,6 +20,7 @@ from symcheck.measure.tally import Tally
 
 Progress = Callable[[int], None]
 Outputs = dict[str, Tensor]
+Watch = Callable[[Slot, Elements, tuple[slice, slice], Tensor, Tensor, Tensor], None]
 _SMALLEST, _LARGEST, _BYTES = 32, 8192, 2**28
 _QUICK, _SLOW = 0.003, 1.0  # seconds of one chunk
 _CHUNKS_IN_BLOCK = 4
@@ -78,6 +79,7 @@ class Evaluator:
     samples: Samples
     chunks: Chunks
     progress: Progress = lambda pairs: None
+    watch: Watch | None = None  # is shown every block: its slot, elements and place, then δ, f(g·x) and f(x)
     bases: dict[str, Samples] = field(default_factory=dict)
     graphs: dict[bool, Tensor] = field(default_factory=dict)
     reruns: dict[str, list[tuple[Tensor, Outputs]]] = field(default_factory=dict)
@@ -206,6 +208,8 @@ class Evaluator:
         for name, slot in slots.items():
             delta = defect(slot, elements, index, outputs, rest, batch)
             tallies[name].add(rows, columns, delta, slot.squared(delta, batch), changed)
+            if self.watch is not None:
+                self.watch(slot, elements, (rows, columns), delta, outputs[name], rest[name])
 
     def _changed(self, bound: BoundClaim, moved: Batch, picks: Tensor) -> Tensor | None:
         """(pairs,) bool: whether g·x has another neighbour graph than x; None where no graph is watched."""

@@ -39,19 +39,19 @@ def strata(bound: BoundClaim, outputs: Mapping[str, Bound], count: int, seed: in
     limit = max(count, ENUMERATE)
     listed = group.elements() if group.order is not None and group.order <= limit else None
     if listed is not None:
-        return _parts(bound, outputs, listed[1:], True, f"all {group.order} elements of {group.name}")
+        return parts_of(bound, outputs, listed[1:], True, f"all {group.order} elements of {group.name}")
     key = str(bound.claim)
     everything = group.elements()
     if everything is not None:  # draw without replacement
         order = Draws(seed, key).permutations(1, len(everything))[0]
-        return _parts(
+        return parts_of(
             bound, outputs, _first(group, everything[order[order > 0]], count), False, f"{group.name}: {group.law}"
         )
-    found = _parts(bound, outputs, _sampled(group, count, seed, key), False, f"{group.name}: {group.law}")
+    found = parts_of(bound, outputs, _sampled(group, count, seed, key), False, f"{group.name}: {group.law}")
     lattice = _lattice(bound, group)
     if lattice is not None and any(s.resampled for s in found):
         law = f"{len(lattice)} elements of {group.name} that need no resampling"
-        exact = _parts(bound, outputs, lattice, True, law)
+        exact = parts_of(bound, outputs, lattice, True, law)
         kept = [replace(s, name=", ".join(filter(None, (s.name, "lattice")))) for s in exact if not s.resampled]
         found = kept + [s for s in found if s.resampled]
     return found
@@ -82,7 +82,10 @@ def _lattice(bound: BoundClaim, group: Group) -> Tensor | None:
     return None
 
 
-def _parts(bound: BoundClaim, outputs: Mapping[str, Bound], g: Tensor, exhaustive: bool, law: str) -> list[Stratum]:
+def parts_of(
+    bound: BoundClaim, outputs: Mapping[str, Bound], g: Tensor, exhaustive: bool, law: str
+) -> list[Stratum]:
+    """The elements g by orientation, and by whether they need resampling; ClaimError where there are none."""
     if not len(g):
         raise ClaimError(
             f"'{bound.claim}': the group has no element but the identity",

@@ -63,6 +63,11 @@ class Tally:
             torch.cat(changed) if len(changed := [t.changed for t in tallies if t.changed is not None]) else None,
         )
 
+    def rows(self, elements: Tensor) -> Tally:
+        """Some of the elements alone: what was summed over all of them is left out."""
+        changed = None if self.changed is None else self.changed[elements]
+        return Tally(False, self.squared[elements], self.halves[:0], changed=changed)
+
     def add(
         self, elements: slice, samples: slice, delta: Tensor, squared: Tensor, changed: Tensor | None = None
     ) -> None:

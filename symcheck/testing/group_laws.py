@@ -13,6 +13,7 @@ from symcheck.groups.draws import Draws
 from symcheck.groups.products import make_group
 from symcheck.report.numbers import number
 from symcheck.testing.faces import face_problems
+from symcheck.testing.flow_laws import flow_problems
 
 Problems = Iterator[str]
 _N = 16  # elements a law
@@ -25,8 +26,9 @@ def check_group(group: Group | str, *, extents: Extents | None = None) -> None:
     """Assert the laws of a group: a (bc) = (ab) c, e a = a, a⁻¹ a = e, a^|G| = e, and that faces are homomorphisms.
 
     Also that `elements` lists every element once, identity first; that `sample` is reproducible row by row and, where
-    `law` says uniform, is; that `proper`, `nearby` and `label` keep their words. Half of the elements are of order 3
-    and more where there are such. `extents` says what data would decide, as Extents(degree=5) for S. In float64.
+    `law` says uniform, is; that `proper`, `nearby`, `flows` and `label` keep their words. Half of the elements are of
+    order 3 and more where there are such. `extents` says what data would decide, as Extents(degree=5) for S. In
+    float64.
     Raises AssertionError with every law that is broken, and by how much; ClaimError when the name is no group.
     """
     __tracebackhide__ = True
@@ -227,6 +229,7 @@ LAWS: dict[str, Callable[[Group], Problems]] = {
     "sampling": sampling_is_reproducible,
     "orientation": orientation_is_a_sign,
     "neighbours": neighbours_are_near,
+    "flows": flow_problems,
     "uniformity": is_uniform,
     "words": is_printable,
 }

@@ -18,6 +18,7 @@ from symcheck.claim import Claim
 from symcheck.cli.main import BROKEN_PIPE, DEFECT, INTERRUPTED, UNCONCLUDED
 from symcheck.connect.variants import PATHS
 from symcheck.connect.walk import Treatment
+from symcheck.explaining.explainers import explainers
 from symcheck.gate.checks import WORDS
 from symcheck.gate.config import Gate, Waiver
 from symcheck.groups.base import groups
@@ -48,6 +49,7 @@ WHOLE: dict[str, Callable[[], Collection[str]]] = {
     "actions": actions.names,
     "matchers": lambda: MATCHERS,
     "methods": methods.names,
+    "explainers": explainers.names,
     "paths": lambda: PATHS,
     "variants": lambda: {"naive", "aligned", *Treatment} - {"plain"},
     "symmetries": lambda: KINDS,

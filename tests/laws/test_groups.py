@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from symcheck.groups import make_group
-from symcheck.groups.base import Extents, Group, MatrixGroup, groups
+from symcheck.groups.base import Extents, Flow, Group, MatrixGroup, groups
 from symcheck.groups.draws import Draws
 from symcheck.groups.semidirect import intertwined
 from symcheck.testing import check_group
@@ -130,6 +131,22 @@ def of_the_batch(group: Group, n: int, rng: Draws) -> Tensor:
     return rng.integers(n, high=12).flip(0)
 
 
+def hurried(flows: tuple[Flow, ...]) -> tuple[Flow, ...]:
+    return (*flows[:-1], replace(flows[-1], at=lambda t: flows[-1].at(t + t**3)))
+
+
+def halved(flows: tuple[Flow, ...]) -> tuple[Flow, ...]:
+    return tuple(replace(flow, period=(flow.period or 0.0) / 2) for flow in flows)
+
+
+def twice(flows: tuple[Flow, ...]) -> tuple[Flow, ...]:
+    return (*flows, replace(flows[0], name="another", at=lambda t: flows[0].at(2 * t), period=torch.pi))
+
+
+def stiff(flows: tuple[Flow, ...]) -> tuple[Flow, ...]:
+    return tuple(replace(flow, at=lambda t: t.detach().exp()) for flow in flows)
+
+
 FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "QR without the sign fix": ("uniformity", "SO(3)", {"sample": unsigned}),
     "never the last": ("uniformity", "C5", {"sample": lambda s, n, rng: rng.integers(n, high=4)}),
@@ -168,6 +185,11 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "noise leaves the group": ("belongs", "SO(3)", {"nearby": lambda s, g, k, r: g + k * r.normal(*g.shape)}),
     "far away": ("neighbours", "SE(2)", {"nearby": lambda s, g, k, r: s.sample(len(g), r)}),
     "stays": ("neighbours", "S(5)", {"nearby": lambda s, g, k, r: g}),
+    "a flow that hurries": ("flows", "T(2)", {"flows": lambda s: hurried(type(s).flows(s))}),
+    "half a turn for a turn": ("flows", "SO(2)", {"flows": lambda s: halved(type(s).flows(s))}),
+    "a generator missing": ("flows", "SO(3)", {"flows": lambda s: type(s).flows(s)[1:]}),
+    "a generator twice": ("flows", "SE(3)", {"flows": lambda s: twice(type(s).flows(s))}),
+    "a flow without a derivative": ("flows", "Scale(0.5,2)", {"flows": lambda s: stiff(type(s).flows(s))}),
     "empty label": ("words", "SO(3)", {"label": lambda s, g, i: ""}),
     "two lines": ("words", "SO(3)", {"label": lambda s, g, i: "a\nb"}),
     "an integer matrix of another determinant": ("belongs", "GL(3,Z)", {"sample": lambda s, n, r: 2 * s.identity(n)}),

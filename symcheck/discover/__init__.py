@@ -1,0 +1,1 @@
+"""Which symmetries a network has, when nobody declared them."""

@@ -1,0 +1,168 @@
+"""What was found as claims in the language of `audit` and `gate`, each measured before it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, combinations
+
+import torch
+from torch import Tensor
+
+from symcheck.claim import Claim
+from symcheck.discover.naming import Known, known
+from symcheck.discover.span import Span
+from symcheck.discover.unknowns import Block
+from symcheck.errors import SymcheckError
+from symcheck.measure.audit import Audit
+from symcheck.measure.samples import Samples
+from symcheck.report.model import Verdict
+
+_PARITY = {"vector": "pseudovector", "invariant": "pseudoscalar"}  # what mirrors may do instead
+_MOST = 4  # blocks of which every combination is tried
+
+
+@dataclass(frozen=True)
+class _Form:
+    """One group of the language: its generators, the action of what it moves, and what it makes superfluous."""
+
+    group: str
+    algebra: str
+    action: str
+    covers: tuple[str, ...] = ()
+    mirrored: str = ""  # the same with mirrors
+
+
+def claims_of(audit: Audit, span: Span) -> list[str]:
+    """Claims whose generators lie in the span and that the audit finds exact or approximate, the largest groups only."""
+    found: list[str] = []
+    for width in sorted({block.width for block in span.sources}):
+        table = {one.name: one for one in known(width, True)}
+        same = [block for block in span.sources if block.width == width]
+        covered: set[tuple[str, tuple[str, ...]]] = set()
+        for form in _forms(width):
+            for moved in _subsets(same):
+                key = tuple(block.name for block in moved)
+                if (form.group, key) in covered or form.algebra not in table:
+                    continue
+                text = _claim(audit, span, form, table[form.algebra], moved)
+                if text:
+                    found.append(text)
+                    covered |= {(name, key) for name in form.covers}
+    return found
+
+
+def _forms(d: int) -> list[_Form]:
+    """Largest first."""
+    scale = _Form("Scale(0.5,2)", "scalings", "vector")
+    shifts = _Form(f"T({d})", f"t({d})", "points")
+    if d == 1:
+        return [shifts, scale]
+    turns = _Form(f"SO({d})", f"so({d})", "vector", ("SO(2)",), f"O({d})")
+    rigid = _Form(f"SE({d})", f"e({d})", "points", (f"SO({d})", f"T({d})", "SO(2)"), f"E({d})")
+    linear = _Form(f"GL+({d})", f"gl({d})", "vector", (f"SO({d})", f"SO(1,{d - 1})", scale.group, "SO(2)"))
+    boosts = _Form(f"SO(1,{d - 1})", f"so(1,{d - 1})", "vector")
+    planar = [_Form("SO(2)", "so(2) about z", "vector")] if d == 3 else []
+    return [rigid, linear, turns, boosts, shifts, scale, *planar]
+
+
+def _subsets(blocks: list[Block]) -> Iterator[tuple[Block, ...]]:
+    """Which inputs are moved together: all of them first."""
+    sizes = range(len(blocks), 0, -1) if len(blocks) <= _MOST else (len(blocks), 1)
+    return chain.from_iterable(combinations(blocks, size) for size in sizes)
+
+
+def _claim(audit: Audit, span: Span, form: _Form, algebra: Known, moved: tuple[Block, ...]) -> str:
+    """The claim of one group on some inputs, with mirrors where they hold; empty where it does not."""
+    targets = {}
+    for block in span.sources:
+        matrices = algebra.matrices.clone()
+        matrices[:, :-1, -1] /= block.scale
+        size = block.width + 1
+        targets[block.name] = matrices if block in moved else torch.zeros((len(matrices), size, size)).double()
+    chosen, left = span.towards(targets)
+    if not left <= max(1e-6, 5 * span.tolerance):
+        return ""
+    words = _outputs(audit, chosen, algebra)
+    if words is None or not any(word != "ignore" for word in words.values()):
+        return ""
+    names = {name for block in moved for name in block.inputs}
+    if form.mirrored and (text := _with_mirrors(audit, form, names, words)):
+        return text
+    text = _sentence(audit, form.group, form.action, names, words)
+    return text if _holds(audit, text, words) else ""
+
+
+def _with_mirrors(audit: Audit, form: _Form, moved: set[str], words: Mapping[str, str]) -> str:
+    """The claim of the group with mirrors; every output as it is, or with the other parity."""
+    plain = _verdicts(audit, _sentence(audit, form.mirrored, form.action, moved, words))
+    other = {name: _PARITY.get(word, word) for name, word in words.items()}
+    turned = _verdicts(audit, _sentence(audit, form.mirrored, form.action, moved, other))
+    mixed = {n: other[n] if turned.get(n) and not plain.get(n) else word for n, word in words.items()}
+    text = _sentence(audit, form.mirrored, form.action, moved, mixed)
+    return text if _holds(audit, text, mixed) else ""
+
+
+def _outputs(audit: Audit, chosen: Span, algebra: Known) -> dict[str, str] | None:
+    """The action of each output whose matrices are those of a known one, else `ignore`."""
+    linear = algebra.matrices[:, :-1, :-1]
+    limit = max(1e-6, 5 * chosen.tolerance)
+    words = {}
+    for name in _real_outputs(audit):
+        x = chosen.outputs.get(name)
+        if x is None or not x.abs().max() > limit:
+            words[name] = "invariant"
+        elif len(x) == 1 and algebra.name == "scalings":
+            words[name] = _degree(x[0], limit)
+        else:
+            words[name] = next((w for w, y in (("vector", linear), ("covector", -linear.mT)) if _same(x, y, limit)), "")
+        words[name] = words[name] or "ignore"
+    return words or None
+
+
+def _degree(x: Tensor, limit: float) -> str:
+    """`homogeneous(p)` where a scaling multiplies the output by s^p."""
+    power = float(x.trace()) / len(x)
+    rounded = round(power, 3) if abs(power - round(power, 3)) <= limit else power
+    eye = torch.eye(len(x), dtype=x.dtype)
+    return "" if not _same(x, power * eye, limit) else "vector" if rounded == 1 else f"homogeneous({rounded:g})"
+
+
+def _same(x: Tensor, y: Tensor, limit: float) -> bool:
+    return x.shape == y.shape and bool((x - y).abs().max() <= limit)
+
+
+def _sentence(audit: Audit, group: str, action: str, moved: set[str], words: Mapping[str, str]) -> str:
+    samples = audit.evaluator.samples
+    inputs = ", ".join(f"{name}={action if name in moved else _still(samples, name)}" for name in samples.tensors)
+    return f"{group}: {inputs} -> {', '.join(f'{name}={word}' for name, word in words.items())}"
+
+
+def _still(samples: Samples, name: str) -> str:
+    if name == samples.owner_name:
+        return "owner"
+    return "edges" if samples.owner_name is not None and samples.kinds[name] == "edge_index" else "scalar"
+
+
+def _real_outputs(audit: Audit) -> list[str]:
+    samples = audit.evaluator.samples
+    few = samples.take(torch.arange(min(2, samples.count), device=audit.evaluator.runner.device))
+    return list(audit.evaluator.run(few))
+
+
+def _verdicts(audit: Audit, text: str) -> dict[str, bool]:
+    """Which outputs the claim holds for; none where it cannot be measured."""
+    try:
+        pieces = audit.measure(Claim.parse(text))
+    except SymcheckError:
+        return {}
+    held: dict[str, bool] = {}
+    for piece in pieces:
+        name = piece.finding.output
+        held[name] = held.get(name, True) and Verdict(piece.finding.verdict).holds
+    return held
+
+
+def _holds(audit: Audit, text: str, words: Mapping[str, str]) -> bool:
+    held = _verdicts(audit, text)
+    return bool(held) and all(held.get(name, False) for name, word in words.items() if word != "ignore")

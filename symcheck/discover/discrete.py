@@ -1,0 +1,245 @@
+"""Finite symmetries nobody declared: candidates from shapes and from the graph of answers, each verified by the audit.
+
+An element is screened by one forward pass per sample under four output actions (nothing, a change of sign, the same
+permutation, or none of these); what passes is audited; what is exact generates a group that is audited as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from symcheck.claim import Claim
+from symcheck.discover.candidates import Family, Row, exchanges, families, planar
+from symcheck.discover.discrete_result import Discrete, FiniteGroup, Tried
+from symcheck.discover.exchange import exchanged
+from symcheck.discover.group_names import name_of, needed
+from symcheck.discover.moved import at_rest, bound_to, moved_outputs, spread_of
+from symcheck.errors import SymcheckError
+from symcheck.grammar import parse_claim
+from symcheck.groups.generated import Generated, generated, spelled_row
+from symcheck.measure.audit import Audit
+from symcheck.report.model import Finding, Verdict
+
+SCREEN = 0.3  # a candidate that is off by more, of the spread, gets no audit
+_SAME, _SIGN, _STILL = "same", "sign", "invariant"
+_ORDER = {verdict: i for i, verdict in enumerate(Verdict)}
+
+
+def find_discrete(session: Audit) -> Discrete:
+    """The finite groups of a network, for each input and output; candidates that fail are listed, never dropped."""
+    groups: list[FiniteGroup] = []
+    tried: list[Tried] = []
+    notes: list[str] = []
+    _search(session, "", groups, tried, notes)
+    for names in exchanges(session.evaluator):
+        joined = exchanged(session, names)
+        if joined is not None:
+            _search(joined, " and ".join(names), groups, tried, notes)
+    return Discrete(tuple(groups), tuple(tried), tuple(dict.fromkeys(notes)))
+
+
+def _search(session: Audit, joined: str, groups: list[FiniteGroup], tried: list[Tried], notes: list[str]) -> None:
+    """All families of one session; `joined` names inputs that were stacked, and then nothing else is searched."""
+    name = next(iter(session.evaluator.samples.tensors))
+    found = families(session.evaluator, session.high or session.low)
+    if joined:
+        found = [replace(f, rows={r: o for r, o in f.rows.items() if not f.signed([r])})
+                 for f in found if f.input == name and f.axis == 0]  # fmt: skip
+    for family in found:
+        try:
+            for screened in _screened(session, family, notes):
+                _judge(session, screened, joined, groups, tried)
+        except SymcheckError as error:
+            notes.append(f"{family.input}, axis {family.axis}: {error.message}")
+    for group, lead in [] if joined else planar(session.evaluator):
+        _planar(session, group, lead, groups, tried)
+
+
+@dataclass(frozen=True)
+class _Screened:
+    """The rows of one family with what one output does under each, and the residual on the output's spread."""
+
+    family: Family
+    output: str
+    shape: tuple[int, ...]
+    actions: Mapping[Row, tuple[str, float]]
+
+
+def _screened(session: Audit, family: Family, notes: list[str]) -> list[_Screened]:
+    """f(g·x) of all candidates at once, compared with f(x) under each output action."""
+    rows = list(family.rows)
+    kind = "Signed" if family.signed(rows) else "Perm"
+    group = generated(kind, rows)
+    moved_by = family.action(rows, family.shape, family.axis)
+    bound = bound_to(session.evaluator, _sentence(session, group.name, family.input, moved_by, {}))
+    still = at_rest(session.evaluator, bound)
+    moved = moved_outputs(session.evaluator, bound, torch.tensor(rows))
+    found = []
+    for output, y in still.items():
+        spread = spread_of(y)
+        if not (spread > 1e-9 * float(y.abs().mean() + 1e-300)):
+            notes.append(f"{output} does not depend on the samples: nothing was tested")
+            continue
+        actions = {
+            row: min(_residuals(family, group, row, y, moved[output][k]), key=lambda pair: pair[1])
+            for k, row in enumerate(rows)
+        }
+        scaled = {row: (action, size / spread) for row, (action, size) in actions.items()}
+        found.append(_Screened(family, output, tuple(y.shape[1:]), scaled))
+    return found
+
+
+def _residuals(family: Family, group: Generated, row: Row, y: Tensor, z: Tensor) -> list[tuple[str, float]]:
+    """(action, root mean square of f(g·x) − ρ f(x)) for each output action that the shape allows."""
+    found = [(_STILL, z - y), (_SIGN, z + y)]
+    axis = _following(family, tuple(y.shape[1:]))
+    if axis is not None:
+        row_ = torch.tensor([row])
+        places, signs = torch.where(row_ < 0, ~row_, row_)[0, :-1], 1.0 - 2.0 * (row_ < 0)[0, :-1].double()
+        shape = [1] * y.dim()
+        shape[axis + 1] = -1
+        carried = torch.empty_like(y).index_copy_(axis + 1, places, y * signs.reshape(shape))
+        found.append((_SAME, z - carried))
+    return [(action, _size(delta)) for action, delta in found]
+
+
+def _following(family: Family, shape: tuple[int, ...]) -> int | None:
+    """The axis of an output that may move with the slots: the same place if its size fits, else the last."""
+    fits = [i for i, size in enumerate(shape) if size == family.degree]
+    if not fits or family.degree < 2:
+        return None
+    last = len(family.shape) - 1
+    return family.axis if family.axis in fits and family.axis != last else fits[-1] if family.axis == last else fits[0]
+
+
+def _judge(
+    session: Audit, one: _Screened, joined: str, groups: list[FiniteGroup], tried: list[Tried]
+) -> None:
+    """Audit what passed the screen, row by row, then the groups that the exact rows generate."""
+    kept: dict[bool, list[Row]] = {True: [], False: []}
+    lead = joined or one.family.input
+    for row, (action, residual) in one.actions.items():
+        origin, verdict = one.family.rows[row], ""
+        error: float | None = residual
+        marked = (*row[:-1], ~row[-1]) if action == _SIGN else row
+        if residual <= SCREEN:
+            finding = _audited(session, _text(session, one, [marked], action == _SAME), one.output)
+            if finding is not None:
+                verdict, error = str(finding.verdict), _error(finding, residual)
+                if finding.verdict is Verdict.EXACT:
+                    kept[action == _SAME].append(marked)
+        what = spelled_row(row)
+        tried.append(Tried(what, origin, lead, one.output, action if residual <= SCREEN else "", error, verdict))
+    for same, rows in kept.items():
+        if not rows:
+            continue
+        group = needed(generated("Signed" if one.family.signed(rows) else "Perm", rows))
+        text = _text(session, one, list(group.rows), same)
+        finding = _audited(session, text, one.output)
+        if finding is not None:
+            action = _SAME if same else "invariant, or a change of sign" if group.odd else _STILL
+            claim = "" if joined else _shorter(session, text, one, group)
+            groups.append(_group(finding, lead, group, action, claim))
+
+
+def _group(finding: Finding, lead: str, group: Generated, action: str, claim: str) -> FiniteGroup:
+    written = tuple(map(spelled_row, group.rows))
+    name, order = name_of(group), int(group.order or 0)
+    return _finite(finding, lead, group.name, (name, order), written, action, claim)
+
+
+def _finite(
+    finding: Finding, lead: str, text: str, named: tuple[str, int], written: tuple[str, ...], action: str, claim: str
+) -> FiniteGroup:
+    error = finding.error.spread if finding.error is not None else None
+    return FiniteGroup(
+        lead, finding.output, text, *named, written, action, claim, str(finding.verdict),
+        None if error is None else error.mean, None if error is None else error.high,
+        finding.floor.rounding, finding.tolerance, finding.counts.elements,
+    )  # fmt: skip
+
+
+def _planar(session: Audit, group: str, lead: str, groups: list[FiniteGroup], tried: list[Tried]) -> None:
+    """One group of turns, mirrors or shifts of a picture, for outputs that stay or are pictures themselves."""
+    bound = bound_to(session.evaluator, _sentence(session, group, lead, "image", {}))
+    shapes = {name: tuple(y.shape[1:]) for name, y in at_rest(session.evaluator, bound).items()}
+    for output, shape in shapes.items():
+        if any(_covers(g.group, group) for g in groups if (g.input, g.output) == (lead, output)):
+            continue  # it is part of a group that was found
+        for action in ("invariant", "image") if len(shape) >= 2 and min(shape[-2:]) > 1 else ("invariant",):
+            text = _sentence(session, group, lead, "image", {output: action})
+            finding = _audited(session, text, output)
+            if finding is None:
+                continue
+            error = _error(finding, None)
+            tried.append(Tried(group, "picture", lead, output, action, error, str(finding.verdict)))
+            if finding.verdict is Verdict.EXACT:
+                order = Claim.parse(text).bind(session.evaluator.samples.shapes()).group.order
+                groups.append(_finite(finding, lead, group, (group, order or 0), (group,), action, text))
+                break
+
+
+def _covers(large: str, small: str) -> bool:
+    """Whether one group of a picture contains another."""
+    parts = {"D4": ("C4", "D2", "C2", "D1"), "C4": ("C2",), "D2": ("C2", "D1")}
+    shift = large.startswith("Shift") and small.startswith("Shift")
+    return small in parts.get(large, ()) or (shift and int(small[6:-1]) % int(large[6:-1]) == 0)
+
+
+def _audited(session: Audit, text: str, output: str) -> Finding | None:
+    """The worst finding of one claim about one output; None where the claim cannot be measured."""
+    try:
+        pieces = [piece.finding for piece in session.measure(Claim.parse(text)) if piece.finding.output == output]
+    except SymcheckError:
+        return None
+    return min(pieces, key=lambda f: _ORDER[f.verdict], default=None)
+
+
+def _error(finding: Finding, otherwise: float | None) -> float | None:
+    return finding.error.spread.mean if finding.error is not None else otherwise
+
+
+def _text(session: Audit, one: _Screened, rows: list[Row], same: bool) -> str:
+    """The claim that these rows hold for one output; the others are left out."""
+    family = one.family
+    group = generated("Signed" if family.signed(rows) else "Perm", rows)
+    axis = _following(family, one.shape)
+    action = family.action(rows, one.shape, axis) if same and axis is not None else ""
+    action = action or ("homogeneous" if group.odd else "invariant")
+    return _sentence(
+        session, group.name, family.input, family.action(rows, family.shape, family.axis), {one.output: action}
+    )
+
+
+def _shorter(session: Audit, text: str, one: _Screened, group: Generated) -> str:
+    """The same claim with the group's own name where there is one: S, A, Shift(1)."""
+    name, degree = name_of(group), group.degree
+    if group.odd or group.kind != "Perm":
+        return text
+    claim = parse_claim(text)
+    moved = claim.inputs
+    if name in (f"S{degree}", f"A{degree}") and degree > 2:
+        return f"{name[0]}:{str(claim).partition(':')[2]}"
+    step = (*range(1, degree), 0, degree)
+    axis = one.family.axis
+    if degree > 2 and name == f"C{degree}" and group.order == degree and step in group.rows and moved:
+        return f"Shift(1):{str(claim).partition(':')[2]}".replace("nodes", "sequence") if axis == 0 else text
+    return text
+
+
+def _sentence(session: Audit, group: str, lead: str, action: str, outputs: Mapping[str, str]) -> str:
+    """A claim that moves one input and declares some outputs; the other inputs stay, other outputs are left out."""
+    inputs = [f"{name}={action if name == lead else 'scalar'}" for name in session.evaluator.samples.tensors]
+    base = next(iter(session.evaluator.bases.values()), None)
+    known = [name for name in base.tensors if name != base.owner_name] if base is not None else []
+    named = [f"{name}={outputs.get(name, 'ignore')}" for name in known if outputs] or ["invariant"]
+    return f"{group}: {', '.join(inputs)} -> {', '.join(named)}"
+
+
+def _size(delta: Tensor) -> float:
+    size = float(delta.reshape(len(delta), -1).square().sum(1).mean().sqrt())
+    return size if size == size else float("inf")

@@ -1,0 +1,1 @@
+"""Explanations of a model: attributions as outputs, so that their symmetry is audited like any other."""

@@ -1,0 +1,1 @@
+"""Frames and canonicalisers: symmetrised networks, and audits of what symmetrises them."""

@@ -1,0 +1,1 @@
+"""Where a symmetry breaks: which layer, which operation, which part of the group."""

@@ -1,0 +1,299 @@
+"""A network as a passage of stations: every operation on tensors in its forward, in order, which may be replaced.
+
+A call of a torch function is numbered by its place in the run. A station is a call whose result depends on the inputs
+and computes something; what only moves entries (a reshape, a slice) lies between stations.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from symcheck.batch import Batch
+from symcheck.errors import ModelError
+from symcheck.measure.runner import Runner
+
+LAYOUT = frozenset(
+    {
+        "view", "view_as", "reshape", "reshape_as", "flatten", "unflatten", "squeeze", "squeeze_", "unsqueeze",
+        "unsqueeze_", "permute", "transpose", "transpose_", "t", "T", "mT", "H", "movedim", "moveaxis", "swapaxes",
+        "swapdims", "expand", "expand_as", "broadcast_to", "broadcast_tensors", "contiguous", "clone", "detach", "to",
+        "type", "type_as", "float", "double", "half", "bfloat16", "chunk", "split", "tensor_split", "split_with_sizes",
+        "unbind", "narrow", "select", "__getitem__", "getitem", "alias", "diagonal", "unfold", "view_as_real",
+        "view_as_complex", "real", "imag", "data", "requires_grad_", "atleast_1d", "size", "shape", "dim", "numel",
+        "is_floating_point", "is_complex", "device", "dtype", "item", "tolist", "__len__", "__bool__", "stack", "cat",
+        "concat", "repeat", "repeat_interleave", "tile", "dropout", "feature_dropout", "resolve_conj", "resolve_neg",
+    }
+)  # fmt: skip
+_PLAIN = (bool, int, float, str, tuple)
+_TRAIL = 24  # functions that are kept of where a tensor comes from
+_TORCH = str(Path(torch.__file__).parent)
+_OWN = str(Path(__file__).parents[1])
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a torch function in a run: its place in the order of calls, and how to run it."""
+
+    place: int
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The name of the function; of a property, the name of that."""
+        name = getattr(self.function, "__name__", "")
+        return getattr(self.function.__self__, "__name__", name) if name == "__get__" else name  # type: ignore[attr-defined]
+
+    @property
+    def written(self) -> Tensor | None:
+        """The tensor that the call writes into, if it does."""
+        out = self.kwargs.get("out")
+        if isinstance(out, Tensor):
+            return out
+        inner = self.name.removeprefix("__i") if self.name.startswith("__i") and self.name.endswith("__") else ""
+        inplace = self.kwargs.get("inplace") is True or (self.name.endswith("_") and not self.name.endswith("__"))
+        first = self.args[0] if self.args else None
+        known = inplace or self.name == "__setitem__" or inner not in ("", "nvert__", "nt__", "ndex__")
+        return first if known and isinstance(first, Tensor) else None
+
+    def __call__(self) -> Any:
+        """What the function returns."""
+        return self.function(*self.args, **self.kwargs)
+
+    def made(self, result: Any) -> list[Tensor]:
+        """The tensors that the call returned, or wrote into."""
+        return tensors_in(result if self.written is None else self.written)
+
+
+@dataclass(frozen=True)
+class Station:
+    """One operation: the path of the module in whose forward it runs, as the user's code names it, and what it is.
+
+    `line` is the place in the user's code, `names` the parameters and buffers that it reads, directly or by way of
+    others, `sources` the places of the stations whose results it reads, -1 for the inputs, `before` the functions of
+    its module (and reshapes anywhere) that lead to it, `options` its plain keyword arguments.
+    """
+
+    place: int
+    path: str
+    kind: str
+    function: str
+    line: str
+    names: tuple[str, ...]
+    sources: tuple[int, ...]
+    before: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.path or self.kind}: {self.function}"
+
+
+@dataclass
+class Recording:
+    """One run: its stations by place, what each returned, the names of all calls in order, and the outputs.
+
+    `ends` are the places of the stations that the outputs are read from.
+    """
+
+    stations: dict[int, Station] = field(default_factory=dict)
+    values: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
+    results: dict[int, Any] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    ends: frozenset[int] = frozenset()
+
+    def before(self, places: Iterable[int], through: Collection[int]) -> tuple[int, ...]:
+        """The stations of `through` that lead to these places without another one in between, in order."""
+        found: set[int] = set()
+        left = [*places]
+        while left:
+            place = left.pop()
+            if place in through and place not in found:
+                found.add(place)
+                left += self.stations[place].sources
+        return tuple(sorted(found))
+
+
+class Passage(TorchFunctionMode):
+    """Numbers the calls of one run and gives each to `visit`, which returns the result to go on with."""
+
+    def __init__(self, visit: Callable[[Call], Any]) -> None:
+        super().__init__()
+        self.visit, self.count = visit, 0
+
+    def __torch_function__(
+        self, func: Any, types: Iterable[Any], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """One call; functions that it calls itself are not seen."""
+        call = Call(self.count, func, args, kwargs or {})
+        self.count += 1
+        return self.visit(call)
+
+
+def passing(runner: Runner, visit: Callable[[Call], Any]) -> Runner:
+    """The runner, with every call of its model seen by `visit`."""
+    other, call = copy.copy(runner), runner.call
+
+    def seen(*args: Any, **named: Any) -> Any:
+        with Passage(visit):
+            return call(*args, **named)
+
+    other.call = seen
+    return other
+
+
+def record(runner: Runner, batch: Batch) -> Recording:
+    """Run a batch once and keep what every station returned; copies, since models write into their tensors."""
+    recorder = _Recorder(runner.module)
+    seen = passing(runner, recorder)
+    inner = seen.call
+
+    def called(*args: Any, **named: Any) -> Any:
+        recorder.given(tensors_in([args, named]))
+        result = inner(*args, **named)
+        recorder.returned(vars(result) if is_dataclass(result) and not isinstance(result, type) else result)
+        return result
+
+    seen.call = called
+    recorder.found.outputs = seen.kept(batch)
+    return recorder.found
+
+
+@dataclass(frozen=True)
+class _Trail:
+    """Where a tensor comes from: stations (-1: the inputs), names of stored tensors, and functions with their paths."""
+
+    sources: frozenset[int] = frozenset()
+    names: frozenset[str] = frozenset()
+    functions: tuple[tuple[str, str], ...] = ()
+
+
+class _Recorder:
+    """Follows every tensor from the inputs and the stored tensors through the calls of one run."""
+
+    def __init__(self, module: nn.Module | None) -> None:
+        self.found = Recording()
+        modules = [] if module is None else [*module.named_modules(remove_duplicate=False)]
+        self.modules = modules
+        self.paths = {id(part): path for path, part in reversed(modules)}
+        self.trails: dict[int, _Trail] = {}
+        self.alive: list[Any] = []
+        self.started = False
+
+    def given(self, inputs: list[Tensor]) -> None:
+        """The inputs of the model."""
+        self._keep(inputs, _Trail(frozenset({-1})))
+
+    def returned(self, result: Any) -> None:
+        """The outputs of the model."""
+        ends = (self.trails.get(id(t), _Trail()).sources for t in tensors_in(result))
+        self.found.ends = frozenset[int]().union(*ends)
+
+    def __call__(self, call: Call) -> Any:
+        """Run a call and write down what it is."""
+        if not self.started:  # at another precision the stored tensors are there only while the module runs
+            self.started = True
+            for path, part in self.modules:
+                for name, tensor in _stored(part):
+                    self._keep([tensor], _Trail(names=frozenset({f"{path}.{name}" if path else name})))
+        trails = [self.trails[id(t)] for t in tensors_in([call.args, call.kwargs]) if id(t) in self.trails]
+        result = call()
+        self.found.calls.append(call.name)
+        tensors = call.made(result)
+        if not trails or not tensors:
+            return result
+        sources = frozenset[int]().union(*(trail.sources for trail in trails))
+        names = frozenset[str]().union(*(trail.names for trail in trails))
+        path, kind, line = _where(sys._getframe(), self.paths)
+        before = tuple(dict.fromkeys(one for trail in trails for one in trail.functions))
+        if sources and call.name not in LAYOUT:
+            here = tuple(name for at, name in before if at == path or name in LAYOUT)
+            short = tuple(sorted(name.removeprefix(f"{path}.") for name in names))
+            options = {key: value for key, value in call.kwargs.items() if isinstance(value, _PLAIN)}
+            station = Station(
+                call.place, path, kind or call.name, call.name, line, short, tuple(sorted(sources)), here, options
+            )
+            self.found.stations[call.place] = station
+            self.found.values[call.place] = tuple(t.clone() for t in tensors)
+            self.found.results[call.place] = result
+            sources, names = frozenset({call.place}), frozenset()
+        self._keep(tensors, _Trail(sources, names, (*before, (path, call.name))[-_TRAIL:]))
+        return result
+
+    def _keep(self, tensors: list[Tensor], trail: _Trail) -> None:
+        self.alive.extend(tensors)  # a tensor that is gone leaves its number to another one
+        self.trails.update({id(t): trail for t in tensors})
+
+
+def put(call: Call, recorded: Any, values: Sequence[Tensor]) -> Any:
+    """`values` in the place of what the call would have returned, or written."""
+    written, fresh = call.written, iter([v.clone() for v in values])
+    if written is not None:
+        written.copy_(next(fresh))
+        return None if call.name == "__setitem__" else written
+    return _filled(recorded, fresh)
+
+
+def same_way(recording: Recording, call: Call) -> None:
+    """Raise a ModelError where a run takes another way through the network than the recorded one."""
+    if call.place >= len(recording.calls) or recording.calls[call.place] != call.name:
+        before = [s for place, s in recording.stations.items() if place < call.place]
+        raise ModelError(
+            "the network takes another way for g·x than for x, so that its operations cannot be compared one by one",
+            where=f"after {before[-1]}, {before[-1].line}" if before else "at its first operation",
+            hint="a branch depends on the values of the input: take it out, or measure the parts on both sides of it",
+        )
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """The tensors of nested tuples, lists and dicts, in their order."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, tuple | list):
+        return []
+    return [tensor for item in value for tensor in tensors_in(item)]
+
+
+def _filled(template: Any, values: Iterator[Tensor]) -> Any:
+    """The same structure with other tensors."""
+    if isinstance(template, Tensor):
+        return next(values)
+    if isinstance(template, Mapping):
+        return {key: _filled(item, values) for key, item in template.items()}
+    if isinstance(template, tuple | list):
+        items = [_filled(item, values) for item in template]
+        named = isinstance(template, tuple) and getattr(template, "_fields", None)
+        return type(template)(*items) if named else type(template)(items)
+    return template
+
+
+def _where(frame: FrameType | None, paths: Mapping[int, str]) -> tuple[str, str, str]:
+    """The module in whose forward a call was made: its path and class; and the line of the user's code."""
+    module, line = None, ""
+    while frame is not None and (module is None or not line):
+        name, own = frame.f_code.co_filename, frame.f_locals.get("self")
+        if module is None and isinstance(own, nn.Module) and id(own) in paths:
+            module = own
+        if not line and not name.startswith((_TORCH, _OWN, "<")):
+            line = f"{Path(name).name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ("", "", line) if module is None else (paths[id(module)], type(module).__name__, line)
+
+
+def _stored(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """The tensors that a module itself stores: parameters, buffers, plain attributes."""
+    every = [*module._parameters.items(), *module._buffers.items(), *vars(module).items()]
+    return [(name, tensor) for name, tensor in every if isinstance(tensor, Tensor)]

@@ -1,0 +1,155 @@
+"""Networks with one fault in one module, and their healthy twins: what an attribution of errors must find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import planted_planes as planes
+import planted_spaces as spaces
+import torch
+from planted_weights import draws, generic
+from torch import Tensor, nn
+
+SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network: `build(fault)`, its inputs, the claim that its healthy twin keeps, who is guilty, and why."""
+
+    name: str
+    fault: str
+    build: Callable[[bool], nn.Module]
+    inputs: Mapping[str, Tensor]
+    claim: str
+    guilty: str
+    cause: str
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    verdict: str = "broken"
+
+
+def _generic(kind: Callable[[bool], nn.Module], seed: int, fault: bool) -> nn.Module:
+    return generic(kind(fault), seed)
+
+
+def _windows(fault: bool) -> nn.Module:
+    model = planes.WindowNet()
+    generic(model, 14)
+    model.symmetrise(but=2 if fault else None)
+    return model
+
+
+def _at_the_cutoff() -> Tensor:
+    """Points of which two lie exactly five apart: dyadic coordinates and the offset (0, 3, 4)."""
+    pos = (draws(41, SAMPLES, 6, 3) * 2 * 64).round() / 64
+    pos[:, 1] = pos[:, 0] + torch.tensor([0.0, 3.0, 4.0], dtype=pos.dtype)
+    pos[:, 3] = pos[:, 2] + torch.tensor([4.0, 0.0, -3.0], dtype=pos.dtype)
+    return pos
+
+
+_CLOUD, _CHARGES = draws(42, SAMPLES, 5, 3), draws(43, SAMPLES, 5)
+
+CASES = (
+    Case(
+        "CNN",
+        "wrong padding",
+        partial(_generic, planes.TextureNet, 11),
+        {"image": draws(31, SAMPLES, 3, 8, 8)},
+        "Shift(1): image -> invariant",
+        "blocks.1.conv",
+        "zero_padding",
+    ),
+    Case(
+        "ResNet",
+        "stride phase",
+        partial(_generic, planes.ResNet, 12),
+        {"image": draws(32, SAMPLES, 1, 8, 8)},
+        "Shift(1): image -> invariant",
+        "down",
+        "stride",
+    ),
+    Case(
+        "ViT",
+        "positional encoding",
+        partial(_generic, planes.ViT, 13),
+        {"image": draws(33, SAMPLES, 1, 12, 12)},
+        "Shift(3): image -> invariant",
+        "embed",
+        "position_added",
+    ),
+    Case(
+        "Swin",
+        "one un-symmetrised weight",
+        _windows,
+        {"image": draws(34, SAMPLES, 2, 8, 8)},
+        "C4: image -> invariant",
+        "blocks.2.attn",
+        "unsymmetrised_weight",
+    ),
+    Case(
+        "gated network",
+        "BatchNorm on vectors",
+        partial(_generic, spaces.GatedNet, 15),
+        {"pos": _CLOUD, "z": _CHARGES},
+        "SO(3): pos=points, z=scalar -> energy=scalar, dipole=vector",
+        "layers.1.norm_v",
+        "batch_norm_vectors",
+    ),
+    Case(
+        "EGNN",
+        "ReLU on vectors",
+        partial(_generic, spaces.Egnn, 16),
+        {"pos": _CLOUD, "vel": draws(44, SAMPLES, 5, 3)},
+        "E(3): pos=points, vel=vector -> points",
+        "layers.1",
+        "pointwise_on_vectors",
+    ),
+    Case(
+        "Deep Sets",
+        "one per-slot weight",
+        partial(_generic, planes.DeepSets, 17),
+        {"points": draws(35, SAMPLES, 6, 3)},
+        "S: nodes -> invariant",
+        "layers.1",
+        "position_weights",
+    ),
+    Case(
+        "LSTM",
+        "handed frame",
+        partial(_generic, spaces.Trajectory, 18),
+        {"pos": draws(45, SAMPLES, 8, 3)},
+        "O(3): points -> vector",
+        "frames",
+        "handed_frame",
+    ),
+    Case(
+        "graph transformer",
+        "cut-off without smoothing",
+        partial(_generic, spaces.GraphTransformer, 19),
+        {"pos": _at_the_cutoff(), "z": draws(46, SAMPLES, 6)},
+        "SO(3): pos=points, z=scalar -> scalar",
+        "layers.1.attention",
+        "cutoff",
+    ),
+    Case(
+        "contour network",
+        "transposed rotation",
+        partial(_generic, planes.ContourNet, 20),
+        {"contour": draws(36, SAMPLES, 8, 2)},
+        "SO(2) x Shift(1): sequence(shift)*vector -> sequence(shift)*vector",
+        "blocks.1",
+        "transposed_rotation",
+    ),
+    Case(
+        "quadrupoles",
+        "float32 constants",
+        partial(_generic, spaces.QuadrupoleNet, 21),
+        {"pos": _CLOUD},
+        "SO(3): points -> vector",
+        "blocks.1",
+        "float32_constants",
+        verdict="exact",
+    ),
+)
