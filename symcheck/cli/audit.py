@@ -37,6 +37,7 @@ def audit(
     seed: options.Seed = None,
     tolerance: options.Tolerance = None,
     worst: options.WorstCase = False,
+    canonicalizer: options.Canonicalizer = None,
     explainer: options.Explainers = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -90,7 +91,15 @@ def audit(
     if replay is not None:
         replay_pairs(replay, checkpoint, given, allow_program, output_console())
         return
-    report = run_audit(checkpoint, given, allow_program, worst, asked, None if quiet else error_console())
+    console = None if quiet else error_console()
+    if canonicalizer is not None:
+        from symcheck.cli.wrap_audit import run_canonicalizer
+
+        if asked.options or worst:
+            raise ConfigError("this is measured in one go", where="--canonicalizer", hint="drop --worst, --shard, ...")
+        report = run_canonicalizer(checkpoint, given, allow_program, canonicalizer, asked.outputs, console)
+    else:
+        report = run_audit(checkpoint, given, allow_program, worst, asked, console)
     show(report, format_, details)
     if asked.part:
         typer.echo(asked.part, err=True)

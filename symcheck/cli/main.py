@@ -20,16 +20,19 @@ from symcheck.cli.align import align
 from symcheck.cli.apply import apply
 from symcheck.cli.audit import audit
 from symcheck.cli.connect import connect
+from symcheck.cli.discover import discover
 from symcheck.cli.distance import distance
 from symcheck.cli.doctor import doctor
 from symcheck.cli.explain import explain
 from symcheck.cli.gate import gate
 from symcheck.cli.list_ import list_
+from symcheck.cli.locate import locate
 from symcheck.cli.merge import merge
 from symcheck.cli.report import report
 from symcheck.cli.streams import wants_colour
 from symcheck.cli.usage import usage
 from symcheck.cli.weights import weights
+from symcheck.cli.wrap import wrap
 from symcheck.errors import ConfigError, SymcheckError
 from symcheck.version import __version__
 
@@ -48,13 +51,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(short_help="Does f(g·x) = g·f(x) hold? The equivariance error, with floors and a verdict.")(audit)
+app.command(short_help="Where does a symmetry break? Which operation, which part of the group, and why.")(locate)
 app.command(short_help="Do all gates of this project pass? Limits, baselines, an exit code for CI.")(gate)
 app.command(short_help="Which changes of the weights leave the function alone? Derived and proved.")(weights)
 app.command(short_help="Write the checkpoint g·θ for such a change g.")(apply)
 app.command(short_help="Bring a checkpoint onto another one by symmetries of its weights.")(align)
 app.command(short_help="How far does the loss rise between two checkpoints?")(connect)
 app.command(short_help="Make one checkpoint out of several.")(merge)
+app.command(short_help="Which symmetries does a network have that nobody declared?")(discover)
 app.command(short_help="How far apart are checkpoints, modulo the symmetries of their weights?")(distance)
+app.command(short_help="Make a network equivariant by frames, averages or a canonicaliser.")(wrap)
 app.add_typer(report, name="report", short_help="Show, convert, compare and join what the other commands wrote.")
 app.command(short_help="What does a word mean: a verdict, a metric, a group, ...?")(explain)
 app.command("list", short_help="The names that symcheck knows: groups, actions, metrics, methods and more.")(list_)

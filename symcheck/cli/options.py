@@ -77,6 +77,13 @@ Calculator = Annotated[
     str | None,
     typer.Option(help="An ASE calculator instead of a network: module:factory.", rich_help_panel=_SUBJECT),
 ]
+Canonicalizer = Annotated[
+    str | None,
+    typer.Option(
+        help="Audit a canonicaliser x -> h(x), alone or with the network: module:fn, pca, gram-schmidt(a,b), argmax.",
+        rich_help_panel=_MEASURE,
+    ),
+]  # fmt: skip
 Structures = Annotated[
     str | None,
     typer.Option(

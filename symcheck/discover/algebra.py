@@ -69,10 +69,10 @@ class Structure:
     def radical(self) -> Tensor:
         """An orthonormal basis, as rows, of the largest solvable ideal: what [g, g] is Killing-orthogonal to."""
         eye = torch.eye(self.dimension, dtype=torch.float64)
-        inner = self.bracket(eye, eye)
-        if not len(inner) or not self.killing.abs().max() > self.tolerance:
+        paired = self.bracket(eye, eye) @ self.killing
+        if not len(paired) or not paired.abs().max() > self.tolerance:
             return eye
-        return null_space(inner @ self.killing, self.tolerance)
+        return null_space(paired, self.tolerance)
 
     @property
     def levi(self) -> Structure:

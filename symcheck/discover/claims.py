@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, combinations
 
@@ -34,7 +34,7 @@ class _Form:
 
 
 def claims_of(audit: Audit, span: Span) -> list[str]:
-    """Claims whose generators lie in the span and that the audit finds exact or approximate, the largest groups only."""
+    """Claims whose generators lie in the span and that the audit finds to hold, the largest groups only."""
     found: list[str] = []
     for width in sorted({block.width for block in span.sources}):
         table = {one.name: one for one in known(width, True)}
@@ -49,6 +49,16 @@ def claims_of(audit: Audit, span: Span) -> list[str]:
                 if text:
                     found.append(text)
                     covered |= {(name, key) for name in form.covers}
+    return found
+
+
+def holding(audit: Audit, texts: Iterable[str]) -> list[str]:
+    """Those of some claims that the audit finds exact or approximate for every output."""
+    found = []
+    for text in dict.fromkeys(texts):
+        held = _verdicts(audit, text)
+        if held and all(held.values()):
+            found.append(text)
     return found
 
 

@@ -86,7 +86,8 @@ class OutputAction:
     `inconclusive`. `rank` is the dimension of the space that the outputs span, on which everything is fitted; `margin`
     is the residual of the second best stated action over that of the best. `homomorphism` is the largest
     ‖M_gh − M_g M_h‖/‖M_gh‖, `orthogonality` the largest ‖MᵀM − 1‖/√r where the outputs have unit covariance, `shuffled`
-    the residual that the fit has when pairs are exchanged, `integrality` the largest distance of a multiplicity from an integer.
+    the residual that the fit has when pairs are exchanged, `integrality` the largest distance of a multiplicity from an
+    integer.
     """
 
     group: str
@@ -138,7 +139,7 @@ class TwoSample:
 
 @dataclass(frozen=True)
 class DataGenerator:
-    """One generator that a discriminator could not tell from the data, ‖L‖ = √2, rows of numbers."""
+    """One generator L whose exp(wL) leaves the data as it was, with E‖Lx‖² = E‖x‖²; rows of numbers."""
 
     matrix: tuple[tuple[float, ...], ...]
     name: str

@@ -79,7 +79,9 @@ def equations(push: Differential, samples: Samples, blocks: Sequence[Block], slo
     return Equations(*(torch.cat([getattr(one, key) for one in whole]) for key in ("inputs", "outputs", "owner")))
 
 
-def probe(samples: Samples, blocks: Sequence[Block], device: torch.device, seed: int) -> tuple[Batch, dict[str, Tensor]]:
+def probe(
+    samples: Samples, blocks: Sequence[Block], device: torch.device, seed: int
+) -> tuple[Batch, dict[str, Tensor]]:
     """A few samples with one random change of all searched inputs, to try derivatives on."""
     batch = samples.take(torch.arange(min(samples.count, 16), device=device))
     generator = torch.Generator().manual_seed(seed)

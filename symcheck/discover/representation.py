@@ -108,20 +108,19 @@ def fitted(y: Tensor, z: Tensor, sampled: Sampled, seed: int = 0) -> Fit | None:
         return None
     matrices = torch.linalg.pinv(still) @ moved
     rho, back = matrices.mT, scale[:, None] * basis.T
-
-    def residual(m: Tensor) -> float:
-        missed: Tensor = target - held @ m @ back
-        return _rms(missed) / spread
-
     mixed = Draws(seed, "shuffled").permutations(1, len(still))[0]
     product, composed = rho[sampled.third], rho[sampled.first] @ rho[sampled.second]
     norms = torch.linalg.matrix_norm(product).clamp(min=1e-300)
     gram = matrices @ rho - torch.eye(rank, dtype=rho.dtype)
+    exchanged = torch.linalg.pinv(still) @ moved[:, mixed]
     return Fit(
-        rho, rank, residual(matrices), float((torch.linalg.matrix_norm(product - composed) / norms).max()),
-        float(torch.linalg.matrix_norm(gram).max()) / rank**0.5,
-        residual(torch.linalg.pinv(still) @ moved[:, mixed]),
-    )  # fmt: skip
+        rho=rho,
+        rank=rank,
+        residual=_rms(target - held @ matrices @ back) / spread,
+        homomorphism=float((torch.linalg.matrix_norm(product - composed) / norms).max()),
+        orthogonality=float(torch.linalg.matrix_norm(gram).max()) / rank**0.5,
+        shuffled=_rms(target - held @ exchanged @ back) / spread,
+    )
 
 
 def ranked(bound: BoundClaim, sampled: Sampled, name: str, y: Tensor, z: Tensor) -> list[Candidate]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ class Ask:
     """What to search: inputs (all that are real by default), forms by input, shared blocks, shifts, outputs."""
 
     inputs: tuple[str, ...] = ()
-    forms: Mapping[str, str] | None = None
+    forms: Mapping[str, str] = field(default_factory=dict)
     shared: bool = False
     affine: bool = True
     acting: str = "auto"
@@ -73,7 +73,7 @@ def blocks_of(samples: Samples, ask: Ask) -> list[Block]:
     Raises DataError for inputs that are too wide for d² unknowns, ConfigError for unknown names and forms.
     """
     names = _searched(samples, ask)
-    forms = _forms(ask.forms or {}, names)
+    forms = _forms(ask.forms, names)
     groups: dict[object, list[str]] = {}
     for name in names:
         width = samples.tensors[name].shape[-1]

@@ -7,7 +7,8 @@ network with an oracle's element by one more input `pose=frame`, and end to end 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,13 +27,13 @@ from symcheck.frames.scene import Scene, owner_in, scene
 from symcheck.measure.audit import Options
 from symcheck.measure.given import first_samples
 from symcheck.measure.piece import findings_of
-from symcheck.measure.runner import Runner, measuring
+from symcheck.measure.runner import Runner, environment, measuring
 from symcheck.measure.samples import Samples
 from symcheck.measure.session import device_of, dtype_of, open_session, output_names
-from symcheck.report.model import Finding, Verdict
+from symcheck.report.model import Finding, Report, Verdict
 from symcheck.subject import Subject
 
-_SILENT = (Verdict.EXACT, Verdict.INVALID, Verdict.INCONCLUSIVE)
+_EXCUSED = (Verdict.EXACT, Verdict.INVALID, Verdict.TRIVIAL, Verdict.INCONCLUSIVE)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,11 @@ class Audited:
     findings: tuple[Finding, ...]
     figures: Figures
     forwards: int
-    budget: Mapping[str, tuple[Finding, ...]]
+    environment: Mapping[str, Any]
+
+    def report(self, subject: Subject, settings: Mapping[str, Any], seconds: float = 0.0) -> Report:
+        """The report: findings, the figures as notes, and in full under settings.canonicalizer."""
+        return reported([self], subject, settings, seconds)
 
 
 def audit_canonicalizer(
@@ -74,6 +79,19 @@ def audit_canonicalizer(
     return _Work(frame, Claim.parse(claim), model, how or How()).audited(inputs)
 
 
+def reported(audits: Sequence[Audited], subject: Subject, settings: Mapping[str, Any], seconds: float = 0.0) -> Report:
+    """One report of the audits of several claims."""
+    return Report(
+        subject={"name": subject.name, "parameters": subject.parameters, **vars(subject.source)},
+        environment={key: value for one in audits for key, value in one.environment.items()},
+        settings={**settings, "canonicalizer": [one.figures.to_dict() for one in audits]},
+        findings=tuple(finding for one in audits for finding in one.findings),
+        notes=(*subject.notes, *dict.fromkeys(note for one in audits for note in one.figures.notes())),
+        forwards=sum(one.forwards for one in audits),
+        seconds=seconds,
+    )
+
+
 @dataclass
 class _Work:
     frame: Frame
@@ -81,6 +99,7 @@ class _Work:
     model: Subject | None
     how: How
     forwards: int = 0
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
     def audited(self, inputs: Mapping[str, Tensor]) -> Audited:
         """Everything, in the order of the report."""
@@ -101,7 +120,7 @@ class _Work:
             parts = {"canonicaliser": alone, "network with an oracle": oracle, "end to end": after}
             budget = {part: tuple(one) for part, one in parts.items()}
         figures = self._figures(here, tensors, whole, budget, untested)
-        return Audited(tuple(_told(findings)), figures, self.forwards, budget)
+        return Audited(tuple(_told(findings)), figures, self.forwards, self.environment)
 
     def symmetrised(self, tensors: Mapping[str, Tensor], here: Scene) -> Subject | None:
         """The network with the canonicaliser around it, as a subject."""
@@ -118,6 +137,7 @@ class _Work:
             session = open_session(runner, tensors, [claim], options, self.how.batch_size)
             found = [finding for finding, _ in findings_of(session.measure(Claim.parse(claim)))]
         self.forwards += runner.forwards
+        self.environment = environment(runner)
         return found
 
     def _runner(self, subject: Subject, claim: str, tensors: Mapping[str, Tensor], dtype: str = "") -> Runner:
@@ -151,7 +171,7 @@ class _Work:
             found = {name: _taken(samples, own) for name, own in parts.items() if len(own)}
         driver = _driver(here)
         if driver is None:
-            untested.append("clouds without a frame (collinear, tetrahedral, ...): no dense input of points (samples, n, d)")
+            untested.append("clouds without a frame (collinear, tetrahedral): no dense input of points (samples, n, d)")
         else:
             x = tensors[driver]
             for name, cloud in families(x.cpu(), self.how.seed).items():
@@ -198,7 +218,7 @@ def at_degeneracy(finding: Finding, name: str) -> Finding:
     """A finding on degenerate inputs: there rounding chooses the frame, so that no floor excuses an error."""
     part = ", ".join(filter(None, (finding.part, name)))
     finding = replace(finding, part=part)
-    if finding.error is None or finding.verdict not in _SILENT or not finding.error.spread.mean > finding.tolerance:
+    if finding.error is None or finding.verdict not in _EXCUSED or not finding.error.spread.mean > finding.tolerance:
         return finding
     verdict = Verdict.BROKEN if finding.error.spread.low > finding.tolerance else Verdict.INCONCLUSIVE
     return replace(
@@ -246,4 +266,3 @@ def _taken(samples: Samples, rows: Tensor) -> dict[str, Tensor]:
 
 def _wide(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: x.double() if x.is_floating_point() else x for name, x in tensors.items()}
-

@@ -22,10 +22,14 @@ from symcheck.groups.matrices import determinant
 
 @dataclass(frozen=True)
 class Poses:
-    """The frames of a batch: elements g, (K, *E) float64 or int64; sample b has those at `index[b]`, (B, F)."""
+    """The frames of a batch: elements g, (K, *E) float64 or int64; sample b has those at `index[b]`, (B, F).
+
+    `fixed`: the elements are the same for every batch, only the index is not.
+    """
 
     g: Tensor
     index: Tensor
+    fixed: bool = False
 
     @classmethod
     def of(cls, elements: Tensor) -> Poses:
@@ -180,4 +184,4 @@ class Whole(Frame):
         group = scene.group
         g = group.elements() if group.order is not None else None
         g = group.sample(self.count, Draws(self.seed, f"average over {group.name}")) if g is None else g
-        return Poses(g, torch.arange(len(g)).expand(scene.batch.count, -1))
+        return Poses(g, torch.arange(len(g)).expand(scene.batch.count, -1), fixed=True)

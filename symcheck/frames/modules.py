@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import torch
@@ -14,12 +15,12 @@ from symcheck.batch import Batch
 from symcheck.claim import Claim
 from symcheck.errors import ClaimError, ConfigError, DataError
 from symcheck.frames.frame import PCA, Frame, Poses, Whole
-from symcheck.frames.pose import User, frame_of
+from symcheck.frames.pose import Kept, User, frame_of
 from symcheck.frames.scene import Scene, owner_in, packed, scene
 from symcheck.measure.calling import by_keyword, called, passed
 from symcheck.measure.expressions import is_label
 from symcheck.measure.outputs import WORDS
-from symcheck.measure.samples import act, elements_in
+from symcheck.measure.samples import act
 from symcheck.subject import Subject, as_subject
 
 
@@ -35,9 +36,10 @@ class Symmetrised(nn.Module, ABC):
 
     def __init__(self, model: Any, claim: str | Claim, inputs: Sequence[str] = ()) -> None:
         super().__init__()
-        self.claim = claim if isinstance(claim, Claim) else Claim.parse(claim)
+        self.claim = _named(claim if isinstance(claim, Claim) else Claim.parse(claim), inputs)
         self.subject: Subject = as_subject(model)
         self.network = self.subject.module
+        self._kept = Kept()
         slots = self.claim.tree.inputs
         unnamed = ["input"] if len(slots) == 1 else [f"input{i}" for i in range(len(slots))]
         self.inputs = tuple(inputs) or tuple(slot.name or unnamed[i] for i, slot in enumerate(slots))
@@ -94,7 +96,7 @@ class Symmetrised(nn.Module, ABC):
         moved = dict(many.tensors)
         for name in here.bound.inputs:
             x, kind = moved[name], many.kinds.get(name, "dense")
-            reps = elements_in(here.bound, back, x.device).inputs[name]
+            reps = self._kept(("back", name), here.bound.inputs[name], back, x, poses.fixed)
             moved[name] = act(here.bound.inputs[name], reps, index.to(x.device), x, many, kind).to(x.dtype)
         return many.with_tensors({name: x for name, x in moved.items() if name not in self.passes}), origin
 
@@ -107,7 +109,7 @@ class Symmetrised(nn.Module, ABC):
             y = outputs[name]
             rows = batch.packed and len(y) != batch.count
             self._check(name, y, bound, poses.size)
-            moving = _ready(bound, poses.g, y.device)
+            moving = self._kept(("out", name), bound, poses.g, y, poses.fixed)
             turned = act(bound, moving, poses.index.flatten().to(y.device), y, batch, "row" if rows else "dense")
             if rows and origin is not None:
                 total = turned.new_zeros((len(origin) // poses.size, *y.shape[1:]))
@@ -150,9 +152,12 @@ class Symmetrised(nn.Module, ABC):
             )
 
 
-def _ready(bound: Bound, g: Tensor, device: torch.device) -> Any:
-    """What moves an output, float64 on its device."""
-    return tuple(tuple(t.to(device) for t in rep) for rep in bound.represent(g))
+def _named(claim: Claim, inputs: Sequence[str]) -> Claim:
+    """The claim with names for its inputs, where there are any."""
+    if not inputs or any(slot.name for slot in claim.tree.inputs):
+        return claim
+    slots = tuple(replace(slot, name=name) for name, slot in claim.input_names(inputs).items())
+    return Claim(replace(claim.tree, inputs=slots))
 
 
 @final

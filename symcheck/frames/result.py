@@ -136,9 +136,8 @@ class Figures:
 def _validity(found: Figures) -> str:
     v = found.validity
     size = "one element" if v.elements == 1 else f"{v.elements} elements"
-    valid = "" if v.orthogonality != v.orthogonality else (
-        f", ‖RᵀR − 1‖ up to {number(v.orthogonality)}, det {number(v.det_low)} to {number(v.det_high)}"
-    )
+    valid = f", ‖RᵀR − 1‖ up to {number(v.orthogonality)}, det {number(v.det_low)} to {number(v.det_high)}"
+    valid = "" if v.orthogonality != v.orthogonality else valid
     idle = "" if v.idempotence != v.idempotence else f"; h(h(x)⁻¹x) is e to {number(v.idempotence)}"
     return (
         f"{found.canonicalizer} gives {size} of {found.group} for each sample{valid}{idle}; canonicalising twice moves "
@@ -155,7 +154,7 @@ def _gaps(gaps: Gaps) -> str:
 def _continuity(one: Continuity) -> str:
     if one.slope != one.slope:
         return f"along {one.path} nothing changes"
-    tail = f"slope {number(one.slope)} of log change against log step"
+    tail = f"slope {abs(one.slope):.2f} of log change against log step"
     if one.jumps:
         return f"along {one.path} it jumps by {ratio(one.jump)} of its spread ({tail}), and gradients with it"
     return f"along {one.path} it is continuous ({tail})"

@@ -7,6 +7,7 @@ A W = ρ_out(h) W ρ_in(h)⁻¹ − W for elements h, dρ_out(X) W − W dρ_in(
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from symcheck.errors import DataError
 from symcheck.groups.draws import Draws
+from symcheck.intertwiners.characters import character_dimension
 from symcheck.intertwiners.generating import generating
 from symcheck.intertwiners.subspace import Axis, Subspace
 
@@ -90,7 +92,10 @@ class Krylov(Subspace):
 
     @cached_property
     def dimension(self) -> int:  # type: ignore[override]
-        """The rank of projected random weights, which is the dimension where it is less than their number."""
+        """By characters where the group is compact, else the rank of more projected random weights than it has."""
+        if self.axes[0].space.group.compact:
+            with suppress(DataError):
+                return character_dimension(self.axes)
         count = _PROBES
         while True:
             probes = Draws(0, "probes").normal(min(count, self.unknowns), *self.sizes)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from symcheck.actions.base import Action, Bound
 from symcheck.actions.geometric import CartesianTensor, Components
 from symcheck.actions.image import Image
+from symcheck.actions.irreps import Irreps
 from symcheck.actions.linear import linear_dimension
 from symcheck.actions.multivector import Multivector
-from symcheck.actions.nodes import Regular, Slots
+from symcheck.actions.nodes import Channels, Regular, Slots
 from symcheck.errors import ClaimError
 from symcheck.groups.base import Extents, Group
 from symcheck.intertwiners.representation import Representation, of, parse_actions
+
+_SMALL = 3  # slots of a group whose degree the data would tell; its permutations look the same for all degrees
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,8 @@ def spaces(group: Group, given: Sequence[tuple[Given, int]]) -> list[Representat
             actions, shape = read(what, group, size)
             for action in actions:
                 extents = extents if extents.degree is not None else action.extents(shape)
-    faces = frozenset().union(*(factor.faces for factor in group.factors()))
-    if "permutation" in faces:
-        group = group.bind(replace(Extents(), degree=extents.degree))
+    if _with(group, "permutation") is not None:
+        group = group.bind(Extents(degree=extents.degree))
     return [space(group, what, size) for what, size in given]
 
 
@@ -92,24 +94,65 @@ def shape_of(actions: Sequence[Action], group: Group, size: int) -> tuple[int, .
     return (size,)
 
 
+def one_block(group: Group, what: Given) -> Representation:
+    """The representation on as few features as there can be: its matrices are the blocks of those on more."""
+    if isinstance(what, Representation):
+        return what
+    if isinstance(what, Bound):
+        return space(what.group, what, _least(what.actions, what.group))
+    actions = parse_actions(what if isinstance(what, str) else what.action)
+    if _with(group, "permutation") is not None and _degree(group) is None:
+        group = group.bind(Extents(degree=_SMALL))
+    size = _least(actions, group)
+    if isinstance(what, Features) and what.shape is not None:
+        size = math.prod(what.shape)
+    return space(group, what, size)
+
+
+def _least(actions: Sequence[Action], group: Group) -> int:
+    """The smallest number of features on which these actions make sense."""
+    for action in actions:
+        if isinstance(action, Irreps):
+            return action.size
+        if isinstance(action, Image):
+            fields = action.fiber.fields if action.fiber else ()
+            return sum((count or 1) * field.size(group) for count, field in fields) or 1
+        if trailing := _trailing(action, group):
+            return math.prod(trailing)
+        if isinstance(action, Slots):
+            return int((_degree(group) or 1) ** action.axes)
+        if isinstance(action, Channels):
+            return _degree(group) or _linear(group) or 1
+    return 1
+
+
 def _trailing(action: Action, group: Group) -> tuple[int, ...]:
     """The axes of components, after those of channels."""
     if isinstance(action, Regular):
         return (group.order or 0,)
     if isinstance(action, Multivector):
         return (action.size,)
-    if isinstance(action, Components) and "linear" in group.faces:
-        return (linear_dimension(group),)
-    if isinstance(action, CartesianTensor):
-        return (linear_dimension(group),) * action.rank
+    d = _linear(group)
+    if d is not None and isinstance(action, Components | CartesianTensor):
+        return (d,) * (action.rank if isinstance(action, CartesianTensor) else 1)
     return ()
 
 
 def _degree(group: Group) -> int | None:
     """The number of slots of a group that knows it."""
-    if "permutation" not in group.faces:
-        return None
+    permuting = _with(group, "permutation")
     try:
-        return int(group.face("permutation", group.identity(1)).shape[1])
+        return None if permuting is None else int(permuting.face("permutation", permuting.identity(1)).shape[1])
     except ClaimError:
         return None
+
+
+def _linear(group: Group) -> int | None:
+    """The size of the group's matrices."""
+    turning = _with(group, "linear")
+    return None if turning is None else linear_dimension(turning)
+
+
+def _with(group: Group, face: str) -> Group | None:
+    """The first factor that offers a face."""
+    return next((factor for factor in group.factors() if face in factor.faces), None)

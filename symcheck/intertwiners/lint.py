@@ -82,14 +82,13 @@ def gain(values: Tensor, space: Representation, floor: float = _NEAR) -> Ruling:
     """Whether diag(values) commutes with ρ: max_g ||ρ(g) D − D ρ(g)||_F / ||D||_F."""
     values = _finite(values, space, "gain")
     size = float(values.norm())
-    rows = torch.diag(values)
     level = 0.0
     for g in probes(space.group):
         matrix = space.matrices(g[None])[0]
         level = max(level, float((matrix * values - values[:, None] * matrix).norm()) / size if size else 0.0)
     if level <= floor:
         return Ruling(True, "the gain is the same on all components of each irreducible part", level)
-    return Ruling(False, f"its {len(rows)} gains differ within components that {space.group.name} mixes", level)
+    return Ruling(False, f"its {len(values)} gains differ within components that {space.group.name} mixes", level)
 
 
 def layer_norm(space: Representation) -> Ruling:
@@ -109,7 +108,7 @@ def layer_norm(space: Representation) -> Ruling:
 
 def rms_norm(space: Representation) -> Ruling:
     """Whether x ↦ x/‖x‖ commutes with ρ: ρ orthogonal."""
-    if space.orthogonal(probes(space.group)):
+    if all(space.orthogonal(g[None]) for g in probes(space.group)):
         return Ruling(True, f"{space.group.name} keeps the norm of the components")
     return Ruling(False, f"{space.group.name} does not keep the norm of the components")
 
@@ -153,8 +152,10 @@ def _structure(space: Representation, g: Tensor) -> Structure:
 
 def _moved(space: Representation) -> Tensor:
     """(size,) bool: the components that some probe changes."""
-    matrices = space.matrices(probes(space.group))
-    return ((matrices - torch.eye(space.size, dtype=torch.float64)).abs() > _NEAR).any(2).any(0)
+    moved = torch.zeros(space.size, dtype=torch.bool)
+    for g in probes(space.group):
+        moved |= ((space.matrices(g[None])[0] - torch.eye(space.size, dtype=torch.float64)).abs() > _NEAR).any(1)
+    return moved
 
 
 def _words(found: Structure) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from symcheck.actions.base import Action, Bound, Rep, gather, move
 from symcheck.actions.plain import make_actions
 from symcheck.claim import BoundClaim
-from symcheck.errors import SymcheckError
+from symcheck.errors import ClaimError, SymcheckError
 from symcheck.grammar import Slot, parse_claim
 from symcheck.groups.base import Group
 from symcheck.locate.between import Between
@@ -83,6 +83,12 @@ class Hidden:
         """The action in words: `image`, `vector on axis 1`, `invariant`."""
         return " * ".join(part.text for part in self.parts) or "invariant"
 
+    @property
+    def places(self) -> bool:
+        """Whether whole entries change places (pixels, nodes, steps), and no components turn."""
+        kinds = {part.text.partition(" ")[0].partition("(")[0] for part in self.parts}
+        return bool(kinds) and kinds <= {"image", "shift", "sequence", "nodes", "set", "pairs", "labels"}
+
     def __call__(self, group: Group, g: Tensor, index: Tensor, x: Tensor) -> Tensor:
         """g·x: row i of the batch (the rows of pair i, where it is folded) is moved by element g[index[i]]."""
         if not self.parts:
@@ -91,6 +97,8 @@ class Hidden:
         whole = rows.reshape(len(index), -1, *rows.shape[1:]) if self.fold > 1 else rows
         reps = [move(part.bound.represent(pieces[part.factor]), x.device, _wide(x)) for part in self.parts]
         dense = any(t.is_floating_point() for one in reps for rep in one for t in rep)
+        if dense and not (x.is_floating_point() or x.is_complex()):
+            raise ClaimError(f"'{self.text}' turns components, and '{x.dtype}' has none", hint="use image or nodes")
         y = whole.to(_wide(x)) if dense and x.is_floating_point() else whole
         for part, rep in zip(self.parts, reps, strict=True):
             y = part(gather(rep, index), y)
@@ -105,16 +113,16 @@ def batch_axis(shape: Sequence[int], pairs: int) -> tuple[int, int] | None:
 
 
 def candidates(
-    bound: BoundClaim, shape: Sequence[int], pairs: int, inherited: Sequence[Hidden], module: nn.Module | None
+    bound: BoundClaim, shape: Sequence[int], pairs: int, texts: Collection[str], module: nn.Module | None
 ) -> Iterator[Hidden]:
-    """The readings of a hidden tensor of this shape, the likely ones first; `inherited` are those of its sources."""
+    """The readings of a hidden tensor of this shape, the likely ones first: `texts` are those of what it is made of."""
     place = batch_axis(shape, pairs)
     if place is None:
         return
     axis, fold = place
     sample = tuple(size for i, size in enumerate(shape) if i != axis)
     sample = (fold, *sample) if fold > 1 else sample
-    texts = [part.text for hidden in inherited for part in hidden.parts]
+    pieces = {piece for text in texts for piece in text.split(" * ")}
     options = [
         [None, *_parts(bound, place, sample, fold > 1, module)] for place, _ in enumerate(bound.group.factors())
     ]
@@ -122,7 +130,7 @@ def candidates(
     def rank(parts: tuple[Part | None, ...]) -> tuple[int, int]:
         """Inherited ones first, then the invariant, then by how they are listed."""
         named = [part.text for part in parts if part is not None]
-        return (0 if named and all(text in texts for text in named) else 1 if not named else 2, 0)
+        return (0 if named and all(text in pieces for text in named) else 1 if not named else 2, 0)
 
     combined = itertools.islice(itertools.product(*options), 8 * _MOST)
     seen: set[str] = set()

@@ -12,7 +12,7 @@ from symcheck.groups.base import Group
 from symcheck.groups.permutations import odd
 from symcheck.groups.point_groups import schoenflies
 from symcheck.groups.subgroups import Members, Table, elements_of, structure, table_of
-from symcheck.locate.landscape import Landscape
+from symcheck.locate.orientation import Sought
 
 Holds = Callable[[Tensor], Tensor]
 _NEAR = 1e-6
@@ -57,7 +57,7 @@ def among(listed: Tensor) -> Holds:
     return holds
 
 
-def listed_subgroups(group: Group, landscape: Landscape, embed: Callable[[Tensor], Tensor]) -> list[Subgroup]:
+def listed_subgroups(group: Group, sought: Sought) -> list[Subgroup]:
     """Every subgroup of a small finite group up to conjugacy, trivial and whole ones left out.
 
     Of each class the member is taken that holds best, and all maximal subgroups without a large error are there.
@@ -66,8 +66,7 @@ def listed_subgroups(group: Group, landscape: Landscape, embed: Callable[[Tensor
     table = table_of(group.compose, g)
     if table is None:
         return []
-    errors = landscape.together(embed(g), list(landscape.slots))
-    holding = {i for i, error in enumerate(errors.tolist()) if error <= landscape.tolerance} | {0}
+    holding = {0, *torch.nonzero(sought.holding(g)).flatten().tolist()}
     best = table.largest_in(holding)
     classes = table.subgroups()
     if classes is None:
@@ -90,9 +89,8 @@ def _listed(group: Group, table: Table, g: Tensor, members: Members, conjugates:
     own = g[list(members)]
     words = [group.label(g, h) for h in table.generators(members)[:_SHOWN]]
     short = [word.removeprefix(f"{group.name}: ") for word in words]
-    return Subgroup(
-        name_of(group, table, g, members), own[1:], among(own), len(members), "; ".join(short), conjugates
-    )
+    where = "; ".join(short) if conjugates > 1 else ""
+    return Subgroup(name_of(group, table, g, members), own[1:], among(own), len(members), where, conjugates)
 
 
 def name_of(group: Group, table: Table, g: Tensor, members: Members) -> str:

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from symcheck.locate.evidence import (
     DECISIONS,
+    EVEN,
     HANDED,
     MASKS,
     POINTWISE,
@@ -43,6 +44,17 @@ def diagnose(facts: Facts) -> Cause:
             return Cause(key, says(facts) if callable(says) else says)
     words = [f"'{facts.operation}'", *([f"of {facts.path}"] if facts.path else [])]
     return Cause("unknown", f"unknown: {' '.join(words)} fits none of the causes that are known here")
+
+
+def most_likely(facts: Sequence[Facts]) -> Cause | None:
+    """The cause of several operations of which one is at fault, the last one known to be wrong by then.
+
+    The most specific cause counts, and of one kind the first. Squares and absolute values that others go on from are
+    on the way to a norm; they are at fault only in the last place.
+    """
+    open_, last = [one for one in facts[:-1] if one.operation not in EVEN], facts[-1:]
+    found = [diagnose(one) for one in (*open_, *last)]
+    return min(found, key=lambda cause: CAUSES.index(cause.key), default=None)
 
 
 def _random(facts: Facts) -> bool:
@@ -135,8 +147,10 @@ def _unsymmetrised(facts: Facts) -> bool:
     return "linear" in facts.faces and (_weighs(facts) or (_convolves(facts) and facts.moves))
 
 
-def _named(facts: Facts) -> str:
-    return ", ".join(f"'{name}'" for name in facts.names) or "its weights"
+def _named(facts: Facts, part: str = "") -> str:
+    """The stored tensors that it reads, of those with `part` in their name if there are."""
+    names = [name for name in facts.names if part in name] or facts.names
+    return ", ".join(f"'{name}'" for name in names) or "its weights"
 
 
 def _precise(facts: Facts) -> str:
@@ -161,9 +175,9 @@ def _pointwise(facts: Facts) -> str:
 
 
 def _weights_differ(facts: Facts) -> str:
-    where = "the linear map after a flatten" if "flatten" in facts.earlier else f"{_named(facts)}"
+    where = "the linear map after a flatten" if "flatten" in facts.earlier else _named(facts)
     return (
-        f"weights that depend on the position: {where} gives every slot or place weights of its own; "
+        f"weights that depend on the position: {where} treats every slot or place in its own way; "
         "average them over the slots and it should vanish"
     )
 
@@ -208,8 +222,8 @@ RULES: Mapping[str, tuple[Callable[[Facts], bool], Says]] = {
     ),
     "interpolation": (
         lambda facts: facts.operation in RESAMPLING,
-        "interpolation does not commute with moving the grid by less than a cell; "
-        "set align_corners=False and an integer factor, or claim elements that keep the grid, and it should vanish",
+        "interpolation repeats the border and does not commute with moves by less than a cell; "
+        "take the nearest cell at a whole factor, or compare without the border (crop), and it should vanish",
     ),
     "class_token": (
         _class_token,
@@ -229,7 +243,7 @@ RULES: Mapping[str, tuple[Callable[[Facts], bool], Says]] = {
     "bias_on_vectors": (
         _biased,
         lambda facts: (
-            f"a bias on vectors: {_named(facts)} is a fixed direction that does not turn with the input; "
+            f"a bias on vectors: {_named(facts, 'bias')} is a fixed direction that does not turn with the input; "
             "set it to zero, or leave it out, and it should vanish"
         ),
     ),
@@ -237,14 +251,14 @@ RULES: Mapping[str, tuple[Callable[[Facts], bool], Says]] = {
     "unsymmetrised_weight": (
         _unsymmetrised,
         lambda facts: (
-            f"{_named(facts)} is not symmetric under the group; replace it by its average over the group "
+            f"weights without the symmetry: {_named(facts)}; replace them by their average over the group "
             "and it should vanish"
         ),
     ),
     "position_added": (
         lambda facts: facts.moves and facts.operation in {*SUMS, *MASKS, "embedding"} and bool(facts.names),
         lambda facts: (
-            f"{_named(facts)} stands in fixed places and does not move with the input (a positional encoding); "
+            f"a positional encoding or mask: {_named(facts)} stands in fixed places, whatever moves the input; "
             "leave it out and it should vanish"
         ),
     ),

@@ -27,6 +27,7 @@ POINTWISE = _words(
     "hardshrink hardtanh hardswish hardsigmoid tanhshrink threshold exp log log1p expm1 sin cos erf sqrt abs square "
     "pow clamp clip reciprocal softmax log_softmax glu sign round floor ceil trunc heaviside"
 )
+EVEN = _words("square pow abs")
 PRODUCTS = _words("linear matmul mm bmm mv einsum mul addmm baddbmm bilinear tensordot dot")
 SUMS = _words("add sub rsub addcmul addcdiv")
 MASKS = _words("masked_fill masked_select where")

@@ -32,6 +32,12 @@ class Node:
     parents: tuple[int, ...] = ()
 
     @property
+    def placed(self) -> str:
+        """The name, and how it lies in the group where that is no matter of course."""
+        where = "" if self.where.startswith("standard orientation") else self.where
+        return f"{self.title}{', ' if where else ''}{where}"
+
+    @property
     def title(self) -> str:
         """The name, with what it is where the name alone is no word."""
         words = {"Ci": "Ci (inversion)", "Cs": "Cs (mirror)", "D1": "D1 (mirror)"}
@@ -43,7 +49,7 @@ class Lattice:
     """The subgroups of a claim's group for one output; the last node is the whole group.
 
     `holds` are the places of the largest subgroups that hold, `exact` of the largest exact ones, `breaks` of the
-    smallest that do not hold.
+    smallest broken ones of a kind of which none holds, `beyond` of the smallest above the largest that do not hold.
     """
 
     output: str
@@ -51,6 +57,7 @@ class Lattice:
     holds: tuple[int, ...]
     exact: tuple[int, ...]
     breaks: tuple[int, ...]
+    beyond: tuple[int, ...]
 
     def names(self, places: Iterable[int]) -> tuple[str, ...]:
         """The names of some nodes, each once."""
@@ -60,10 +67,10 @@ class Lattice:
     def sentence(self) -> str:
         """`holds: SO(3) (exact); breaks: Ci (inversion), Cs (mirror)`."""
         held = [self.nodes[i] for i in self.holds]
-        first = ", ".join(dict.fromkeys(f"{one.title} ({one.verdict})" for one in held)) or "nothing but the identity"
+        first = ", ".join(dict.fromkeys(f"{one.placed} ({one.verdict})" for one in held)) or "nothing but the identity"
         further = [i for i in self.exact if i not in self.holds]
         exactly = f"; exactly: {', '.join(self.names(further))}" if further else ""
-        broken = self.names(self.breaks)
+        broken = self.names(self.breaks or self.beyond)
         return f"holds: {first}{exactly}" + (f"; breaks: {', '.join(broken)}" if broken else "")
 
 

@@ -8,6 +8,7 @@ rounding keeps what it returns, so that a decision which hangs on rounding (a cu
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +20,7 @@ from symcheck.batch import Batch
 from symcheck.claim import BoundClaim
 from symcheck.errors import SymcheckError
 from symcheck.locate.actions import Hidden, candidates, declared
-from symcheck.locate.stations import Call, Recording, passing, put, record, same_way
+from symcheck.locate.stations import Call, Recording, passing, put, record, same_way, tensors_in
 from symcheck.measure.defect import Slot, defect, widest
 from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Elements, move_batch, observe_batch
@@ -28,6 +29,8 @@ Values = tuple[Tensor, ...]
 Chart = dict[int, tuple[Hidden | None, ...]]  # how each result of each station is moved, None where it is not known
 NEAR, CLEAR = 0.2, 5.0  # a reading is taken for good when it is this near, and so much nearer than the next
 _FINISHED = 6  # readings that are tried by finishing the network
+_LAYERED = re.compile(r"conv|linear|pool|norm|interpolate|upsample")  # maps of channels, place by place
+_LOOSE = 2.0  # how much worse a reading may end that is kept from what a station reads
 
 
 @dataclass
@@ -54,17 +57,18 @@ class Course:
             same_way(self.recording, call)
             return visit(call)
 
-        return passing(self.runner, checked).kept(self.moved)
+        return {name: y.detach() for name, y in passing(self.runner, checked).kept(self.moved).items()}
 
     def hybrid(self, values: Mapping[int, Values]) -> dict[str, Tensor]:
         """H: the outputs of the run on g·x with the results of these stations in the place of its own."""
         return self.run(lambda call: self.replaced(call, values[call.place]) if call.place in values else call())
 
     def replaced(self, call: Call, values: Values) -> Any:
-        """What a station gives when it is replaced; with gradients its own way to the inputs is kept."""
-        if self.runner.gradients:
+        """What a station gives when it is replaced; where gradients are taken its own way to the inputs is kept."""
+        recorded = self.recording.results[call.place]
+        if any(t.requires_grad for t in tensors_in(recorded)):
             values = tuple(_led(mine, value) for mine, value in zip(call.made(call()), values, strict=True))
-        return put(call, self.recording.results[call.place], values)
+        return put(call, recorded, values)
 
     def moved_value(self, place: int, part: int, hidden: Hidden) -> Tensor:
         """g·h(x) of one result of a station."""
@@ -109,7 +113,7 @@ def sweep(course: Course, chart: Chart, hidden: Mapping[str, str], eps: float) -
         except _Undecided as undecided:
             place = undecided.place
             chart[place] = tuple(
-                _by_the_end(course, found, place, part, undecided.own, one) if isinstance(one, list) else one
+                _by_the_end(course, found, chart, place, part, undecided.own, one) if isinstance(one, list) else one
                 for part, one in enumerate(undecided.readings)
             )
 
@@ -163,9 +167,7 @@ class _Sweep:
         if not rms(found.local[place]) > self.eps:
             return result
         found.own[place], found.values[place] = tuple(y.detach().clone() for y in own), tuple(moved)
-        if self.course.runner.gradients:
-            moved = [_led(y, z) for y, z in zip(own, moved, strict=True)]
-        return put(call, recording.results[place], moved)
+        return put(call, recording.results[place], [_led(y, z) for y, z in zip(own, moved, strict=True)])
 
     def _reading(self, place: int, part: int, y: Tensor) -> Hidden | Tried | None:
         """How one result of a station is moved: declared; the first reading that fits; else all that there are."""
@@ -175,10 +177,9 @@ class _Sweep:
             return None
         if self.lasts[station.path] == place and (said := self.hidden.get(station.path)):
             return declared(course.bound, said, h.shape, pairs)
-        sources = [one for source in station.sources for one in self.chart.get(source, ()) if one is not None]
-        known = {source.text for source in sources}
+        known = inherited(course, self.chart, place)
         tried: Tried = []
-        for hidden in candidates(course.bound, h.shape, pairs, sources, self.modules.get(station.path)):
+        for hidden in candidates(course.bound, h.shape, pairs, known, self.modules.get(station.path)):
             try:
                 gap = rms(apart(y, course.moved_value(place, part, hidden), pairs))
             except (SymcheckError, RuntimeError, IndexError):
@@ -193,21 +194,37 @@ class _Sweep:
 
 
 def _by_the_end(
-    course: Course, found: Swept, place: int, part: int, own: Sequence[Tensor], tried: Tried, least: float = math.inf
-) -> Hidden | None:
+    course: Course, found: Swept, chart: Chart, place: int, part: int, own: Sequence[Tensor], tried: Tried,
+    least: float = math.inf,
+) -> Hidden | None:  # fmt: skip
     """The reading from which the rest of the network ends nearest to g·f(x), where that is nearer than without it.
 
-    To stand still is no reading here: where f(x) is invariant, a network that is cut anywhere ends there.
+    To stand still is no reading here: where f(x) is invariant, a network that is cut anywhere ends there. What moves
+    places (pixels, nodes) is kept by a layer from what it reads unless that ends far off; another reading must explain
+    what follows, not only lessen the error.
     """
     moving = [hidden for gap, hidden in tried if hidden.parts][:_FINISHED]
     known = {p: value for p, value in found.values.items() if p < place}
-    best, least = None, min(least, 0.999 * size(course.delta(course.hybrid(known))))
+    texts = inherited(course, chart, place)
+    least = min(least, size(course.delta(course.hybrid(known))))
+    best, end = None, least
+    layered = _LAYERED.search(course.recording.stations[place].function) is not None
     for hidden in moving:
         values = [course.moved_value(place, part, hidden) if i == part else y for i, y in enumerate(own)]
         ends = size(course.delta(course.hybrid({**known, place: tuple(values)})))
-        if ends < least:
-            best, least = hidden, ends
+        kept = _LOOSE if hidden.places and best is None and layered else 0.999
+        if ends < (end * kept if hidden.text in texts else end / CLEAR):
+            best, end = hidden, min(end, ends)
     return None if best is None else replace(best, source="assumed")
+
+
+def inherited(course: Course, chart: Chart, place: int) -> set[str]:
+    """How that is moved which a station reads, in words."""
+    sources = course.recording.stations[place].sources
+    texts = {one.text for source in sources for one in chart.get(source, ()) if one is not None}
+    if -1 in sources:
+        texts |= {str(action) for one in course.bound.inputs.values() for action in one.actions}
+    return texts
 
 
 def reconsider(course: Course, found: Swept, chart: Chart, unknown: int, least: float) -> int | None:
@@ -218,11 +235,11 @@ def reconsider(course: Course, found: Swept, chart: Chart, unknown: int, least: 
     """
     for place in sorted((p for p in course.recording.stations[unknown].sources if p in found.local), reverse=True):
         own, readings = course.recording.values[place], chart[place]
-        inherited = [one for p in course.recording.stations[place].sources for one in chart.get(p, ()) if one]
         for part, reading in enumerate(readings):
-            others = candidates(course.bound, own[part].shape, len(course.index), inherited, None)
+            texts = inherited(course, chart, place)
+            others = candidates(course.bound, own[part].shape, len(course.index), texts, None)
             tried = [(0.0, one) for one in others if reading is not None and one.text != reading.text]
-            best = _by_the_end(course, found, place, part, own, tried, least)
+            best = _by_the_end(course, found, chart, place, part, own, tried, least)
             if best is not None:
                 chart[place] = tuple(best if i == part else one for i, one in enumerate(readings))
                 return place
@@ -231,6 +248,7 @@ def reconsider(course: Course, found: Swept, chart: Chart, unknown: int, least: 
 
 def apart(y: Tensor, z: Tensor, pairs: int) -> Tensor:
     """||y − z|| / ||z|| of each pair, (pairs,) float64; of what is no number, the fraction of entries that differ."""
+    y, z = y.detach(), z.detach()
     if not (y.is_floating_point() or y.is_complex()):
         gap, size = (y != z).double(), torch.ones_like(y, dtype=torch.float64)
     else:
@@ -239,10 +257,11 @@ def apart(y: Tensor, z: Tensor, pairs: int) -> Tensor:
         size = torch.where(size.isfinite(), size, 0.0)
     axis = next((i for i, n in enumerate(y.shape) if n % pairs == 0), None)
     if axis is None:
-        return (torch.linalg.vector_norm(gap) / (torch.linalg.vector_norm(size) or 1.0)).expand(pairs)
+        return torch.full((pairs,), float(torch.linalg.vector_norm(gap)) / (float(torch.linalg.vector_norm(size)) or 1.0))
     gap, size = (torch.linalg.vector_norm(t.movedim(axis, 0).reshape(pairs, -1), dim=1) for t in (gap, size))
-    whole = size.square().mean().sqrt()
-    return torch.div(gap, torch.where(size > 0, torch.maximum(size, 0.01 * whole), torch.ones_like(size)))
+    least = torch.maximum(size, 0.01 * size.square().mean().sqrt())
+    relative: Tensor = gap / torch.where(size > 0, least, torch.ones_like(size))
+    return relative
 
 
 def rms(terms: Tensor) -> float:

@@ -50,7 +50,7 @@ class Landscape:
         return {name: e.numpy() / self.scale[name] for name, e in shaped.items()}
 
     def defects(self, g: Tensor, pulled: bool = False) -> dict[str, Tensor]:
-        """δ/S of every element and sample, (K, samples, components); `pulled`: g⁻¹·f(g·x) − f(x), whatever the action."""
+        """δ/S of every element and sample, (K, samples, components); `pulled`: g⁻¹·f(g·x) − f(x) in any case."""
         slots = {name: replace(slot, pulled=True) for name, slot in self.slots.items()} if pulled else self.slots
         found = pair_defects(self.evaluator, self.bound, slots, *self._pairs(g))
         return {name: d.reshape(len(g), len(self.rows), -1) / self.scale[name] for name, d in found.items()}
@@ -58,7 +58,7 @@ class Landscape:
     def together(self, g: Tensor, names: Collection[str]) -> np.ndarray:
         """The errors of some outputs as one, (K,)."""
         errors = self.errors(g)
-        return np.sqrt(np.sum([errors[name] ** 2 for name in names], axis=0))
+        return np.asarray(np.sqrt(sum(errors[name] ** 2 for name in names)))
 
     def _pairs(self, g: Tensor) -> tuple[Tensor, Tensor]:
         return g.repeat_interleave(len(self.rows), 0), self.rows.repeat(len(g))

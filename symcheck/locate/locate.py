@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,12 +44,14 @@ class How:
     hidden: Mapping[str, str] = field(default_factory=dict)
 
 
-def locate(model: Any, claim: str, inputs: Inputs, how: How | None = None) -> Located:
+def locate(
+    model: Any, claim: str, inputs: Inputs, how: How | None = None, tell: Callable[[str], None] = lambda step: None
+) -> Located:
     """Audit `f(g·x) = g·f(x)` and find where it breaks: in which operation, for which part of the group.
 
     `model` is an nn.Module, a callable on tensors, or a Subject, `claim` one sentence such as `C4: image -> invariant`,
     `inputs` as in `audit`. Everything runs in float64 where the subject can be cast, unless `how` says otherwise.
-    Raises SymcheckError when nothing could be concluded.
+    `tell` is called with each step. Raises SymcheckError when nothing could be concluded.
     """
     start, how = time.perf_counter(), how or How()
     _check(how)

@@ -89,7 +89,7 @@ def axes(sought: Sought, angle: float, sign: float = 1.0) -> Tensor:
 
     def towards(theta: Tensor) -> Tensor:
         moved = base + theta[:, :1] * first + theta[:, 1:] * second
-        return moved / moved.norm(dim=1, keepdim=True)
+        return torch.nn.functional.normalize(moved, dim=1)
 
     def family(theta: Tensor) -> Tensor:
         return sign * turned(towards(theta), torch.full((len(theta),), angle, dtype=torch.float64))
@@ -143,7 +143,7 @@ def _least(u: Tensor) -> Tensor:
 
 
 def _snapped(sought: Sought, found: Tensor, angle: float, sign: float) -> Tensor:
-    """Axes next to coordinate axes, diagonals of faces and of the cube are taken to be those, where that is no worse."""
+    """Axes next to coordinate axes, or diagonals of faces or of the cube, are taken to be those, where these hold."""
     steps = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0]).double()] * 3)
     steps = steps[steps.norm(dim=1) > 0]
     standard = steps / steps.norm(dim=1, keepdim=True)

@@ -30,6 +30,15 @@ Found = tuple[list[Subgroup], list[str]]
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """How many elements are drawn, whether data lie on a square grid, and orders of turns to be tried beside others."""
+
+    count: int
+    lattice: bool = False
+    orders: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Factor:
     """One direct factor, and how its elements stand in the whole group."""
 
@@ -42,6 +51,38 @@ class Factor:
     def lifted(self, one: Subgroup) -> Subgroup:
         """A subgroup of the factor as one of the whole group."""
         return one if self.alone else one.carried(self.embed, self.part, self.inside)
+
+
+@dataclass(frozen=True)
+class Turns:
+    """The orthogonal matrices (n, d, d) inside a group: all of it, those about the origin, or those of space."""
+
+    dimension: int
+    mirrors: bool
+    embed: Callable[[Tensor], Tensor]
+    back: Callable[[Tensor], Tensor]
+    inside: Holds
+
+
+def turns_in(group: Group) -> Turns | None:
+    """The turns of SO(n), O(n), SE(n), E(n) and SO(1,n); None for other groups."""
+    if isinstance(group, Orthogonal):
+        return Turns(group.dimension, group.has_improper, _same, _same, _everything)
+    if not isinstance(group, Euclidean | Lorentz):
+        return None
+    first = int(isinstance(group, Lorentz))  # time comes before space
+    d = group.space if isinstance(group, Lorentz) else group.dimension
+    block, one = slice(first, first + d), group.identity(1)
+
+    def embed(r: Tensor) -> Tensor:
+        g = one.repeat(len(r), 1, 1)
+        g[:, block, block] = r
+        return g
+
+    def inside(g: Tensor) -> Tensor:
+        return (embed(g[:, block, block]) - g).abs().amax((1, 2)) < _NEAR
+
+    return Turns(d, group.has_improper, embed, lambda g: g[:, block, block], inside)
 
 
 def factors_of(bound: BoundClaim) -> list[Factor]:
@@ -70,60 +111,45 @@ def _factor(group: Product | Semidirect, i: int) -> Factor:
 
 
 def subgroups_of(
-    factor: Factor, landscape: Landscape, names: Sequence[str], lattice: bool, count: int, orders: Sequence[int]
+    factor: Factor, landscape: Landscape, names: Sequence[str], limit: float, wanted: Wanted
 ) -> Found:
-    """Candidates in one factor: `names` are the outputs that fail it, `lattice` says that data lie on a square grid."""
-    group, embed = factor.group, factor.embed
-    sought = Sought(landscape, names, embed, landscape.tolerance)
+    """Candidates in one factor: subgroups on which the outputs `names` have no error above `limit`."""
+    group, embed, count = factor.group, factor.embed, wanted.count
+    sought = Sought(landscape, names, embed, limit)
     notes: list[str] = []
     if isinstance(group, Shifts):
         found = shift_subgroups(sought, group, count)
     elif isinstance(group, Permutations) and (group.order or 0) > LISTED:
         found, notes = permutation_subgroups(sought, group, count)
     elif group.order is not None and group.order <= LISTED and group.elements() is not None:
-        found = listed_subgroups(group, landscape, embed)
+        found = listed_subgroups(group, sought)
     else:
-        found, notes = _continuous(group, sought, lattice, count, orders)
+        found, notes = _continuous(group, sought, wanted)
     return [factor.lifted(one) for one in found if len(one.g)], notes
 
 
-def _continuous(group: Group, sought: Sought, lattice: bool, count: int, orders: Sequence[int]) -> Found:
+def _continuous(group: Group, sought: Sought, wanted: Wanted) -> Found:
+    count = wanted.count
     if isinstance(group, Orthogonal):
-        found, notes = _orthogonal(sought, group.dimension, group.has_improper, lattice, count, orders)
+        found, notes = _orthogonal(sought, group.dimension, group.has_improper, wanted)
         return (found, notes) if found or group.dimension < 4 else (_along_flows(group, count), notes)
-    if isinstance(group, Euclidean | Lorentz):
-        first = int(isinstance(group, Lorentz))  # time comes before space
-        d = group.space if isinstance(group, Lorentz) else group.dimension
-        one = group.identity(1)
-
-        def embed(r: Tensor) -> Tensor:
-            g = one.repeat(len(r), 1, 1)
-            g[:, first : first + d, first : first + d] = r
-            return g
-
-        def inside(g: Tensor) -> Tensor:
-            rest = g.clone()
-            rest[:, first : first + d, first : first + d] = torch.eye(d, dtype=g.dtype)
-            return (rest - one).abs().amax((1, 2)) < _NEAR
-
-        narrow = Sought(sought.landscape, sought.names, lambda r: sought.embed(embed(r)), sought.limit)
-        turns, notes = _orthogonal(narrow, d, group.has_improper, lattice, count, orders)
-        whole = _all_turns(d, group.has_improper, count) if d > 1 else []
-        back: Callable[[Tensor], Tensor] = lambda g: g[:, first : first + d, first : first + d]  # noqa: E731
-        lifted = [one.carried(embed, back, inside) for one in [*whole, *turns]]
-        return _rigid(group, count) + lifted, [*notes, *_about_origin(group)]
-    return _along_flows(group, count), []
+    turns = turns_in(group)
+    if turns is None:
+        return _along_flows(group, count), []
+    narrow = Sought(sought.landscape, sought.names, lambda r: sought.embed(turns.embed(r)), sought.limit)
+    found, notes = _orthogonal(narrow, turns.dimension, turns.mirrors, wanted)
+    whole = _all_turns(turns.dimension, turns.mirrors, count) if turns.dimension > 1 else []
+    lifted = [one.carried(turns.embed, turns.back, turns.inside) for one in [*whole, *found]]
+    return _rigid(group, count) + lifted, [*notes, *_about_origin(group)]
 
 
-def _orthogonal(
-    sought: Sought, d: int, mirrors: bool, lattice: bool, count: int, orders: Sequence[int]
-) -> Found:
+def _orthogonal(sought: Sought, d: int, mirrors: bool, wanted: Wanted) -> Found:
     if d == 2:
-        return plane_subgroups(sought, mirrors, lattice, count, orders), []
+        return plane_subgroups(sought, mirrors, wanted.lattice, wanted.count, wanted.orders), []
     if d == 3:
-        return space_subgroups(sought, mirrors, count)
+        return space_subgroups(sought, mirrors, wanted.count)
     if d > 3 and mirrors:
-        return _all_turns(d, False, count), []
+        return _all_turns(d, False, wanted.count), []
     return [], []
 
 

@@ -27,7 +27,8 @@ def space_subgroups(sought: Sought, mirrors: bool, count: int) -> tuple[list[Sub
     proper = Subgroup("SO(3)", every, lambda g: determinant(g) > 0)
     found = [proper] if mirrors else []
     if bool(sought.holding(every).all()):
-        return found, []
+        single = {"Ci": -_EYE, "Cs": _mirror(_EYE[2])} if mirrors else {}
+        return found + [Subgroup(n, g[None], among(torch.stack([_EYE, g])), 2) for n, g in single.items()], []
     free = axes(sought, ANY)
     if len(free):
         return found + about(free[0], mirrors, count), []
@@ -173,4 +174,4 @@ def _across(u: Tensor) -> Tensor:
     """A unit vector at right angles to u."""
     least = _EYE[int((u.abs() + torch.tensor([0.0, 0.01, 0.02], dtype=torch.float64)).argmin())]
     v = least - (least @ u) * u
-    return v / v.norm()
+    return torch.nn.functional.normalize(v, dim=0)

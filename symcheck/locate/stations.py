@@ -130,7 +130,7 @@ class Passage(TorchFunctionMode):
 
     def __init__(self, visit: Callable[[Call], Any]) -> None:
         super().__init__()
-        self.visit, self.count = visit, 0
+        self.visit, self.count, self.over = visit, 0, False
 
     def __torch_function__(
         self, func: Any, types: Iterable[Any], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -138,7 +138,13 @@ class Passage(TorchFunctionMode):
         """One call; functions that it calls itself are not seen."""
         call = Call(self.count, func, args, kwargs or {})
         self.count += 1
-        return self.visit(call)
+        if self.over:  # the run was given up: what is cleared away is no part of it
+            return call()
+        try:
+            return self.visit(call)
+        except BaseException:
+            self.over = True
+            raise
 
 
 def passing(runner: Runner, visit: Callable[[Call], Any]) -> Runner:
@@ -166,7 +172,8 @@ def record(runner: Runner, batch: Batch) -> Recording:
         return result
 
     seen.call = called
-    recorder.found.outputs = seen.kept(batch)
+    outputs = seen.kept(batch)
+    recorder.found.outputs = {name: y.detach() for name, y in outputs.items()}
     return recorder.found
 
 
@@ -192,7 +199,8 @@ class _Recorder:
         self.started = False
 
     def given(self, inputs: list[Tensor]) -> None:
-        """The inputs of the model."""
+        """The inputs of the model, which is run anew where it needs gradients and had none."""
+        self.found, self.started = Recording(), False
         self._keep(inputs, _Trail(frozenset({-1})))
 
     def returned(self, result: Any) -> None:
@@ -225,7 +233,7 @@ class _Recorder:
                 call.place, path, kind or call.name, call.name, line, short, tuple(sorted(sources)), here, options
             )
             self.found.stations[call.place] = station
-            self.found.values[call.place] = tuple(t.clone() for t in tensors)
+            self.found.values[call.place] = tuple(t.detach().clone() for t in tensors)
             self.found.results[call.place] = result
             sources, names = frozenset({call.place}), frozenset()
         self._keep(tensors, _Trail(sources, names, (*before, (path, call.name))[-_TRAIL:]))

@@ -7,52 +7,28 @@ one on drawn elements; that it is *exactly this one* is seen from larger ones, m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from symcheck.actions.base import Bound
-from symcheck.claim import BoundClaim, Claim
+from symcheck.claim import Claim
 from symcheck.groups.draws import Draws
 from symcheck.locate.candidates import Subgroup
 from symcheck.locate.curves import curves_of
 from symcheck.locate.group_result import Element, GroupPart, Lattice, Node
+from symcheck.locate.judging import Candidate, Findings, Scene, error_of, judge, together
 from symcheck.locate.landscape import landscape_of
-from symcheck.locate.parts import LISTED, Factor, factors_of, subgroups_of
+from symcheck.locate.parts import LISTED, Factor, Wanted, factors_of, subgroups_of
 from symcheck.locate.spectrum import spectra_of
 from symcheck.measure.audit import Audit
-from symcheck.measure.plan import Stratum, parts_of, strata
+from symcheck.measure.plan import Stratum, strata
 from symcheck.report.model import Finding, Verdict
 
-SINGLES = 480  # so many elements are judged one by one
-_ORDER = list(Verdict)
+_TIGHT = 1e-3  # of an error that the tolerance allows: what is smaller holds better
 _SHOWN = 24
 _SILENT = (Verdict.TRIVIAL, Verdict.INVALID)
-Findings = dict[str, Finding]
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """A subgroup of the whole group with the name of its factor."""
-
-    factor: str
-    sub: Subgroup
-
-
-@dataclass(frozen=True)
-class _Scene:
-    """What all steps share: the audit, the claim on its samples, and the actions on the outputs."""
-
-    audit: Audit
-    claim: Claim
-    bound: BoundClaim
-    outputs: Mapping[str, Bound]
-
-    def parts(self, g: Tensor, listed: bool, law: str) -> list[Stratum]:
-        """Elements by orientation and resampling; those that are all there are no sample."""
-        return parts_of(self.bound, self.outputs, g, listed, law)
 
 
 def which_part(audit: Audit, claim: Claim) -> GroupPart:
@@ -61,23 +37,25 @@ def which_part(audit: Audit, claim: Claim) -> GroupPart:
     bound, _, outputs = audit.bound(claim)
     if bound.relation is not None:
         return GroupPart(str(claim), bound.group.name, notes=("a relation is no group and has no subgroups",))
-    scene = _Scene(audit, claim, bound, outputs)
+    scene = Scene(audit, claim, bound, outputs)
     parts = strata(bound, outputs, audit.options.elements, audit.options.seed)
     found = audit.judge(claim, parts)
-    whole = {name: _together([one[name] for one in found]) for name in outputs}
+    whole = {name: together([one[name] for one in found]) for name in outputs}
     failing = [name for name, one in whole.items() if one.verdict is not Verdict.EXACT]
     silent = all(one.verdict in _SILENT for one in whole.values())
-    candidates, notes = ([], []) if silent or not failing else _candidates(scene, failing, parts)
-    if silent:
-        notes.append("the whole group already says: " + next(iter(whole.values())).note)
-    top = Subgroup(bound.group.name, torch.cat([part.g for part in parts]), _everything, bound.group.order)
-    judged, singles = _judge(scene, candidates)
-    everything = [*candidates, _Candidate("", top)]
-    parents = _parents([one.sub for one in everything])
-    lattices = [
-        _lattice(name, everything, [*(one[name] for one in judged), whole[name]], parents) for name in outputs
-    ]
     spectra, more = ([], []) if silent else spectra_of(audit, claim, parts)
+    orders = [one.order for one in spectra if one.kind == "frequency" and one.order]
+    notes = ["the whole group already says: " + next(iter(whole.values())).note] if silent else []
+    top = Candidate("", Subgroup(bound.group.name, torch.cat([p.g for p in parts]), _everything, bound.group.order))
+    singles: dict[str, list[Element]] = {}
+    lattices = _lattices(scene, [top], whole)
+    if not silent and failing:
+        search = _Search(scene, parts, orders)
+        lattices, singles = search.run([n for n in failing if not whole[n].verdict.holds], search.tolerance, whole, top)
+        loose = {one.output: error for one in lattices if (error := _loosest(one)) is not None}
+        if loose:  # what holds within the tolerance may hold a smaller part exactly
+            lattices, singles = search.run(list(loose), _TIGHT * min(loose.values()), whole, top)
+        notes += search.notes
     return GroupPart(
         str(claim),
         bound.group.name,
@@ -90,23 +68,64 @@ def which_part(audit: Audit, claim: Claim) -> GroupPart:
     )
 
 
-def _candidates(
-    scene: _Scene, failing: Sequence[str], parts: Sequence[Stratum]
-) -> tuple[list[_Candidate], list[str]]:
-    """Subgroups of every factor, and the factors themselves where there are several."""
-    count, notes = scene.audit.options.elements, []
-    lattice = any(part.resampled for part in parts)
-    still = next((part.g for part in parts if not part.resampled), parts[0].g)
-    landscape = landscape_of(scene.audit, scene.claim, still)
-    found: list[_Candidate] = []
-    for factor in factors_of(scene.bound):
-        name = "" if factor.alone else factor.group.name
-        if not factor.alone:
-            found.append(_Candidate(name, factor.lifted(_alone(factor, count))))
-        subs, words = subgroups_of(factor, landscape, failing, lattice, count, ())
-        found += [_Candidate(name, one) for one in subs]
-        notes += words
-    return found, notes
+@dataclass
+class _Search:
+    """Looks for subgroups, once for each size of error, and judges all that were found."""
+
+    scene: Scene
+    parts: Sequence[Stratum]
+    orders: Sequence[int]
+    found: list[Candidate] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def tolerance(self) -> float:
+        """The tolerance of the claim."""
+        return self.scene.audit.options.tolerance_of(str(self.scene.claim))
+
+    def run(
+        self, names: Sequence[str], limit: float, whole: Findings, top: Candidate
+    ) -> tuple[list[Lattice], dict[str, list[Element]]]:
+        """The lattices with the subgroups on which the outputs `names` err by no more than `limit`."""
+        known = {(one.factor, one.sub.name, one.sub.where) for one in self.found}
+        for one in self._candidates(names, limit) if names else ():
+            if (one.factor, one.sub.name, one.sub.where) not in known:
+                self.found.append(one)
+        judged, singles = judge(self.scene, self.found)
+        rows = {name: [one[name] for one in judged] for name in whole}
+        return _lattices(self.scene, [*self.found, top], {n: [*rows[n], one] for n, one in whole.items()}), singles
+
+    def _candidates(self, names: Sequence[str], limit: float) -> Iterator[Candidate]:
+        """Subgroups of every factor, and the factors themselves where there are several."""
+        scene = self.scene
+        still = next((part.g for part in self.parts if not part.resampled), self.parts[0].g)
+        landscape = landscape_of(scene.audit, scene.claim, still)
+        wanted = Wanted(
+            scene.audit.options.elements, any(part.resampled for part in self.parts), tuple(self.orders)
+        )
+        for factor in factors_of(scene.bound):
+            name = "" if factor.alone else factor.group.name
+            if not factor.alone:
+                yield Candidate(name, factor.lifted(_alone(factor, wanted.count)))
+            subs, words = subgroups_of(factor, landscape, names, limit, wanted)
+            self.notes += [word for word in words if word not in self.notes]
+            yield from (Candidate(name, one) for one in subs)
+
+
+def _lattices(
+    scene: Scene, candidates: Sequence[Candidate], findings: Mapping[str, Finding | Sequence[Finding]]
+) -> list[Lattice]:
+    parents = _parents([one.sub for one in candidates])
+    return [
+        _lattice(name, candidates, [found] if isinstance(found, Finding) else found, parents)
+        for name, found in findings.items()
+    ]
+
+
+def _loosest(lattice: Lattice) -> float | None:
+    """The smallest error of a largest subgroup that holds but not exactly; None where all are exact."""
+    errors = [lattice.nodes[i].error for i in lattice.holds if i not in lattice.exact]
+    return min((error for error in errors if error is not None), default=None)
 
 
 def _alone(factor: Factor, count: int) -> Subgroup:
@@ -120,76 +139,6 @@ def _alone(factor: Factor, count: int) -> Subgroup:
     return Subgroup(group.name, drawn[moving], _everything, group.order)
 
 
-def _judge(scene: _Scene, candidates: Sequence[_Candidate]) -> tuple[list[Findings], dict[str, list[Element]]]:
-    """The findings of every candidate; those of finite ones are no better than that of their worst element."""
-    subs = [one.sub for one in candidates]
-    listed = [i for i, sub in enumerate(subs) if sub.order is not None and len(sub.g) == sub.order - 1]
-    pool, places = _pooled([subs[i].g for i in listed])
-    alone: list[Findings] = []
-    if 0 < len(pool) <= SINGLES:
-        strata_ = [scene.parts(pool[k : k + 1], True, "one element")[0] for k in range(len(pool))]
-        alone = scene.audit.judge(scene.claim, strata_)
-    else:
-        listed = []
-    own = {i: [alone[k] for k in where] for i, where in zip(listed, places, strict=True)} if alone else {}
-    hopeless = {i for i, found in own.items() if not any(_worst(found, n).verdict.holds for n in scene.outputs)}
-    split = {
-        i: scene.parts(sub.g, sub.order is not None and len(sub.g) == sub.order - 1, f"elements of {sub.name}")
-        for i, sub in enumerate(subs)
-        if i not in hopeless
-    }
-    flat = [part for some in split.values() for part in some]
-    answers = iter(scene.audit.judge(scene.claim, flat) if flat else [])
-    measured = {i: [next(answers) for _ in some] for i, some in split.items()}
-    findings = []
-    for i in range(len(subs)):
-        rows = measured.get(i, []) or own[i]
-        found = {n: _together([row[n] for row in rows]) for n in scene.outputs}
-        for n in scene.outputs if i in own and i not in hopeless else ():
-            worst = _worst(own[i], n)
-            if not worst.verdict.holds and found[n].verdict.holds:
-                found[n] = replace(found[n], verdict=worst.verdict, note=worst.note, worst=worst.worst)
-        findings.append(found)
-    words = [scene.bound.group.label(pool, k) for k in range(len(alone))]
-    singles = {
-        n: [Element(n, word, _error(one[n]), one[n].verdict) for word, one in zip(words, alone, strict=True)]
-        for n in scene.outputs
-    }
-    return findings, singles
-
-
-def _pooled(lists: Sequence[Tensor]) -> tuple[Tensor, list[list[int]]]:
-    """The distinct elements of several lists, and where those of each list stand among them."""
-    if not lists:
-        return torch.zeros(0), []
-    flat = torch.cat(list(lists))
-    rows = flat.reshape(len(flat), -1)
-    # the same element may be rounded otherwise in another list
-    rounded = (rows * 1e7).round() if rows.is_floating_point() else rows
-    _, index = torch.unique(rounded, dim=0, return_inverse=True)
-    first = torch.full((int(index.max()) + 1,), len(flat)).scatter_reduce(0, index, torch.arange(len(flat)), "amin")
-    return flat[first], [part.tolist() for part in torch.split(index, [len(one) for one in lists])]
-
-
-def _worst(findings: Sequence[Findings], name: str) -> Finding:
-    """The finding of the worst verdict; elements that move nothing of the data are no judges of the others."""
-    speaking = [one[name] for one in findings if one[name].verdict is not Verdict.TRIVIAL]
-    return min(speaking or [one[name] for one in findings], key=_rank)
-
-
-def _together(findings: Sequence[Finding]) -> Finding:
-    """The worst of the findings of several parts of one subgroup."""
-    return min(findings, key=_rank)
-
-
-def _rank(one: Finding) -> tuple[int, float]:
-    return _ORDER.index(one.verdict), -_error(one)
-
-
-def _error(one: Finding) -> float:
-    return float("inf") if one.error is None else one.error.spread.mean
-
-
 def _parents(subs: Sequence[Subgroup]) -> list[list[int]]:
     """For each subgroup the smallest of those that hold all its elements and more."""
     above = [
@@ -201,7 +150,7 @@ def _parents(subs: Sequence[Subgroup]) -> list[list[int]]:
 
 
 def _lattice(
-    output: str, candidates: Sequence[_Candidate], findings: Sequence[Finding], parents: Sequence[Sequence[int]]
+    output: str, candidates: Sequence[Candidate], findings: Sequence[Finding], parents: Sequence[Sequence[int]]
 ) -> Lattice:
     nodes = tuple(
         _node(one, finding, tuple(above))
@@ -211,13 +160,28 @@ def _lattice(
     holding = {i for i, node in enumerate(nodes) if node.verdict.holds}
     exact = {i for i in holding if nodes[i].verdict is Verdict.EXACT}
     broken = {i for i, node in enumerate(nodes) if node.verdict is Verdict.BROKEN}
+    largest = {i for i in holding if not ups[i] & holding}
+    above = {j for i in largest for j in ups[i]} if largest else broken
     return Lattice(
         output,
         nodes,
-        tuple(sorted(i for i in holding if not ups[i] & holding)),
+        tuple(sorted(largest)),
         tuple(sorted(i for i in exact if not ups[i] & exact)),
-        tuple(sorted(i for i in broken if not any(i in ups[j] for j in broken))),
+        tuple(sorted(_kinds(_least(broken, ups), nodes, holding))),
+        tuple(sorted(_least(above, ups))),
     )
+
+
+def _least(some: set[int], ups: Sequence[set[int]]) -> set[int]:
+    return {i for i in some if not any(i in ups[j] for j in some)}
+
+
+def _kinds(least: set[int], nodes: Sequence[Node], holding: set[int]) -> set[int]:
+    """Broken subgroups of kinds that hold nowhere; of point groups with mirrors the mirror says enough."""
+    known = {nodes[i].name for i in holding}
+    kept = {i for i in least if nodes[i].name not in known}
+    simple = {nodes[i].name for i in kept} & {"Cs", "Ci"}
+    return {i for i in kept if not (simple and nodes[i].name[:1] in "CDTOI" and nodes[i].name[-1:] in "vhd")}
 
 
 def _upward(i: int, parents: Sequence[Sequence[int]]) -> set[int]:
@@ -231,7 +195,7 @@ def _upward(i: int, parents: Sequence[Sequence[int]]) -> set[int]:
     return seen
 
 
-def _node(one: _Candidate, finding: Finding, parents: tuple[int, ...]) -> Node:
+def _node(one: Candidate, finding: Finding, parents: tuple[int, ...]) -> Node:
     sub, worst = one.sub, finding.worst
     return Node(
         name=sub.name,
@@ -251,7 +215,7 @@ def _node(one: _Candidate, finding: Finding, parents: tuple[int, ...]) -> Node:
 
 
 def _elements(
-    scene: _Scene, found: Sequence[Findings], singles: Mapping[str, Sequence[Element]]
+    scene: Scene, found: Sequence[Findings], singles: Mapping[str, Sequence[Element]]
 ) -> list[Element]:
     """The elements with the largest errors, those judged alone or else those of the whole group."""
     rows = []

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from symcheck.locate.attribution import END, Attributed
-from symcheck.locate.causes import Cause, diagnose
+from symcheck.locate.causes import Cause, most_likely
 from symcheck.locate.evidence import Facts
 from symcheck.locate.hybrids import apart, rms
 from symcheck.locate.result import Attribution, Layer, Module, Operation
@@ -140,8 +140,7 @@ def _cause(found: Attributed, operations: list[Operation]) -> Cause | None:
         return None
     places = [p for p in (*found.swept.values, END) if found.path(p) == operations[0].path]
     place = max(places, key=lambda p: _weight({n: one.share(p) for n, one in found.terms.items()}))
-    causes = [diagnose(_facts(found, p)) for p in (place, *found.groups.get(place, ())) if p != END]
-    return next((cause for cause in causes if cause.key != "unknown"), causes[0] if causes else None)
+    return most_likely([_facts(found, p) for p in (*found.groups.get(place, ()), place) if p != END])
 
 
 def _facts(found: Attributed, place: int) -> Facts:

@@ -42,9 +42,9 @@ class Push:
 
 @dataclass
 class Differential:
-    """Derivatives of one subject; whether forward mode can be trusted is found out for every direction, on a few samples.
+    """Derivatives of one subject; in every direction forward mode is first compared with differences on a few samples.
 
-    `without` is why it is not, "" where it is.
+    `without` is why it cannot be trusted, "" where it can.
     """
 
     runner: Runner

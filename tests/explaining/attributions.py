@@ -42,7 +42,7 @@ def mlp(width: int = 16) -> nn.Sequential:
 
 
 def _score(model: nn.Module, x: Tensor, target: Tensor | None) -> Tensor:
-    y = model(x).flatten(1)
+    y: Tensor = model(x).flatten(1)
     return y.sum() if target is None else y.gather(1, target[:, None]).sum()
 
 

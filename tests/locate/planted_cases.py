@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import planted_planes as planes
@@ -26,7 +26,6 @@ class Case:
     claim: str
     guilty: str
     cause: str
-    hidden: Mapping[str, str] = field(default_factory=dict)
     verdict: str = "broken"
 
 
@@ -42,10 +41,11 @@ def _windows(fault: bool) -> nn.Module:
 
 
 def _at_the_cutoff() -> Tensor:
-    """Points of which two lie exactly five apart: dyadic coordinates and the offset (0, 3, 4)."""
+    """Pairs of points exactly five apart: dyadic coordinates and offsets of 3 and 4."""
     pos = (draws(41, SAMPLES, 6, 3) * 2 * 64).round() / 64
     pos[:, 1] = pos[:, 0] + torch.tensor([0.0, 3.0, 4.0], dtype=pos.dtype)
     pos[:, 3] = pos[:, 2] + torch.tensor([4.0, 0.0, -3.0], dtype=pos.dtype)
+    pos[:, 5] = pos[:, 4] + torch.tensor([-3.0, 4.0, 0.0], dtype=pos.dtype)
     return pos
 
 
@@ -132,6 +132,7 @@ CASES = (
         "SO(3): pos=points, z=scalar -> scalar",
         "layers.1.attention",
         "cutoff",
+        verdict="inconclusive",  # it is rounding, made large: the floor lies above the tolerance
     ),
     Case(
         "contour network",

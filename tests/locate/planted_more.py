@@ -66,7 +66,7 @@ class Upsample(nn.Module):
 
 
 class ClassToken(nn.Module):
-    """A transformer on a set whose class token stands beside the others; the fault puts it in the place of the first."""
+    """A transformer on a set with a class token beside the others; the fault puts it in the place of the first."""
 
     def __init__(self, fault: bool) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class Nearest(nn.Module):
 
 def _ties() -> Tensor:
     """Clouds in which the first point has three nearest neighbours at the same distance."""
-    pos = (4 * draws(53, SAMPLES, 6, 3) * 64).round() / 64
+    pos = (draws(53, SAMPLES, 6, 3) * 64).round() / 64
     axes = torch.eye(3, dtype=pos.dtype)
     pos[:, 1:4] = pos[:, :1] + 0.25 * axes
     return pos

@@ -1,0 +1,125 @@
+"""Everything that can be discovered of one network on one set of inputs, each part by its own search."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from symcheck.discover.claims import claims_of, holding
+from symcheck.discover.continuous import Found, find_continuous
+from symcheck.discover.discrete import find_discrete
+from symcheck.discover.representation import find_representations
+from symcheck.discover.result import Discovery
+from symcheck.discover.unknowns import Ask
+from symcheck.errors import ConfigError, DataError
+from symcheck.measure.audit import Audit, Options
+from symcheck.measure.given import Inputs, digest, first_samples, named_inputs, without_ignored
+from symcheck.measure.runner import Runner, environment, measuring
+from symcheck.measure.session import device_of, dtype_of, open_session, output_names
+from symcheck.registry import suggest
+from symcheck.subject import Subject
+from symcheck.version import __version__
+
+PARTS = ("continuous", "discrete", "representations")
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What to search for, on how many samples, and how large an error is accepted by the audit.
+
+    `under` are groups with their actions on the inputs, `SO(3): x=vector`, under which the outputs' action is asked.
+    """
+
+    ask: Ask = field(default_factory=Ask)
+    parts: tuple[str, ...] = PARTS
+    under: tuple[str, ...] = ()
+    samples: int = 256
+    elements: int = 32
+    seed: int = 0
+    tolerance: float = 1e-3
+    device: str | None = None
+    dtype: str = "as-is"
+    batch_size: int | None = None
+
+
+def discover(
+    subject: Subject,
+    inputs: Inputs,
+    search: Search | None = None,
+    *,
+    claims: Sequence[str] = (),
+    tell: Tell = lambda step: None,
+) -> Discovery:
+    """The Lie algebra, the finite groups and the output actions of a network that nobody declared.
+
+    `claims` only name the outputs and the owner of packed rows, as those of a subject file do. Raises DataError where
+    nothing can be searched, ConfigError for unknown parts and forms.
+    """
+    start, search = time.perf_counter(), search or Search()
+    if unknown := [part for part in search.parts if part not in PARTS]:
+        raise ConfigError(f"there is no part '{unknown[0]}'", where="--only", hint=suggest(unknown[0], [*PARTS]))
+    tensors, texts = without_ignored(named_inputs(inputs), list(claims))
+    tensors = first_samples(tensors, search.samples, texts)
+    dtype = dtype_of(search.dtype, subject, tensors)
+    cast = search.dtype != "as-is"
+    runner = Runner(subject, device_of(search.device, subject), dtype, output_names(texts), cast=cast)
+    with measuring(runner):
+        options = Options(search.elements, search.seed, search.tolerance)
+        session = open_session(runner, tensors, texts, options, search.batch_size)
+        about = {"name": subject.name, "parameters": subject.parameters, **vars(subject.source)}
+        settings = _settings(search, session, digest(tensors))
+        versions = environment(runner, {"symcheck": __version__, "python": platform.python_version()})
+        found = _searched(session, search, tell, Discovery(about, settings, versions))
+    notes = (*subject.notes, *found.notes)
+    return replace(found, notes=notes, seconds=time.perf_counter() - start, forwards=runner.forwards)
+
+
+def _searched(session: Audit, search: Search, tell: Tell, result: Discovery) -> Discovery:
+    """The result with the parts, the verified claims, and what could not be searched."""
+    claims: list[str] = []
+    notes: list[str] = []
+    found = None
+    if "continuous" in search.parts:
+        tell("solving for generators")
+        found = _continuous(session, search, notes)
+    if found is not None:
+        result = replace(result, continuous=found.result)
+        if found.span is not None and found.audit is not None:
+            tell("measuring claims")
+            claims += claims_of(found.audit, found.span)
+    if "discrete" in search.parts:
+        tell("trying finite elements")
+        discrete = find_discrete(session)
+        result = replace(result, discrete=discrete)
+        claims += discrete.claims
+    under = [*search.under, *claims]
+    if "representations" in search.parts and under:
+        tell("fitting the actions of outputs")
+        made = find_representations(session, under)
+        result = replace(result, representations=made)
+        claims += holding(session, [one.claim for one in made.outputs if one.claim])
+    return replace(result, claims=tuple(dict.fromkeys(claims)), notes=tuple(notes))
+
+
+def _continuous(session: Audit, search: Search, notes: list[str]) -> Found | None:
+    """The generators; where they cannot be searched that is said, and is an error only where nothing else is asked."""
+    try:
+        return find_continuous(session, search.ask)
+    except DataError as error:
+        if search.parts == ("continuous",) or search.ask.inputs:
+            raise
+        notes.append(f"generators were not searched: {error.message} ({error.where})")
+        return None
+
+
+def _settings(search: Search, session: Audit, data: str) -> dict[str, object]:
+    ask = search.ask
+    return {
+        "parts": list(search.parts), "under": list(search.under), "inputs": list(ask.inputs), "forms": dict(ask.forms),
+        "shared": ask.shared, "affine": ask.affine, "acting": ask.acting, "seed": search.seed,
+        "samples": session.evaluator.samples.count, "elements": search.elements, "tolerance": search.tolerance,
+        "data": data,
+    }  # fmt: skip
