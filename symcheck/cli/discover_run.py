@@ -70,7 +70,8 @@ def concluded(found: Discovery) -> bool:
 
 def _search(asked: Asked, settings: Mapping[str, Any]) -> Search:
     if asked.acting not in ACTING:
-        raise ConfigError(f"'{asked.acting}' is no way to follow", where="--acting", hint=suggest(asked.acting, [*ACTING]))
+        words = f"'{asked.acting}' is no way in which outputs follow"
+        raise ConfigError(words, where="--acting", hint=suggest(asked.acting, [*ACTING]))
     ask = Ask(asked.inputs, _forms(asked.forms), asked.shared, asked.affine, asked.acting, settings["seed"])
     return Search(
         ask, asked.only or PARTS, asked.under, settings["samples"], settings["elements"], settings["seed"],

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from symcheck.discover.result import Algebra, Continuous, Direction, Discovery, Generator, PreservedForm
+from symcheck.discover.result import Algebra, Continuous, Direction, Discovery, Generator, Motions, PreservedForm
 from symcheck.report.model import Verdict
 from symcheck.report.numbers import count, duration, number, ratio
 from symcheck.report.page import INDENT, Page
@@ -24,6 +24,8 @@ def show(found: Discovery, written: Sequence[Path], console: Console) -> None:
     page.line(" · ".join(_facts(found)), "dim", INDENT)
     if found.continuous is not None:
         _continuous(page, found.continuous)
+    for one in found.motions:
+        _motions(page, one)
     _parts(page, found)
     page.line()
     if found.claims:
@@ -48,6 +50,8 @@ def _facts(found: Discovery) -> Iterator[str]:
 
 def _parts(page: Page, found: Discovery) -> None:
     """The parts that other searches found."""
+    if found.discrete is None and found.representations is None:
+        return
     from symcheck.cli.discover_parts_text import discrete_lines, representation_lines
 
     if found.discrete is not None:
@@ -68,6 +72,19 @@ def _continuous(page: Page, found: Continuous) -> None:
         page.labelled(Text(label, "dim"), page.text(words), _LABEL)
     if found.algebra is not None:
         _basis(page, found.algebra)
+
+
+def _motions(page: Page, found: Motions) -> None:
+    """Every direction of the family of images, the one that changes the outputs least first."""
+    page.line()
+    page.line(f"Motions of the image {found.input} that leave the outputs alone, at first order", "bold")
+    rows = [
+        [", ".join(f"{share:.2f} {name}" for name, share in list(one.shares.items())[:3]), number(one.direction.sigma),
+         number(one.direction.floor), number(one.direction.held_out), one.direction.kind]
+        for one in found.directions
+    ]  # fmt: skip
+    page.table(("motion", "size", "floor", "held out", ""), rows)
+    page.line(f"{found.how}; 1 is ordinary; finite elements are resampled: audit them", "dim", INDENT)
 
 
 def _headline(page: Page, found: Continuous) -> None:
@@ -104,7 +121,8 @@ def _lines(found: Continuous) -> Iterator[tuple[str, str]]:
     if found.spectrum:
         low, high = found.interval
         extent = str(low) if low == high else f"{low} to {high}"
-        yield "dimension", f"{found.dimension} exact, {found.near} near; {extent} over resampled samples"
+        gap = "" if found.gap is None else f"; the next direction is {number(found.gap)} times larger"
+        yield "dimension", f"{found.dimension} exact, {found.near} near; {extent} over resampled samples{gap}"
         yield "equations", f"{found.equations} for {found.unknowns} unknowns; {found.how}"
     moving = "; ".join(f"{name} {acting}" for name, acting in found.outputs.items())
     forms = "".join(f"; {name} only {form}" for name, form in found.forms.items())

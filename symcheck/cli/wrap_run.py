@@ -148,8 +148,9 @@ def _subject_file(
     base, given = settings.get("base", Path.cwd()), settings.get("inputs")
     many = {n: _absolute(t, base) for n, t in given.items()} if isinstance(given, Mapping) else _absolute(given, base)
     document = {
-        "model": FACTORY, "claims": [str(module.claim)], "takes": "dict", "graph": settings.get("graph"),
-        "structures": settings.get("structures"), "inputs": many, "derive": dict(settings.get("derive", {})),
+        "name": f"{module.subject.name}, by {asked.by}", "model": FACTORY, "claims": [str(module.claim)],
+        "takes": "dict", "graph": settings.get("graph"), "structures": _absolute(settings.get("structures")),
+        "reference": settings.get("reference"), "inputs": many, "derive": dict(settings.get("derive", {})),
         "arguments": {name: value for name, value in arguments.items() if value not in (None, {}, "")},
     }  # fmt: skip
     path = stem.with_name(f"{stem.name}.toml")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from symcheck.claim import Claim
+from symcheck.discover.finite import output_names
 from symcheck.discover.naming import Known, known
 from symcheck.discover.span import Span
 from symcheck.discover.unknowns import Block
@@ -118,9 +119,11 @@ def _outputs(audit: Audit, chosen: Span, algebra: Known) -> dict[str, str] | Non
     linear = algebra.matrices[:, :-1, :-1]
     limit = max(1e-6, 5 * chosen.tolerance)
     words = {}
-    for name in _real_outputs(audit):
+    for name in output_names(audit):
         x = chosen.outputs.get(name)
-        if x is None or not x.abs().max() > limit:
+        if x is None and name not in chosen.still:
+            words[name] = "ignore"
+        elif x is None or not x.abs().max() > limit:
             words[name] = "invariant"
         elif len(x) == 1 and algebra.name == "scalings":
             words[name] = _degree(x[0], limit)
@@ -152,12 +155,6 @@ def _still(samples: Samples, name: str) -> str:
     if name == samples.owner_name:
         return "owner"
     return "edges" if samples.owner_name is not None and samples.kinds[name] == "edge_index" else "scalar"
-
-
-def _real_outputs(audit: Audit) -> list[str]:
-    samples = audit.evaluator.samples
-    few = samples.take(torch.arange(min(2, samples.count), device=audit.evaluator.runner.device))
-    return list(audit.evaluator.run(few))
 
 
 def _verdicts(audit: Audit, text: str) -> dict[str, bool]:

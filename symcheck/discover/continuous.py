@@ -10,19 +10,17 @@ import torch
 
 from symcheck.discover.equations import Equations, equations, probe, slots_of
 from symcheck.discover.finite import verify
+from symcheck.discover.precision import precisions, rows_of
 from symcheck.discover.result import Continuous, Verified
 from symcheck.discover.span import Span, describe, span_of
 from symcheck.discover.spectrum import Solutions, solve
 from symcheck.discover.unknowns import Ask, Block, Slot, blocks_of, spanned
-from symcheck.errors import DataError, ModelError
+from symcheck.errors import DataError
 from symcheck.measure.audit import Audit
-from symcheck.measure.dual import Differential
 from symcheck.measure.evaluator import Evaluator
-from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Samples
 from symcheck.report.model import Finding, Verdict
 
-_SAFETY = 30.0  # how far σ may exceed what the other precision predicts
 _ENOUGH = 2.0  # equations for each unknown, in the part that is solved
 _TRAINED = 2 / 3
 
@@ -42,7 +40,7 @@ def find_continuous(session: Audit, ask: Ask) -> Found:
     Raises DataError where the inputs are too large or too few for so many unknowns.
     """
     samples = session.evaluator.samples
-    high, low = _precisions(session, samples)
+    high, low = precisions(session, samples)
     blocks = blocks_of(samples, ask)
     slots = slots_of(high, low, samples, ask)
     notes = [*_unspanned(blocks), *_left_out(samples, blocks)]
@@ -50,10 +48,13 @@ def find_continuous(session: Audit, ask: Ask) -> Found:
         return Found(_empty("trivial", blocks, slots, (*notes, "no output depends on the inputs: nothing was tested")))
     cut = min(samples.count - 2, max(2, round(_TRAINED * samples.count)))
     order = torch.arange(samples.count)
-    parts = _parts(high, low, ask.seed, samples, blocks, slots)
+    parts = rows_of(
+        high, low, samples, probe(samples, blocks, high.device, ask.seed),
+        lambda push, data: equations(push, data, blocks, slots),
+    )  # fmt: skip
     train, fresh = parts.rows.of(order[:cut]), parts.rows.of(order[cut:])
     _check_enough(train, parts.rows.inputs.shape[1], samples.count)
-    solutions = solve(train, fresh, parts.other, blocks, parts.ratio)
+    solutions = solve(train, fresh, parts.other, [block.gram for block in blocks], parts.ratio)
     held = _on(session, samples, order[cut:])
     result = _empty("nothing", blocks, slots, tuple(notes))
     result = replace(
@@ -64,48 +65,6 @@ def find_continuous(session: Audit, ask: Ask) -> Found:
     return _judged(result, solutions, blocks, slots, held)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The equations of all samples, the same as another precision finds them, and how rounding scales between both."""
-
-    rows: Equations
-    other: Equations
-    ratio: float
-    how: str
-
-
-def _precisions(session: Audit, samples: Samples) -> tuple[Runner, Runner]:
-    """The runners at the higher and at the lower precision; one twice where the subject has only one."""
-    try:
-        session.low.kept(samples.take(torch.arange(2, device=session.low.device)))
-        return session.high or session.low, session.low
-    except ModelError:
-        if session.high is None:
-            raise
-        return session.high, session.high
-
-
-def _parts(
-    high: Runner, low: Runner, seed: int, samples: Samples, blocks: Sequence[Block], slots: Sequence[Slot]
-) -> _Rows:
-    fine = Differential(high)
-    fine(*probe(samples, blocks, high.device, seed))
-    rows = equations(fine, samples, blocks, slots)
-    how = f"central differences, because {fine.without}" if fine.without else "forward-mode derivatives"
-    how += f" in {str(high.dtype or torch.float32).removeprefix('torch.')}"
-    if low is high:
-        eps = _eps(high)
-        signs = torch.Generator().manual_seed(seed)
-        shaken = {n: x * (1 + eps * (2 * torch.randint(0, 2, x.shape, generator=signs).to(x) - 1))
-                  if x.is_floating_point() else x for n, x in samples.tensors.items()}  # fmt: skip
-        other = equations(fine, Samples(shaken, samples.owner_name), blocks, slots)
-        return _Rows(rows, other, _SAFETY, f"{how}, one precision only")
-    coarse = Differential(low, without=fine.without)
-    power = 0.8 if fine.without else 1.0  # what differences of fourth order leave of rounding: eps^(4/5)
-    ratio = _SAFETY * (_eps(high) / _eps(low)) ** power
-    return _Rows(rows, equations(coarse, samples, blocks, slots), ratio, how)
-
-
 def _judged(
     result: Continuous, solutions: Solutions, blocks: Sequence[Block], slots: Sequence[Slot], held: Audit
 ) -> Found:
@@ -114,13 +73,12 @@ def _judged(
         return Found(result, audit=held)
     kinds = ("exact",) if result.dimension else ("near",)
     span = span_of(solutions, kinds, blocks, slots)
-    alive = [slot.name for slot in slots if slot.acting != "trivial"]
-    verified = _verified(held, span, alive, "exact directions" if result.dimension else "near directions")
+    verified = _verified(held, span, "exact directions" if result.dimension else "near directions")
     verdict = _overall(verified)
     every, nearly = span, ""
     if result.dimension and result.near:
         more = span_of(solutions, ("near",), blocks, slots)
-        verified += _verified(held, more, alive, "near directions")
+        verified += _verified(held, more, "near directions")
         every = span_of(solutions, ("exact", "near"), blocks, slots)
         nearly = describe(every).name
     if not result.dimension:
@@ -130,8 +88,8 @@ def _judged(
     return Found(result, every, held)
 
 
-def _verified(held: Audit, span: Span, outputs: list[str], what: str) -> tuple[Verified, ...]:
-    return tuple(_line(what, one) for one in verify(held, span, outputs))
+def _verified(held: Audit, span: Span, what: str) -> tuple[Verified, ...]:
+    return tuple(_line(what, one) for one in verify(held, span))
 
 
 def _line(what: str, finding: Finding) -> Verified:
@@ -191,8 +149,3 @@ def _left_out(samples: Samples, blocks: Sequence[Block]) -> list[str]:
     searched = {name for block in blocks for name in block.inputs}
     real = [n for n, x in samples.tensors.items() if x.is_floating_point() and n not in searched]
     return [f"not searched, they stand still: {', '.join(real)}"] if real else []
-
-
-def _eps(runner: Runner) -> float:
-    dtype = runner.dtype
-    return torch.finfo(dtype if dtype is not None and dtype.is_floating_point else torch.float32).eps

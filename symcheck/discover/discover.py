@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from symcheck.discover.claims import claims_of, holding
 from symcheck.discover.continuous import Found, find_continuous
 from symcheck.discover.discrete import find_discrete
+from symcheck.discover.images import find_motions, image_inputs
 from symcheck.discover.representation import find_representations
 from symcheck.discover.result import Discovery
 from symcheck.discover.unknowns import Ask
@@ -85,6 +86,8 @@ def _searched(session: Audit, search: Search, tell: Tell, result: Discovery) -> 
     if "continuous" in search.parts:
         tell("solving for generators")
         found = _continuous(session, search, notes)
+        motions = (find_motions(session, name, search.ask) for name in image_inputs(session))
+        result = replace(result, motions=tuple(filter(None, motions)))
     if found is not None:
         result = replace(result, continuous=found.result)
         if found.span is not None and found.audit is not None:
@@ -109,7 +112,7 @@ def _continuous(session: Audit, search: Search, notes: list[str]) -> Found | Non
     try:
         return find_continuous(session, search.ask)
     except DataError as error:
-        if search.parts == ("continuous",) or search.ask.inputs:
+        if search.ask.inputs or (search.parts == ("continuous",) and not image_inputs(session)):
             raise
         notes.append(f"generators were not searched: {error.message} ({error.where})")
         return None

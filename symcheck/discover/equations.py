@@ -74,8 +74,8 @@ def equations(push: Differential, samples: Samples, blocks: Sequence[Block], slo
             y = values[slot.name].reshape(-1, slot.width)
             owner = _owners(values[slot.name], batch, picks).repeat_interleave(slot.width)
             own = torch.cat(columns[slot.name], 1).cpu()
-            parts[slot.name].append(Equations(own, _following(y, slot, alive).cpu(), owner.cpu()))
-    whole = [_joined(parts[slot.name], slot) for slot in alive]
+            parts[slot.name].append(Equations(own, following(y, slot, alive).cpu(), owner.cpu()))
+    whole = [joined(parts[slot.name], slot) for slot in alive]
     return Equations(*(torch.cat([getattr(one, key) for one in whole]) for key in ("inputs", "outputs", "owner")))
 
 
@@ -135,7 +135,7 @@ def _moved(many: Batch, name: str, block: Block, some: Sequence[tuple[int, int]]
     return t.reshape(many.tensors[name].shape)
 
 
-def _following(y: Tensor, slot: Slot, slots: Sequence[Slot]) -> Tensor:
+def following(y: Tensor, slot: Slot, slots: Sequence[Slot]) -> Tensor:
     """−X_out f(x) for the unit matrices of all free outputs, (rows · width, Q), row-major."""
     columns = []
     for other in slots:
@@ -155,7 +155,8 @@ def _owners(y: Tensor, batch: Batch, picks: Tensor) -> Tensor:
     return picks.repeat_interleave(math.prod(y.shape[1:-1]))
 
 
-def _joined(parts: Sequence[Equations], slot: Slot) -> Equations:
+def joined(parts: Sequence[Equations], slot: Slot) -> Equations:
+    """The rows of one output from all chunks, divided by its spread and their number."""
     owner = torch.cat([part.owner for part in parts])
     weight = 1.0 / (slot.spread * math.sqrt(len(owner)))
     inputs, outputs = (torch.cat([getattr(part, key) for part in parts]) * weight for key in ("inputs", "outputs"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from symcheck.actions.base import Action, Rep
 from symcheck.actions.plain import make_actions
 from symcheck.claim import Claim
-from symcheck.discover.span import Span
+from symcheck.discover.span import Span, canonical
 from symcheck.grammar import ClaimTree, GroupTree, Term
 from symcheck.grammar import Slot as Word
 from symcheck.groups.base import Group, MatrixGroup
@@ -118,8 +118,8 @@ class FoundClaim(Claim):
         return (self.acting[key],) if key in self.acting else make_actions(slot)
 
 
-def found_claim(span: Span, inputs: Mapping[str, Tensor], outputs: list[str], owner: str | None) -> FoundClaim:
-    """f(exp(tX) x) = exp(t X_out) f(x) for the generators of a span, all inputs and outputs by name."""
+def found_claim(span: Span, inputs: Mapping[str, Tensor], outputs: Iterable[str], owner: str | None) -> FoundClaim:
+    """f(exp(tX) x) = exp(t X_out) f(x) for the generators of a span; outputs that it does not know are ignored."""
     acting: dict[str, Action] = {}
     at = 0
     for block in span.sources:
@@ -131,13 +131,21 @@ def found_claim(span: Span, inputs: Mapping[str, Tensor], outputs: list[str], ow
         at += x.shape[-1]
     words = {name: "scalar" if name != owner else "owner" for name in inputs}
     given = [Word(n, (Term("found" if f"in:{n}" in acting else words[n]),)) for n in inputs]
-    made = [Word(n, (Term("found" if f"out:{n}" in acting else "invariant"),)) for n in outputs]
+    kept = {**dict.fromkeys(span.still, "invariant"), **dict.fromkeys(span.outputs, "found")}
+    made = [Word(name, (Term(kept.get(name, "ignore")),)) for name in outputs]
     tree = ClaimTree(GroupTree((Term("found"),)), tuple(given), tuple(made))
     return FoundClaim(tree, Exponentials(span), acting)
 
 
-def verify(audit: Audit, span: Span, outputs: list[str]) -> list[Finding]:
+def verify(audit: Audit, span: Span) -> list[Finding]:
     """The findings of the audit on the found group, one for each output."""
     samples = audit.evaluator.samples
-    claim = found_claim(span, samples.tensors, outputs, samples.owner_name)
+    claim = found_claim(canonical(span), samples.tensors, output_names(audit), samples.owner_name)
     return [replace(piece.finding, claim=str(claim)) for piece in audit.measure(claim)]
+
+
+def output_names(audit: Audit) -> list[str]:
+    """The outputs of the network, as a claim names them."""
+    samples = audit.evaluator.samples
+    few = samples.take(torch.arange(min(2, samples.count), device=audit.evaluator.runner.device))
+    return list(audit.evaluator.run(few))

@@ -150,7 +150,7 @@ def _tested(matrix: Tensor, x: Tensor, y: Tensor | None, moves: bool, seed: int)
 
 
 def canonical(matrix: Tensor) -> list[Tensor]:
-    """What a learned generator may stand for, plainest first: its skew part, one that turns, one that scales, itself."""
+    """What a learned generator may stand for, plainest first: its skew part, a scaling, one that turns, or itself."""
     found, total = [], float(matrix.square().sum())
     skew, scaling = (matrix - matrix.T) / 2, torch.eye(len(matrix), dtype=matrix.dtype) * matrix.diagonal().mean()
     found += [skew] if float(skew.square().sum()) > _PLAIN * total else []

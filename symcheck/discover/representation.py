@@ -255,4 +255,5 @@ def _left(text: str) -> str:
 
 def _rms(delta: Tensor) -> float:
     """Root mean square of ‖δ‖ over elements and samples, δ (K, B, ...)."""
-    return float(delta.flatten(0, 1).flatten(1).square().sum(1).mean().sqrt())
+    pairs = delta.shape[0] * delta.shape[1]
+    return float((delta.square().sum() / pairs).sqrt())

@@ -128,6 +128,26 @@ class Continuous:
 
 
 @dataclass(frozen=True)
+class Motion:
+    """One direction in a family of motions of images: the share of each motion, and how much it is a symmetry."""
+
+    shares: Mapping[str, float]
+    direction: Direction
+
+
+@dataclass(frozen=True)
+class Motions:
+    """Shift, rotation, zoom, contrast and brightness of one image input, and their combinations, at first order.
+
+    No finite element is verified here: resampled images have no exact group action.
+    """
+
+    input: str
+    how: str
+    directions: tuple[Motion, ...]
+
+
+@dataclass(frozen=True)
 class Discovery:
     """All that was discovered; a part is None where it was not searched for."""
 
@@ -135,6 +155,7 @@ class Discovery:
     settings: Mapping[str, Any]
     environment: Mapping[str, Any]
     continuous: Continuous | None = None
+    motions: tuple[Motions, ...] = ()  # of inputs that are images
     discrete: Discrete | None = None
     representations: Representations | None = None
     data: DataSymmetry | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,14 +16,19 @@ from symcheck.discover.spectrum import Solutions
 from symcheck.discover.unknowns import Block, Slot
 
 _SHOWN = 4  # named algebras that are listed
+_WIDEST = 16  # vectors up to which algebras are compared and forms are solved for
 
 
 @dataclass(frozen=True)
 class Span:
-    """k generators: on each block (k, d + 1, d + 1), acting on (x, scale); on each free output (k, q, q)."""
+    """k generators: on each block (k, d + 1, d + 1), acting on (x, scale); on each free output (k, q, q).
+
+    `still` are the outputs that stay as they are; `tolerance` is how far the span may be off, in radians.
+    """
 
     blocks: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
+    still: tuple[str, ...]
     sources: tuple[Block, ...]
     tolerance: float
 
@@ -47,7 +52,7 @@ class Span:
             return torch.einsum("ij,jab->iab", coefficients, x)
 
         blocks, outputs = ({n: mix(x) for n, x in part.items()} for part in (self.blocks, self.outputs))
-        return Span(blocks, outputs, self.sources, self.tolerance)
+        return replace(self, blocks=blocks, outputs=outputs)
 
     def towards(self, targets: Mapping[str, Tensor]) -> tuple[Span, float]:
         """The found generators nearest to (m, d + 1, d + 1) on some blocks, and the largest relative distance left."""
@@ -73,9 +78,10 @@ def span_of(solutions: Solutions, kinds: Sequence[str], blocks: Sequence[Block],
             size = slot.width**2
             following[slot.name] = outputs[:, at : at + size].reshape(-1, slot.width, slot.width)
             at += size
-    last = max((solutions.directions[i].sigma for i in picked), default=0.0)
+    last = max(max(solutions.directions[i].sigma, solutions.directions[i].floor) for i in picked)
     beyond = next((one.sigma for one in solutions.directions if one.kind not in ("exact", *kinds)), 1.0)
-    span = Span(matrices, following, tuple(blocks), max(1e-7, 5 * last / max(beyond, 1e-300)))
+    still = tuple(slot.name for slot in slots if slot.acting == "invariant")
+    span = Span(matrices, following, still, tuple(blocks), max(1e-7, 5 * last / max(beyond, 1e-300)))
     u, values, _ = torch.linalg.svd(span.joint, full_matrices=False)
     return span.mixed((u / values).T)
 
@@ -85,18 +91,16 @@ def describe(span: Span) -> Algebra:
     tolerance = span.tolerance
     algebra = structure(span.matrices, tolerance)
     images = {name: _image(span, name) for name in span.blocks}
-    own = {name: _named(image, _width(image)) for name, image in images.items()}
-    first = next(iter(span.blocks))
-    whole = all(len(image) == len(span) for image in images.values()) and len(set(own.values())) == 1
-    standard = own[first] if whole else None
+    own = {name: _named(image, span.tolerance) for name, image in images.items()}
+    first, standard = next(iter(span.blocks)), _standard(span)
     name = standard.name if standard else _abstract(algebra, span, first)
-    chosen = _canonical(span, first, standard)
+    chosen = canonical(span)
     return Algebra(
         name if algebra.closed or standard else f"{name}, not closed under brackets", standard is not None, len(span),
         algebra.closure, algebra.closed, algebra.killing_signature, algebra.centre, algebra.derived,
         len(algebra.radical), {n: _word(own[n], image, tolerance) for n, image in images.items()},
         tuple(form for n in span.blocks for form in _forms(n, images[n], tolerance)),
-        tuple(_nearest(images[first])) if len(images) == 1 else (),
+        tuple(_nearest(images[first], tolerance)) if len(images) == 1 else (),
         _generators(chosen, standard),
     )  # fmt: skip
 
@@ -117,18 +121,26 @@ def _width(image: Tensor) -> int:
     return image.shape[-1] - 1
 
 
-def _named(image: Tensor, width: int) -> Known | None:
-    """The known algebra that this is, in the coordinates of the data."""
-    if not len(image) or width > 16:
+def _standard(span: Span) -> Known | None:
+    """The known algebra that acts on every block alike, without a kernel."""
+    images = {name: _image(span, name) for name in span.blocks}
+    own = {one.name: one for one in (_named(image, span.tolerance) for image in images.values()) if one}
+    whole = all(len(image) == len(span) and _named(image, span.tolerance) for image in images.values())
+    return next(iter(own.values())) if whole and len(own) == 1 else None
+
+
+def _named(image: Tensor, tolerance: float) -> Known | None:
+    """The known algebra that this is, in the coordinates of the data: no principal angle above 10 tolerances."""
+    if not len(image) or _width(image) > _WIDEST:
         return None
-    for one in _table(width):
-        if len(one.matrices) == len(image) and float(cosines(image, one.matrices).min()) > 1 - 1e-5:
+    for one in known(_width(image), True):
+        if len(one.matrices) == len(image) and _inside(cosines(image, one.matrices), tolerance):
             return one
     return None
 
 
-def _table(width: int) -> list[Known]:
-    return known(width, True)
+def _inside(cosine: Tensor, tolerance: float) -> bool:
+    return bool(1 - float(cosine.min()) <= 50 * tolerance**2 + 1e-13)
 
 
 def _abstract(algebra: Structure, span: Span, first: str) -> str:
@@ -152,7 +164,7 @@ def _forms(name: str, image: Tensor, tolerance: float) -> list[PreservedForm]:
     """The forms that the linear parts preserve, of both kinds."""
     found: list[PreservedForm] = []
     linear = image[:, :-1, :-1]
-    if not len(image) or not linear.abs().max() > tolerance or linear.shape[-1] > 16:
+    if not len(image) or not linear.abs().max() > tolerance or linear.shape[-1] > _WIDEST:
         return found
     for symmetric in (True, False):
         forms = preserved(linear, symmetric=symmetric, tolerance=max(1e-7, tolerance))
@@ -170,25 +182,37 @@ def _forms(name: str, image: Tensor, tolerance: float) -> list[PreservedForm]:
     return found
 
 
-def _nearest(image: Tensor) -> list[Named]:
+def _nearest(image: Tensor, tolerance: float) -> list[Named]:
     """Known algebras by chordal distance √(max(k, m) − Σ cos²)."""
-    if not len(image) or _width(image) > 16:
+    if not len(image) or _width(image) > _WIDEST:
         return []
     ranked = []
-    for one in _table(_width(image)):
+    for one in known(_width(image), True):
         found = cosines(image, one.matrices)
         distance = max(len(image), len(one.matrices)) - float(found.square().sum())
-        inside = len(one.matrices) <= len(image) and float(found.min()) > 1 - 1e-5
+        inside = len(one.matrices) <= len(image) and _inside(found, tolerance)
         ranked.append((distance, Named(one.name, len(one.matrices), tuple(found.tolist()), inside)))
     return [named for _, named in sorted(ranked, key=lambda pair: pair[0])[:_SHOWN]]
 
 
-def _canonical(span: Span, first: str, standard: Known | None) -> Span:
-    """The standard basis where there is one, else a sparse one."""
+def canonical(span: Span) -> Span:
+    """The standard basis where there is one, else a sparse one; what is a whole or half number is made so."""
+    standard, first = _standard(span), next(iter(span.blocks))
     if standard is not None:
-        return span.towards({first: standard.matrices})[0]
-    sparse = reduced(span.joint, max(1e-7, span.tolerance))
-    return span.mixed(sparse @ torch.linalg.pinv(span.joint))
+        chosen = span.towards({first: standard.matrices})[0]
+    else:
+        sparse = reduced(span.joint, max(1e-7, span.tolerance))
+        chosen = span.mixed(sparse @ torch.linalg.pinv(span.joint))
+    return replace(
+        chosen,
+        blocks={name: _snapped(x, span.tolerance) for name, x in chosen.blocks.items()},
+        outputs={name: _snapped(x, span.tolerance) for name, x in chosen.outputs.items()},
+    )
+
+
+def _snapped(x: Tensor, tolerance: float) -> Tensor:
+    halves = (2 * x).round() / 2
+    return torch.where((x - halves).abs() <= tolerance, halves, x)
 
 
 def _generators(span: Span, standard: Known | None) -> tuple[Generator, ...]:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from symcheck.discover.equations import Equations
 from symcheck.discover.result import Direction
-from symcheck.discover.unknowns import Block
 
 _NEAR, _GAP = 0.05, 10.0  # what is called near: so small, and so far below the next
 _DRAWS = 60
@@ -32,13 +31,14 @@ class Solutions:
         return sum(one.kind in kinds for one in self.directions)
 
 
-def solve(train: Equations, fresh: Equations, other: Equations, blocks: Sequence[Block], ratio: float) -> Solutions:
+def solve(train: Equations, fresh: Equations, other: Equations, grams: Sequence[Tensor], ratio: float) -> Solutions:
     """Minimise ‖A_in v + A_out w‖² under vᵀ N v = 1, E‖X x‖² = 1; X_out follows by least squares.
 
+    `grams` are the diagonal blocks of N, the products E⟨X x, Y x⟩ of the bases of the columns of A_in.
     `other` holds the rows of `train` and `fresh` as another precision or step finds them; `ratio` is what of their
     difference is left in `train`. A direction is exact where σ and its held-out residual are at that floor.
     """
-    whiten = _whitening(blocks)
+    whiten = _whitening(grams)
     reduced, follow = _eliminated(train)
     _, values, vh = torch.linalg.svd(reduced @ whiten, full_matrices=True)
     ordinary = float((train.inputs @ whiten).square().sum() / whiten.shape[1]) ** 0.5
@@ -57,11 +57,11 @@ def solve(train: Equations, fresh: Equations, other: Equations, blocks: Sequence
     return Solutions(directions, inputs, outputs, interval, gap)
 
 
-def _whitening(blocks: Sequence[Block]) -> Tensor:
+def _whitening(grams: Sequence[Tensor]) -> Tensor:
     """(M, p): coefficients of directions with E⟨X x, Y x⟩ = δ, without those that leave all samples where they are."""
     parts = []
-    for block in blocks:
-        values, vectors = torch.linalg.eigh(block.gram)
+    for gram in grams:
+        values, vectors = torch.linalg.eigh(gram)
         keep = values > 1e-10 * values.max()
         parts.append(vectors[:, keep] / values[keep].sqrt())
     return torch.block_diag(*parts)

@@ -24,6 +24,7 @@ from symcheck.measure.piece import findings_of
 from symcheck.measure.runner import Runner, measuring
 from symcheck.measure.session import device_of, dtype_of, open_session, output_names
 from symcheck.measure.worst import WorstPair
+from symcheck.relations.base import Relation
 from symcheck.report.model import Finding, Report, Verdict
 from symcheck.report.numbers import number
 from symcheck.subject import Subject, as_subject
@@ -102,13 +103,19 @@ def explanations(
                     "would mix its failure with the model's"
                 )
                 continue
+            claim = Claim.parse(own)
+            if isinstance(claim.group(), Relation):
+                notes.append(f"not explained: '{own}' is a relation, no group")
+                continue
             for one in stated:
                 try:
-                    found.append(_one(report, session, Claim.parse(own), one, how))
+                    found.append(_one(report, session, claim, one, how))
                 except SymcheckError as error:
                     if not (report.proposed and isinstance(error, ClaimError | ConfigError)):
                         raise
                     notes.append(f"not explained: {one.text} under {own} ({error.message})")
+    if stated and not found and report.holds:  # nothing broken, nothing measured: no pass
+        raise ConfigError("there is nothing to explain", where=notes[-1] if notes else "no claim", hint="state a claim")
     return found, notes
 
 
@@ -128,27 +135,28 @@ def _one(report: Report, session: Audit, claim: Claim, stated: Stated, how: How)
     evaluator = session.evaluator
     samples, subject = evaluator.samples, evaluator.runner.subject
     bound = claim.bind(samples.shapes())
-    if bound.relation is not None:
-        raise ClaimError(f"'{claim}' is a relation, no group", where=stated.text, hint="state a claim about a group")
     base = evaluator.base(bound)
     actions = replace(bound, offer=evaluator.runner.outputs.offer).outputs(base.shapes())
     target = target_of(stated, bound, base, actions, how.options.seed)
     shown = {n: x for n, x in samples.tensors.items() if not bound.inputs[n].actions[0].hidden}
-    scene = scene_of(subject, target.output, shown)
+    module = evaluator.runner.module  # on the device
+    placed = replace(subject, module=module, call=module) if subject.call is subject.module and module else subject
+    scene = scene_of(placed, target.output, shown)
     check_baseline(stated, bound, scene, samples.shapes())
     extra = "target" if "target" not in samples.tensors else "target_"
     asked = explained_claim(claim, scene, stated, bound, extra)
     made = Explained(scene, stated.explainer, stated.word, seed=how.options.seed)
     tensors = {**samples.tensors, extra: target.labels}
-    notes = _tried(made, bound, tensors, evaluator.runner)
+    notes = _tried(made, bound, tensors)
     found = _audited(made, stated, asked, tensors, how)
     return _told(found, report, claim, target, stated, notes)
 
 
-def _tried(made: Explained, bound: BoundClaim, tensors: Mapping[str, Tensor], runner: Runner) -> list[str]:
+def _tried(made: Explained, bound: BoundClaim, tensors: Mapping[str, Tensor]) -> list[str]:
     """What is to be told of the explainer on a few samples; one with random numbers explains each sample alone."""
-    few = [bound.inputs[n].observe(tensors[n][:_FEW]) for n in made.scene.names]
-    given = [*(runner.prepared(x) for x in few), list(tensors.values())[-1][:_FEW]]
+    own, few = made.scene.subject.dtype, [bound.inputs[n].observe(tensors[n][:_FEW]) for n in made.scene.names]
+    given = [x.to(own) if own is not None and x.is_floating_point() else x for x in few]
+    given.append([*tensors.values()][-1][:_FEW])
     notes = made.explainer.notes(made.asked(given))
     if not made.explainer.own:
         return notes

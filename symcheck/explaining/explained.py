@@ -64,9 +64,7 @@ class Explained(nn.Module):
         """What is to be explained of these inputs and labels."""
         labels = tensors[-1] if bool((tensors[-1] >= 0).all()) else None
         inputs = dict(zip(self.scene.names, tensors[:-1], strict=True))
-        subject = self.scene.subject
-        own = subject.module is not None and subject.call is subject.module and self.keywords is False
-        model = subject.module if own and subject.takes == "arguments" else subject.call
+        model = self.scene.subject.call
         return Asked(lambda xs: _score(self.outputs(xs), labels), self.outputs, inputs, self.scene.wrt, labels, model)
 
     def outputs(self, inputs: Inputs) -> Tensor:

@@ -28,7 +28,7 @@ class Asked:
     """What is to be explained: the score (n,) of inputs (n, *S), and the inputs `wrt` that get an attribution.
 
     `labels` (n,) names the entry of the output that the score is, None for the sum of all; `outputs` gives all
-    entries, (n, C); `model` is the network itself where it takes these inputs and nothing else, or else the callable.
+    entries, (n, C); `model` is the network itself, or the callable where there is none.
     """
 
     score: Callable[[Inputs], Tensor]

@@ -92,7 +92,7 @@ class Captum(Explainer):
         def summed(*xs: Tensor) -> Tensor:
             return outputs(*xs).sum(1)
 
-        module = isinstance(asked.model, nn.Module) and not rest and asked.labels is not None
+        module = isinstance(asked.model, nn.Module) and len(asked.inputs) == 1 and asked.labels is not None
         target = asked.model if module else outputs if asked.labels is not None else summed
         xs = tuple(asked.inputs[name].detach().requires_grad_(True) for name in asked.wrt)
         options = self.options if asked.labels is None else {**self.options, "target": asked.labels}

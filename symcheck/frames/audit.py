@@ -15,6 +15,7 @@ from torch import Tensor
 
 from symcheck.batch import Batch
 from symcheck.claim import Claim
+from symcheck.errors import SymcheckError
 from symcheck.frames.continuity import continuity
 from symcheck.frames.degenerate import DEGENERATE, families
 from symcheck.frames.figures import gaps, gaps_of, prior, validity
@@ -24,6 +25,7 @@ from symcheck.frames.pose import frame_of
 from symcheck.frames.poser import CANONICAL, FRAME, POSE, Oracle, Poser, oracle_claim, posing, posing_claim
 from symcheck.frames.result import Budget, Figures
 from symcheck.frames.scene import Scene, owner_in, scene
+from symcheck.frames.special import at_degeneracy, refused, told
 from symcheck.measure.audit import Options
 from symcheck.measure.given import first_samples
 from symcheck.measure.piece import findings_of
@@ -32,8 +34,6 @@ from symcheck.measure.samples import Samples
 from symcheck.measure.session import device_of, dtype_of, open_session, output_names
 from symcheck.report.model import Finding, Report, Verdict
 from symcheck.subject import Subject
-
-_EXCUSED = (Verdict.EXACT, Verdict.INVALID, Verdict.TRIVIAL, Verdict.INCONCLUSIVE)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def audit_canonicalizer(
     degeneracy of a PCA frame, and clouds made so on purpose, are findings of their own. Raises SymcheckError.
     """
     frame = frame_of(canonicalizer) if isinstance(canonicalizer, str) else canonicalizer
-    return _Work(frame, Claim.parse(claim), model, how or How()).audited(inputs)
+    with torch.no_grad():
+        return _Work(frame, Claim.parse(claim), model, how or How()).audited(inputs)
 
 
 def reported(audits: Sequence[Audited], subject: Subject, settings: Mapping[str, Any], seconds: float = 0.0) -> Report:
@@ -110,17 +111,28 @@ class _Work:
         findings: list[Finding] = []
         budget: dict[str, tuple[Finding, ...]] = {}
         for name, own in sets.items():
+            if name:
+                findings += self._special(own, name, whole)
+                continue
             alone = self._alone(own)
             after = self.measured(whole, str(self.claim), own) if whole is not None else []
-            if name:
-                findings += [at_degeneracy(one, name) for one in (*alone, *after)]
-                continue
             oracle = self._oracle(own) if self.model is not None else []
             findings += [*alone, *oracle, *after]
             parts = {"canonicaliser": alone, "network with an oracle": oracle, "end to end": after}
             budget = {part: tuple(one) for part, one in parts.items()}
         figures = self._figures(here, tensors, whole, budget, untested)
-        return Audited(tuple(_told(findings)), figures, self.forwards, self.environment)
+        return Audited(tuple(told(findings)), figures, self.forwards, self.environment)
+
+    def _special(self, own: Mapping[str, Tensor], name: str, whole: Subject | None) -> list[Finding]:
+        """The findings on inputs that are degenerate; a canonicaliser that refuses them is one, too."""
+        found: list[Finding] = []
+        try:
+            found += self._alone(own)
+            found += self.measured(whole, str(self.claim), own) if whole is not None else []
+        except SymcheckError as error:
+            claim = posing_claim(self.claim, own, {FRAME: torch.empty(0)})
+            found.append(refused(claim, FRAME, error, self.how.tolerance))
+        return [at_degeneracy(one, name) for one in found]
 
     def symmetrised(self, tensors: Mapping[str, Tensor], here: Scene) -> Subject | None:
         """The network with the canonicaliser around it, as a subject."""
@@ -211,33 +223,7 @@ class _Work:
 
 def wrapped(model: Subject, module: Symmetrised) -> Subject:
     """The subject that a symmetrised network is: outputs are derived as before, inputs come as one dict."""
-    return replace(model, call=module, module=module, takes="dict", fixed_batch=None, offset=None)
-
-
-def at_degeneracy(finding: Finding, name: str) -> Finding:
-    """A finding on degenerate inputs: there rounding chooses the frame, so that no floor excuses an error."""
-    part = ", ".join(filter(None, (finding.part, name)))
-    finding = replace(finding, part=part)
-    if finding.error is None or finding.verdict not in _EXCUSED or not finding.error.spread.mean > finding.tolerance:
-        return finding
-    verdict = Verdict.BROKEN if finding.error.spread.low > finding.tolerance else Verdict.INCONCLUSIVE
-    return replace(
-        finding,
-        verdict=verdict,
-        note="at this degeneracy no frame is the right one: rounding chooses among a continuum of them",
-        advice="no canonicaliser is continuous there: average over the stabiliser, or train an equivariant network",
-    )
-
-
-def _told(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """The findings, with the word that a frame which errs only by the stabiliser does no harm to the form."""
-    forms = {f.part: f.verdict for f in findings if f.output == CANONICAL}
-    for finding in findings:
-        harmless = finding.output == FRAME and forms.get(finding.part) is Verdict.EXACT
-        if harmless and finding.verdict is Verdict.BROKEN:
-            note = "the canonical form is exact: h(g·x) differs from g·h(x) by an element that leaves x alone"
-            finding = replace(finding, note=note, advice="outputs that such an element moves break all the same")
-        yield finding
+    return replace(model, call=module, module=module, takes="dict", fixed_batch=None)
 
 
 def _budget(parts: Mapping[str, Sequence[Finding]]) -> Iterator[Budget]:

@@ -59,7 +59,7 @@ def export(network: Symmetrised, inputs: Mapping[str, Tensor], path: Path) -> st
     except SymcheckError as error:
         problem = error.message
     except Exception as error:  # the exporter raises nearly anything
-        problem = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+        problem = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0].partition('. ')[0]}"
     if problem and written:
         path.unlink(missing_ok=True)
     return problem

@@ -56,7 +56,7 @@ class Symmetrised(nn.Module, ABC):
         here = scene(self.claim, tensors)
         poses = self.poses(here)
         batch, origin = self._turned(here, poses)
-        outputs = called(self._call(), self.subject.takes, self._keywords(batch), batch.tensors, batch, self.names)
+        outputs = self._run(batch)
         lone = [*outputs] == ["output"] or (len(outputs) == 1 and [*outputs] == self.names)
         averaged = self._averaged(here, poses, batch, origin, outputs)
         return next(iter(averaged.values())) if lone else averaged
@@ -72,13 +72,23 @@ class Symmetrised(nn.Module, ABC):
             )
         return {**dict(zip(self.inputs, given, strict=False)), **named}
 
-    def _call(self) -> Any:
-        """The network as it stands in this module, so that its tensors can be swapped."""
-        return self.network if self.subject.call is self.subject.module else self.subject.call
-
-    def _keywords(self, batch: Batch) -> bool:
-        names = passed(self.subject.takes, batch)
-        return bool(names) and by_keyword(self.subject, names)
+    def _run(self, batch: Batch) -> dict[str, Tensor]:
+        """φ on a batch; a program of one batch size gets pieces of it, the last one filled up."""
+        size, takes, count = self.subject.fixed_batch, self.subject.takes, batch.count
+        # the network as it stands in this module, so that its tensors can be swapped
+        call = self.subject.call
+        if self.network is not None and call is self.subject.module:
+            call = self.network
+        names = passed(takes, batch)
+        keywords = bool(names) and by_keyword(self.subject, names)
+        if size is None or batch.packed:
+            return called(call, takes, keywords, batch.tensors, batch, self.names)
+        pieces = []
+        for start in range(0, count, size):
+            rows = torch.arange(start, start + size).clamp(max=count - 1)
+            few = batch.with_tensors({name: x[rows.to(x.device)] for name, x in batch.tensors.items()})
+            pieces.append(called(call, takes, keywords, few.tensors, few, self.names))
+        return {name: torch.cat([piece[name] for piece in pieces])[:count] for name in pieces[0]}
 
     def _turned(self, here: Scene, poses: Poses) -> tuple[Batch, Tensor | None]:
         """g⁻¹·x of every element of every sample, sample by sample; of packed rows also where each comes from."""

@@ -43,8 +43,9 @@ class User(Frame):
             return Poses.of(found)
         defect = orthogonality(matrix)
         if not torch.compiler.is_compiling() and not bool((defect <= _FAR).all()):
+            most = float(defect.detach().max())
             raise DataError(
-                f"'{self.name}' returns matrices that are no rotations: ‖RᵀR − 1‖ is up to {float(defect.max()):.2g}",
+                f"'{self.name}' returns matrices that are no rotations: ‖RᵀR − 1‖ is up to {most:.2g}",
                 where=f"the canonicaliser '{self.name}'",
                 hint="orthonormalise what it returns, e.g. by Gram-Schmidt",
             )
@@ -79,15 +80,20 @@ class User(Frame):
             names = [*inspect.signature(target).parameters]
         except (TypeError, ValueError):
             names = []
-        given = {name: tensors[name] for name in names if name in tensors}
+        given = {name: self._cast(tensors[name]) for name in names if name in tensors}
         try:
-            return self.function(**given) if given else self.function(tensors[scene.moved[0]])
+            return self.function(**given) if given else self.function(self._cast(tensors[scene.moved[0]]))
         except Exception as error:  # whatever a user's function may raise is reported as its own
             raise ModelError(
                 f"the canonicaliser raised {type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
                 where=f"'{self.name}' called with {', '.join(given) or scene.moved[0]}",
                 hint="it is called with the inputs that its parameters name, or with the first one that moves",
             ) from error
+
+    def _cast(self, x: Tensor) -> Tensor:
+        """A tensor in the precision of a learned canonicaliser, as it stands now."""
+        own = [p.dtype for p in self.function.parameters()] if isinstance(self.function, nn.Module) else []
+        return x.to(own[0]) if own and x.is_floating_point() else x
 
     def _matrix(self, group: Group, found: Tensor) -> Tensor | None:
         """The linear parts (B, F, d, d), where the elements are matrices."""

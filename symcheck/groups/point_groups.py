@@ -11,7 +11,7 @@ from torch import Tensor
 
 from symcheck.groups.matrices import determinant
 from symcheck.groups.polyhedral import icosahedral, octahedral, tetrahedral
-from symcheck.groups.rotations import about_axis
+from symcheck.groups.rotations import about_axis, nearest_rotation
 
 X, Z = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
 FULL = 6.283185307179586
@@ -76,6 +76,20 @@ def closure(g: Tensor, most: int = LARGEST) -> Tensor | None:
         if len(found) > most:
             return None
     return found
+
+
+def polished(g: Tensor, rounds: int = 6) -> Tensor:
+    """The exact group next to matrices (n, d, d) that are closed but for small errors, in the same order.
+
+    h_k becomes the orthogonal matrix nearest to the mean over i of (h_k h_i) h_i⁻¹, the product taken from the list:
+    every round squares the errors.
+    """
+    n, d = len(g), g.shape[-1]
+    products = (g[:, None] @ g[None]).reshape(-1, d * d)
+    near = torch.cdist(products, g.flatten(1)).argmin(1).reshape(n, n)
+    for _ in range(rounds):
+        g = nearest_rotation((g[near] @ g.mT[None]).mean(1))
+    return torch.where((g - g.round()).abs() < 1e-14, g.round() + 0.0, g)
 
 
 def unlike(g: Tensor, known: Tensor) -> Tensor:

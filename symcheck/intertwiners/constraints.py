@@ -21,7 +21,7 @@ from symcheck.intertwiners.generating import generating
 from symcheck.intertwiners.subspace import Axis, Subspace
 
 _NULL, _CLEAR = 1e-11, 1e-8  # shares of the largest eigenvalue of Σ A^T A: rounding below, constraints above
-_ROUNDING = 1e-15
+_SOLVED = 1e-12  # of each pass, relative to what the last one left
 _STEPS, _PASSES = 2000, 3
 _PROBES = 32
 
@@ -157,7 +157,7 @@ def _solve(normal: Callable[[Tensor], Tensor], b: Tensor) -> Tensor:
     """z with normal(z) = b for a positive semidefinite operator and b in its range, rows by themselves."""
     z, r = torch.zeros_like(b), b
     p, size = r, _dots(r, r)
-    goal = size * _ROUNDING**2
+    goal = size * _SOLVED**2
     for _ in range(_STEPS):
         if not bool((size > goal).any()):
             break

@@ -49,9 +49,8 @@ class Diagram:
         diagonal(whole, self.blocks).fill_(1.0)
         return whole.reshape(n**self.out, n**self.into)
 
-    def apply(self, x: Tensor) -> Tensor:
+    def apply(self, x: Tensor, n: int) -> Tensor:
         """Θ(d) x for x of shape (n, .., n): permute, contract, expand; n^max(out, into) numbers are touched."""
-        n = x.shape[0] if x.dim() else 1
         lower = [tuple(leg - self.out for leg in block if leg >= self.out) for block in self.blocks]
         upper = [tuple(leg for leg in block if leg < self.out) for block in self.blocks]
         order = [i for i, block in enumerate(lower) if block]
@@ -62,7 +61,7 @@ class Diagram:
         through = [upper[i] for i in order if upper[i]]
         free = [block for block, below in zip(upper, lower, strict=True) if block and not below]
         target = diagonal(y, [*through, *free])
-        target += carried.reshape(*carried.shape, *[1] * len(free))
+        target += carried[(..., *[None] * len(free))]
         return y
 
 

@@ -116,7 +116,8 @@ def _least(actions: Sequence[Action], group: Group) -> int:
             return action.size
         if isinstance(action, Image):
             fields = action.fiber.fields if action.fiber else ()
-            return sum((count or 1) * field.size(group) for count, field in fields) or 1
+            listed = _with(group, "regular") or group
+            return sum((count or 1) * field.size(listed) for count, field in fields) or 1
         if trailing := _trailing(action, group):
             return math.prod(trailing)
         if isinstance(action, Slots):
@@ -129,7 +130,8 @@ def _least(actions: Sequence[Action], group: Group) -> int:
 def _trailing(action: Action, group: Group) -> tuple[int, ...]:
     """The axes of components, after those of channels."""
     if isinstance(action, Regular):
-        return (group.order or 0,)
+        counted = _with(group, "regular")
+        return (1 if counted is None else counted.order or 1,)
     if isinstance(action, Multivector):
         return (action.size,)
     d = _linear(group)

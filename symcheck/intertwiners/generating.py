@@ -98,7 +98,7 @@ def _drawn(group: Group) -> Tensor:
     drawn = group.sample(_TRIED, Draws(0, "generating"))
     proper = group.proper(drawn)
     if not group.compact:  # the least stretched or moved ones
-        away = (drawn - group.identity(_TRIED)).double().flatten(1).norm(dim=1)
+        away = (drawn - group.identity(_TRIED)).double().reshape(_TRIED, -1).norm(dim=1)
         drawn, proper = drawn[away.argsort()], proper[away.argsort()]
     if bool(proper.all()):
         return drawn[:_DRAWN]

@@ -9,11 +9,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from symcheck.actions.base import Bound
 from symcheck.errors import ClaimError, DataError
 from symcheck.groups.base import Group
 from symcheck.intertwiners import lint
 from symcheck.intertwiners.convolutions import convolution
-from symcheck.intertwiners.features import Given, one_block, space, spaces
+from symcheck.intertwiners.features import Features, Given, one_block, space, spaces
 from symcheck.intertwiners.kinds import kind_of
 from symcheck.intertwiners.projection import project
 from symcheck.intertwiners.representation import Representation
@@ -247,5 +248,7 @@ def _floor(dtype: torch.dtype) -> float:
 
 def told(given: Given) -> str:
     """What a slot of features was declared as."""
-    return str(given) if isinstance(given, str | Representation) else str(getattr(given, "action", "bound action"))
+    if isinstance(given, Bound):
+        return "*".join(map(str, given.actions))
+    return given.action if isinstance(given, Features) else str(given)
 

@@ -8,7 +8,7 @@ from math import prod
 
 import torch
 from torch import Tensor
-from torch.func import jvp
+from torch.autograd import forward_ad
 
 from symcheck.actions.base import Action, Bound, gather
 from symcheck.actions.geometric import CartesianTensor, Components
@@ -49,8 +49,10 @@ class Representation:
     def derivative(self, flow: Flow) -> Tensor:
         """dρ(X) = d/dt ρ(exp tX) at 0, (size, size)."""
         at = torch.zeros(1, dtype=torch.float64)
-        tangent: Tensor = jvp(lambda t: self.matrices(flow.at(t)), (at,), (torch.ones_like(at),))[1]
-        return tangent[0]
+        with forward_ad.dual_level():
+            moved = self.matrices(flow.at(forward_ad.make_dual(at, torch.ones_like(at))))
+            tangent = forward_ad.unpack_dual(moved).tangent
+        return torch.zeros(self.size, self.size, dtype=torch.float64) if tangent is None else tangent[0]
 
     def signed_permutation(self, g: Tensor) -> tuple[Tensor, Tensor] | None:
         """(source, sign) with (ρ(g) x)[i] = sign[i] x[source[i]] for one element (1, *E); None for other matrices."""

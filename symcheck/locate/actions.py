@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,34 +22,10 @@ from symcheck.errors import ClaimError, SymcheckError
 from symcheck.grammar import Slot, parse_claim
 from symcheck.groups.base import Group
 from symcheck.locate.between import Between
+from symcheck.locate.view import View
 
 _MOST = 96  # candidates of one tensor
 POWERS = ("-2", "-1", "0.5", "2", "3")
-
-
-@dataclass(frozen=True)
-class View:
-    """Axes of a sample read in another way: reshape to `first`, permute by `order`, reshape to `last`; and back.
-
-    The first `apart` entries of the first axis are kept as they are (a class token).
-    """
-
-    first: tuple[int, ...] = ()
-    order: tuple[int, ...] = ()
-    last: tuple[int, ...] = ()
-    apart: int = 0
-
-    def through(self, x: Tensor, act: Callable[[Tensor], Tensor]) -> Tensor:
-        """`act` on the other reading of rows x, (n, *S), brought back to the shape of x."""
-        kept, x = x[:, : self.apart], x[:, self.apart :]
-        if not self.first:
-            y = act(x)
-        else:
-            order = (0, *(axis + 1 for axis in self.order))
-            read = x.reshape(len(x), *self.first).permute(order)
-            y = act(read.reshape(len(x), *(self.last or read.shape[1:]))).reshape(read.shape)
-            y = y.permute([order.index(axis) for axis in range(len(order))]).reshape(x.shape)
-        return torch.cat([kept, y], 1) if self.apart else y
 
 
 @dataclass(frozen=True)
@@ -76,12 +52,15 @@ class Hidden:
     parts: tuple[Part, ...]
     axis: int = 0
     fold: int = 1
-    source: str = "found"  # declared, read off, found, inherited, assumed
+    source: str = "found"  # declared, found, inherited, near, assumed, fitted
+    maps: Tensor | None = None  # (K, C, C): a fitted map of the channels for each element, along the axis `channel`
+    channel: int = -1
 
     @property
     def text(self) -> str:
         """The action in words: `image`, `vector on axis 1`, `invariant`."""
-        return " * ".join(part.text for part in self.parts) or "invariant"
+        fitted = [] if self.maps is None else [f"a map of {self.maps.shape[-1]} channels"]
+        return " * ".join([*(part.text for part in self.parts), *fitted]) or "invariant"
 
     @property
     def places(self) -> bool:
@@ -91,6 +70,10 @@ class Hidden:
 
     def __call__(self, group: Group, g: Tensor, index: Tensor, x: Tensor) -> Tensor:
         """g·x: row i of the batch (the rows of pair i, where it is folded) is moved by element g[index[i]]."""
+        if self.maps is not None:
+            plain = replace(self, maps=None)(group, g, index, x).movedim(self.channel, -1)
+            maps = self.maps.to(plain)[index]
+            return torch.einsum("p...c,pdc->p...d", plain, maps).movedim(-1, self.channel)
         if not self.parts:
             return x
         rows, pieces = x.movedim(self.axis, 0), (*group.split(g), g)
@@ -160,7 +143,7 @@ def _parts(
     for text, view in itertools.chain(
         _said(bound), _read_off(module), _linear(group, sample), _slots(group, sample), _grids(group, sample, folded)
     ):
-        shape = _read(view, sample)
+        shape = view.shape(sample)
         part = None if shape is None else _bound(text.partition(" on ")[0], group, shape)
         if part is not None and part.parts:
             yield Part(text, part, view, place)
@@ -270,17 +253,6 @@ def _last(sample: tuple[int, ...], axis: int) -> View:
     if axis == len(sample) - 1:
         return View()
     return View(sample, (*(i for i in range(len(sample)) if i != axis), axis))
-
-
-def _read(view: View, sample: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape that the action sees."""
-    if view.apart:
-        sample = (sample[0] - view.apart, *sample[1:])
-    if not view.first:
-        return sample
-    if math.prod(view.first) != math.prod(sample):
-        return None
-    return view.last or tuple(view.first[axis] for axis in view.order)
 
 
 def _bound(text: str, group: Group, shape: tuple[int, ...]) -> Bound | None:

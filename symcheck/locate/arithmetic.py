@@ -18,7 +18,7 @@ EMULATED = "emulated: operands of products and convolutions rounded to 10 bits o
 _PRODUCTS = frozenset({
     "mm", "bmm", "addmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "linear", "matmul", "einsum", "bilinear",
     "convolution", "_convolution", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
-    "conv_transpose3d", "mkldnn_convolution", "convolution_backward", "scaled_dot_product_attention",
+    "conv_transpose3d", "mkldnn_convolution", "mkldnn_rnn_layer", "convolution_backward", "scaled_dot_product_attention",
 })  # fmt: skip
 
 
@@ -48,7 +48,10 @@ class Rounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = dict(kwargs or {})
         if str(func.overloadpacket).rpartition(".")[2].removesuffix("_") in _PRODUCTS:
             args, given = tree_map_only(Tensor, self._rounded, (args, given))
-        return func(*args, **given)
+            return func(*args, **given)
+        with self:  # what is made of other operations may hold products: recurrent layers
+            found = func.decompose(*args, **given)
+        return func(*args, **given) if found is NotImplemented else found
 
     def _rounded(self, x: Tensor) -> Tensor:
         return rounded(x, self.bits) if x.dtype == torch.float32 else x

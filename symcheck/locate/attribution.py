@@ -11,7 +11,8 @@ from torch import Tensor
 
 from symcheck.claim import Claim
 from symcheck.errors import ConfigError
-from symcheck.locate.hybrids import Chart, Course, Swept, reconsider, rms, size, sweep
+from symcheck.locate.gaps import rms, size
+from symcheck.locate.hybrids import Chart, Course, Swept, reconsider, sweep
 from symcheck.measure.audit import Audit
 from symcheck.measure.defect import Slot, ready, slot_for, widest
 from symcheck.measure.laws import check_law
@@ -64,7 +65,8 @@ class Terms:
 class Attributed:
     """The attribution of one batch of pairs: terms of the outputs with an error, and the sweep that they come from.
 
-    `error` is RMS ||δ|| of every output, rounding included; `groups` are the stations of unknown action that a station, or END, answers for; `runs` counts passes of the batch.
+    `error` is RMS ||δ|| of every output, rounding included; `groups` are the stations of unknown action that a
+    station, or END, answers for; `runs` counts passes of the batch.
     """
 
     course: Course

@@ -25,8 +25,7 @@ from symcheck.locate.evidence import (
 )
 
 _SINGLE = 2.0**-23
-_TABLE = re.compile(r"rel|table|bias")
-_CLASS = re.compile(r"cls|class_token")
+_TABLE, _CLASS = "rel|table|bias", "cls|class_token"
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,9 @@ def _random(facts: Facts) -> bool:
 
 
 def _single(facts: Facts) -> bool:
-    """As large as single precision rounds, in a run that is finer."""
-    return facts.epsilon < 1e-3 * _SINGLE and 1e-3 * _SINGLE < facts.error <= 16 * _SINGLE
+    """As large as single precision rounds, in a run that is finer, from numbers that may have been rounded so."""
+    finer = facts.epsilon < 1e-3 * _SINGLE and facts.single is not False
+    return finer and 1e-3 * _SINGLE < facts.error <= 16 * _SINGLE
 
 
 def _handed(facts: Facts) -> bool:
@@ -122,12 +122,12 @@ def _biased(facts: Facts) -> bool:
 
 
 def _class_token(facts: Facts) -> bool:
-    return facts.moves and any(_CLASS.search(name) for name in facts.names)
+    return facts.moves and any(re.search(_CLASS, name) for name in facts.names)
 
 
 def _table(facts: Facts) -> bool:
     """A weight of pairs of places, added to scores."""
-    return facts.operation in SUMS and facts.moves and any(_TABLE.search(name) for name in facts.names)
+    return facts.operation in SUMS and facts.moves and any(re.search(_TABLE, name) for name in facts.names)
 
 
 def _weighs(facts: Facts) -> bool:
@@ -149,7 +149,7 @@ def _unsymmetrised(facts: Facts) -> bool:
 
 def _named(facts: Facts, part: str = "") -> str:
     """The stored tensors that it reads, of those with `part` in their name if there are."""
-    names = [name for name in facts.names if part in name] or facts.names
+    names = [name for name in facts.names if re.search(part, name)] or facts.names
     return ", ".join(f"'{name}'" for name in names) or "its weights"
 
 
@@ -172,6 +172,11 @@ def _pointwise(facts: Facts) -> str:
         f"{facts.operation} acts on single components of vectors, which cannot be exact; "
         "apply it to norms or to scalar gates instead, and it should vanish"
     )
+
+
+def _no_average(facts: Facts) -> str:
+    names = _named(facts, _TABLE if _table(facts) else "")
+    return f"weights without the symmetry: {names}; replace them by their average over the group and it should vanish"
 
 
 def _weights_differ(facts: Facts) -> str:
@@ -250,10 +255,8 @@ RULES: Mapping[str, tuple[Callable[[Facts], bool], Says]] = {
     "position_weights": (_by_place, _weights_differ),
     "unsymmetrised_weight": (
         _unsymmetrised,
-        lambda facts: (
-            f"weights without the symmetry: {_named(facts)}; replace them by their average over the group "
-            "and it should vanish"
-        ),
+        _no_average,
+    ),
     ),
     "position_added": (
         lambda facts: facts.moves and facts.operation in {*SUMS, *MASKS, "embedding"} and bool(facts.names),

@@ -52,7 +52,8 @@ class Facts:
     functions that lead to it inside its module; `action` and `given` the hidden actions of its result and of what it
     reads, empty where unknown; `faces` those of the claim's group; `only` the elements that alone carry an error
     (`improper`, `odd shifts`); `error` is relative to the output, `epsilon` that of the run's numbers; `inverse` says
-    that its result follows ρ(g⁻¹) instead of ρ(g).
+    that its result follows ρ(g⁻¹) instead of ρ(g), `single` that the stored numbers it reads are rounded to float32,
+    None where it reads none.
     """
 
     function: str
@@ -68,6 +69,7 @@ class Facts:
     error: float = math.nan
     epsilon: float = math.nan
     inverse: bool = False
+    single: bool | None = None
 
     @property
     def operation(self) -> str:

@@ -70,8 +70,11 @@ class Lattice:
         first = ", ".join(dict.fromkeys(f"{one.placed} ({one.verdict})" for one in held)) or "nothing but the identity"
         further = [i for i in self.exact if i not in self.holds]
         exactly = f"; exactly: {', '.join(self.names(further))}" if further else ""
-        broken = self.names(self.breaks or self.beyond)
-        return f"holds: {first}{exactly}" + (f"; breaks: {', '.join(broken)}" if broken else "")
+        beyond = [self.nodes[i] for i in self.beyond]
+        broken = self.names(self.breaks or [i for i in self.beyond if self.nodes[i].verdict is Verdict.BROKEN])
+        open_ = [f"{one.title} ({one.verdict})" for one in beyond if one.verdict is not Verdict.BROKEN]
+        parts = [f"holds: {first}{exactly}", f"breaks: {', '.join(broken)}" if broken else ""]
+        return "; ".join(filter(None, [*parts, f"not decided: {', '.join(open_)}" if open_ else ""]))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,10 @@ from symcheck.batch import Batch
 from symcheck.claim import BoundClaim
 from symcheck.errors import SymcheckError
 from symcheck.locate.actions import Hidden, candidates, declared
-from symcheck.locate.stations import Call, Recording, passing, put, record, same_way, tensors_in
+from symcheck.locate.fitted import LOSS, fit
+from symcheck.locate.gaps import apart, rms, size
+from symcheck.locate.recorder import record
+from symcheck.locate.stations import Call, Recording, passing, put, same_way, tensors_in
 from symcheck.measure.defect import Slot, defect, widest
 from symcheck.measure.runner import Runner
 from symcheck.measure.samples import Elements, move_batch, observe_batch
@@ -101,32 +104,47 @@ class Swept:
 def sweep(course: Course, chart: Chart, hidden: Mapping[str, str], eps: float) -> Swept:
     """One run on g·x in which each station is compared with g·h(x) and replaced; `chart` is filled on the way.
 
-    `hidden` declares actions by the path of a module; `eps` is what rounding explains. Where no reading fits, the run
-    is given up, the readings are tried to the end, and it starts again with what is known by then.
+    `hidden` declares actions by the path of a module; `eps` is what rounding explains. A station that no reading fits
+    is fitted, or left alone where all that reads it is exact again. Else its readings are tried to the end of the
+    network, the first such station first, and the run is made again with what is known by then.
     """
     found = Swept()
     while True:
-        try:
-            found.unknown.clear()
-            course.run(_Sweep(course, chart, hidden, eps, found))
-            return found
-        except _Undecided as undecided:
-            place = undecided.place
+        found.unknown.clear()
+        course.run(walk := _Sweep(course, chart, hidden, eps, found))
+        for place, (own, readings) in walk.undecided.items():
+            lost, chart[place] = _lost(course.recording, found, place), (None,) * len(readings)
             chart[place] = tuple(
-                _by_the_end(course, found, chart, place, part, undecided.own, one) if isinstance(one, list) else one
-                for part, one in enumerate(undecided.readings)
+                _decided(course, found, chart, place, part, own, one, eps, lost) if isinstance(one, list) else one
+                for part, one in enumerate(readings)
             )
+            if None not in chart[place]:
+                for known in (chart, found.local, found.own, found.values):
+                    for later in [later for later in known if later > place]:
+                        del known[later]
+                break
+        else:
+            return found
+
+
+def _lost(recording: Recording, found: Swept, place: int) -> bool:
+    """Whether what a station of unknown action returns reaches the outputs, or a defect, past all exact stations."""
+    readers: dict[int, list[int]] = {}
+    for station in recording.stations.values():
+        for source in station.sources:
+            readers.setdefault(source, []).append(station.place)
+    left, seen = [place], {place}
+    while left:
+        here = left.pop()
+        if here in recording.ends or here in found.values:
+            return True
+        fresh = [p for p in readers.get(here, ()) if p not in seen and (p not in found.local or p in found.values)]
+        seen.update(fresh)
+        left += fresh
+    return False
 
 
 Tried = list[tuple[float, Hidden]]
-
-
-class _Undecided(SymcheckError):
-    """Ends a sweep at a station that no reading fits."""
-
-    def __init__(self, place: int, own: list[Tensor], readings: list[Hidden | Tried | None]) -> None:
-        super().__init__(f"undecided at {place}")
-        self.place, self.own, self.readings = place, own, readings
 
 
 @dataclass
@@ -138,6 +156,7 @@ class _Sweep:
     hidden: Mapping[str, str]
     eps: float
     found: Swept
+    undecided: dict[int, tuple[Values, list[Hidden | Tried | None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         module, stations = self.course.runner.module, self.course.recording.stations
@@ -156,7 +175,9 @@ class _Sweep:
         if place not in self.chart:
             readings = [self._reading(place, part, own[part]) for part in range(len(own))]
             if any(isinstance(one, list) for one in readings):
-                raise _Undecided(place, [y.detach().clone() for y in own], readings)
+                self.undecided[place] = (tuple(y.detach().clone() for y in own), readings)
+                found.unknown.append(place)
+                return result
             self.chart[place] = tuple(one for one in readings if not isinstance(one, list))
         moved = [self.course.moved_value(place, k, one) for k, one in enumerate(self.chart[place]) if one is not None]
         if len(moved) < len(own) or any(y.shape != h.shape for y, h in zip(own, recorded, strict=True)):
@@ -164,7 +185,8 @@ class _Sweep:
             return result
         gaps = [apart(y, z, len(self.course.index)) for y, z in zip(own, moved, strict=True)]
         found.local[place] = torch.stack(gaps).amax(0)
-        if not rms(found.local[place]) > self.eps:
+        fitted = any(one is not None and one.maps is not None for one in self.chart[place])
+        if not rms(found.local[place]) > self.eps * (LOSS if fitted else 1):
             return result
         found.own[place], found.values[place] = tuple(y.detach().clone() for y in own), tuple(moved)
         return put(call, recording.results[place], [_led(y, z) for y, z in zip(own, moved, strict=True)])
@@ -193,6 +215,23 @@ class _Sweep:
         return tried or None
 
 
+def _decided(
+    course: Course, found: Swept, chart: Chart, place: int, part: int, own: Values, tried: Tried, eps: float, lost: bool
+) -> Hidden | None:
+    """How a result is moved that no reading fits: as the network ends best where it is lost, else by fitted maps.
+
+    A fit to what is lost would take the fault for a part of the action: weights of its own for each slot are a twist.
+    """
+    if lost:
+        return _by_the_end(course, found, chart, place, part, own, tried)
+
+    def moved(hidden: Hidden) -> Tensor:
+        return course.moved_value(place, part, hidden)
+
+    readings = [hidden for _, hidden in tried]
+    return fit(own[part], moved, course.index, len(course.elements.g), readings, eps)
+
+
 def _by_the_end(
     course: Course, found: Swept, chart: Chart, place: int, part: int, own: Sequence[Tensor], tried: Tried,
     least: float = math.inf,
@@ -200,8 +239,8 @@ def _by_the_end(
     """The reading from which the rest of the network ends nearest to g·f(x), where that is nearer than without it.
 
     To stand still is no reading here: where f(x) is invariant, a network that is cut anywhere ends there. What moves
-    places (pixels, nodes) is kept by a layer from what it reads unless that ends far off; another reading must explain
-    what follows, not only lessen the error.
+    places (pixels, nodes) is kept by layers, and by what keeps the shape, unless that ends far off; another reading
+    must explain what follows, not only lessen the error.
     """
     moving = [hidden for gap, hidden in tried if hidden.parts][:_FINISHED]
     known = {p: value for p, value in found.values.items() if p < place}
@@ -209,28 +248,35 @@ def _by_the_end(
     least = min(least, size(course.delta(course.hybrid(known))))
     best, end = None, least
     layered = _LAYERED.search(course.recording.stations[place].function) is not None
+    same = inherited(course, chart, place, own[part].shape)
     for hidden in moving:
         values = [course.moved_value(place, part, hidden) if i == part else y for i, y in enumerate(own)]
         ends = size(course.delta(course.hybrid({**known, place: tuple(values)})))
-        kept = _LOOSE if hidden.places and best is None and layered else 0.999
+        kept = _LOOSE if hidden.places and best is None and (layered or hidden.text in same) else 0.999
         if ends < (end * kept if hidden.text in texts else end / CLEAR):
             best, end = hidden, min(end, ends)
     return None if best is None else replace(best, source="assumed")
 
 
-def inherited(course: Course, chart: Chart, place: int) -> set[str]:
-    """How that is moved which a station reads, in words."""
-    sources = course.recording.stations[place].sources
-    texts = {one.text for source in sources for one in chart.get(source, ()) if one is not None}
+def inherited(course: Course, chart: Chart, place: int, shape: Sequence[int] | None = None) -> set[str]:
+    """How that is moved which a station reads, in words; with a `shape`, of what has this shape alone."""
+    sources, values = course.recording.stations[place].sources, course.recording.values
+    texts = {
+        one.text
+        for source in sources
+        for one, value in zip(chart.get(source, ()), values.get(source, ()), strict=False)
+        if one is not None and shape in (None, value.shape)
+    }
     if -1 in sources:
-        texts |= {str(action) for one in course.bound.inputs.values() for action in one.actions}
+        moved = {name: x for name, x in course.moved.tensors.items() if shape in (None, x.shape)}
+        texts |= {str(action) for name in moved for action in course.bound.inputs[name].actions}
     return texts
 
 
 def reconsider(course: Course, found: Swept, chart: Chart, unknown: int, least: float) -> int | None:
-    """Another reading of what a station of unknown action reads, from which the network ends below `least`.
+    """Another handedness of what a station of unknown action reads, from which the network ends below `least`.
 
-    A cross product may be a pseudovector, or a vector that mirrors break: the reading that explains the rest is taken.
+    A cross product is a pseudovector, or a vector that mirrors break: the reading that explains the rest is taken.
     The place of the station that is read anew, None where there is none.
     """
     for place in sorted((p for p in course.recording.stations[unknown].sources if p in found.local), reverse=True):
@@ -238,7 +284,10 @@ def reconsider(course: Course, found: Swept, chart: Chart, unknown: int, least: 
         for part, reading in enumerate(readings):
             texts = inherited(course, chart, place)
             others = candidates(course.bound, own[part].shape, len(course.index), texts, None)
-            tried = [(0.0, one) for one in others if reading is not None and one.text != reading.text]
+            if reading is None:
+                continue
+            same = [one for one in others if _unhanded(one.text) == _unhanded(reading.text)]
+            tried = [(0.0, one) for one in same if one.text != reading.text]
             best = _by_the_end(course, found, chart, place, part, own, tried, least)
             if best is not None:
                 chart[place] = tuple(best if i == part else one for i, one in enumerate(readings))
@@ -246,33 +295,8 @@ def reconsider(course: Course, found: Swept, chart: Chart, unknown: int, least: 
     return None
 
 
-def apart(y: Tensor, z: Tensor, pairs: int) -> Tensor:
-    """||y − z|| / ||z|| of each pair, (pairs,) float64; of what is no number, the fraction of entries that differ."""
-    y, z = y.detach(), z.detach()
-    if not (y.is_floating_point() or y.is_complex()):
-        gap, size = (y != z).double(), torch.ones_like(y, dtype=torch.float64)
-    else:
-        gap, size = (widest(y) - widest(z)).abs(), widest(z).abs()
-        gap = torch.where(widest(y) == widest(z), 0.0, gap)  # masks hold infinities
-        size = torch.where(size.isfinite(), size, 0.0)
-    axis = next((i for i, n in enumerate(y.shape) if n % pairs == 0), None)
-    if axis is None:
-        return torch.full((pairs,), float(torch.linalg.vector_norm(gap)) / (float(torch.linalg.vector_norm(size)) or 1.0))
-    gap, size = (torch.linalg.vector_norm(t.movedim(axis, 0).reshape(pairs, -1), dim=1) for t in (gap, size))
-    least = torch.maximum(size, 0.01 * size.square().mean().sqrt())
-    relative: Tensor = gap / torch.where(size > 0, least, torch.ones_like(size))
-    return relative
-
-
-def rms(terms: Tensor) -> float:
-    """RMS of ||term|| over the rows; infinite where it is no number."""
-    value = float((terms.abs().square().sum() / len(terms)).sqrt())
-    return value if value == value else float("inf")
-
-
-def size(deltas: Mapping[str, Tensor]) -> float:
-    """The norm of all defects together."""
-    return math.sqrt(sum(float(delta.abs().square().sum()) for delta in deltas.values()))
+def _unhanded(text: str) -> str:
+    return text.replace("pseudo", "").replace("points", "vector")
 
 
 def _led(own: Tensor, value: Tensor) -> Tensor:

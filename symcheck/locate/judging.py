@@ -110,4 +110,5 @@ def _rank(one: Finding) -> tuple[int, float]:
 
 
 def error_of(one: Finding) -> float:
+    """The mean error over the spread, infinite where there is none."""
     return float("inf") if one.error is None else one.error.spread.mean

@@ -14,8 +14,10 @@ from symcheck.errors import ModelError
 from symcheck.measure.audit import Audit
 from symcheck.measure.defect import Slot
 from symcheck.measure.evaluator import Chunks, Evaluator
+from symcheck.measure.floors import nudged
 from symcheck.measure.pairs import pair_defects, pair_errors
 from symcheck.measure.plan import Stratum
+from symcheck.measure.samples import observe_batch
 from symcheck.measure.tally import Rest
 
 SAMPLES = 4
@@ -33,11 +35,7 @@ class Landscape:
     scale: Mapping[str, float]
     size: Mapping[str, float]  # ||f(x)|| over S
     tolerance: float
-
-    @property
-    def epsilon(self) -> float:
-        """The machine epsilon of the outputs."""
-        return float(torch.finfo(self.evaluator.runner.dtype or torch.float32).eps)
+    epsilon: float  # of the precision in which the outputs are made
 
     def rounding(self, name: str) -> float:
         """What rounding may leave of an output, over its spread."""
@@ -72,7 +70,7 @@ def landscape_of(audit: Audit, claim: Claim, g: Tensor, *, resampled: bool = Fal
     samples, chunks = audit.evaluator.samples, audit.evaluator.chunks
     evaluator = audit.evaluator
     if runner is not evaluator.runner:
-        evaluator = Evaluator(runner, samples, Chunks(size=chunks.size, fixed=True, cap=chunks.cap))
+        evaluator = Evaluator(runner, samples, Chunks(size=chunks.size, cap=chunks.cap, accelerator=chunks.accelerator))
         try:
             evaluator.base(bound)
         except ModelError:
@@ -81,7 +79,19 @@ def landscape_of(audit: Audit, claim: Claim, g: Tensor, *, resampled: bool = Fal
     scale = {name: _spread(rest) for name, rest in common.rests.items()}
     size = {name: float(rest.size.mean().sqrt()) / scale[name] for name, rest in common.rests.items()}
     limit = audit.options.tolerance_of(str(claim))
-    return Landscape(bound, common.slots, evaluator, rows, scale, size, limit)
+    return Landscape(bound, common.slots, evaluator, rows, scale, size, limit, _epsilon(evaluator, bound, rows))
+
+
+def _epsilon(evaluator: Evaluator, bound: BoundClaim, rows: Tensor) -> float:
+    """The machine epsilon of a subject: float32's where a change of 2^-40 is swallowed or inflated inside."""
+    own = float(torch.finfo(evaluator.runner.dtype or torch.float32).eps)
+    batch = observe_batch(bound, evaluator.samples.take(rows.to(evaluator.runner.device)))
+    still = evaluator.runner.kept(batch)
+    fine, coarse = (evaluator.runner.kept(nudged(batch, 2.0**-k)) for k in (40, 24))
+    smooth = [name for name, y in still.items() if y.is_floating_point()]
+    change = [max((float((y[n] - still[n]).abs().max()) for n in smooth), default=0.0) for y in (fine, coarse)]
+    rough = change[1] > 0 and not (2.0**-20 * change[1] <= change[0] <= 2.0**-13 * change[1])
+    return max(own, float(torch.finfo(torch.float32).eps)) if rough else own
 
 
 def _spread(rest: Rest) -> float:

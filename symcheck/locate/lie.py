@@ -26,7 +26,8 @@ from symcheck.locate.actions import Hidden, Part
 from symcheck.locate.attribution import END, ROUNDING, attribute
 from symcheck.locate.hybrids import Chart
 from symcheck.locate.lie_result import LieLayers, LieTerm
-from symcheck.locate.stations import Call, Recording, passing, put, record, same_way
+from symcheck.locate.recorder import record
+from symcheck.locate.stations import Call, Recording, passing, put, same_way
 from symcheck.measure.audit import Audit
 from symcheck.measure.defect import Slot, widest
 from symcheck.measure.dual import carrying
@@ -86,12 +87,24 @@ class Tangential:
         return found
 
     def hybrid(self, moving: Mapping[str, Tensor], tangents: Tangents, last: int) -> dict[str, Tensor]:
-        """T_l: the stations up to `last` return what they returned at rest, with their own tangents."""
+        """T_l: the stations up to `last` return what they returned at rest, with their own tangents.
+
+        What the outputs read through none but these is run; the rest returns what it returned at rest.
+        """
+        skipped = {place for place in tangents if place <= last}
+        read, left = set[int](), [*self.recording.ends]
+        while left:
+            place = left.pop()
+            if place not in read and place in self.recording.stations:
+                read.add(place)
+                left += () if place in skipped else self.recording.stations[place].sources
 
         def visit(call: Call) -> Any:
-            if call.place > last or call.place not in tangents:
+            if call.place in skipped & read or (call.place in skipped and self.runner.gradients):
+                return self.replaced(call, tangents, call() if self.runner.gradients else None)
+            if call.place in read or call.place not in self.recording.values or self.runner.gradients:
                 return call()
-            return self.replaced(call, tangents, call() if self.runner.gradients else None)
+            return put(call, self.recording.results[call.place], self.recording.values[call.place])
 
         return self.run(moving, visit)
 
@@ -235,7 +248,7 @@ def _with(y: Tensor, h: Tensor, v: Tensor | None) -> Tensor:
         return y
     if y.requires_grad:
         return y + dual(torch.zeros_like(v), v - tangent(y).detach())
-    return dual(h.clone(), v)
+    return dual(h, v)
 
 
 def _seen(slot: Slot, y: Tensor, z: Tensor) -> Tensor:

@@ -94,11 +94,15 @@ def _cells(claim: Claim, part: Stratum, runner: Runner, data: Samples, how: Aske
     sizes = (subject.fixed_batch,) if subject.fixed_batch else (1, how.batch)
     for engine in ("eager", "compiled") if how.compiler else ("eager",):
         for precision in how.precisions:
+            try:
+                if fixed and precision != _word(runner):
+                    raise ModelError("the program has a fixed precision", hint="audit it as it is")
+                one, told = _at(runner, precision, engine, how, fixed)
+            except SymcheckError as error:
+                yield from (Cell(precision, engine, size, {}, f"not measured: {error.message}") for size in sizes)
+                continue
             for size in sizes:
                 try:
-                    if fixed and precision != _word(runner):
-                        raise ModelError("the program has a fixed precision", hint="audit it as it is")
-                    one, told = _at(runner, precision, engine, how, fixed)
                     yield Cell(precision, engine, size, _measured(claim, part, one, top, data, size, how), told)
                 except SymcheckError as error:
                     yield Cell(precision, engine, size, {}, f"not measured: {error.message}")
@@ -142,10 +146,12 @@ def _compiled(subject: Subject, dtype: torch.dtype, device: torch.device, backen
     module.eval()
     torch.compiler.reset()
     try:
-        compiled: Callable[..., Any] = torch.compile(module, backend=backend)
+        compiled: Callable[..., Any] = torch.compile(module, backend=backend, dynamic=True)
     except Exception as error:  # whatever a backend may raise
         raise ModelError(
-            f"{type(error).__name__}: {str(error).splitlines()[0]}", where=f"torch.compile, {backend}", hint="name another"
+            f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            where=f"torch.compile, {backend}",
+            hint="name a backend of torch.compiler.list_backends()",
         ) from error
     return compiled
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from symcheck.groups.draws import Draws
 from symcheck.groups.matrices import determinant
-from symcheck.groups.point_groups import closure, named_groups, order_of, schoenflies, unlike
+from symcheck.groups.point_groups import closure, named_groups, order_of, polished, schoenflies, unlike
 from symcheck.groups.rotations import haar_rotation, vector
 from symcheck.groups.subgroups import table_of
 from symcheck.locate.candidates import Holds, Subgroup, among
@@ -84,7 +84,8 @@ def _point_group(sought: Sought, mirrors: bool) -> Tensor | None:
         more = [-_EYE, *(-turns_about(u, n)[1] for u in lines for n in (4, 8, 16))]
         generators.append(torch.stack(more)[sought.holding(torch.stack(more))])
     found = torch.cat(generators)
-    return closure(unlike(found, found[:0]))
+    group = closure(unlike(found, found[:0]))
+    return None if group is None else polished(group)
 
 
 def _in_frame(elements: Tensor, mirrors: bool) -> list[Subgroup]:

@@ -18,7 +18,7 @@ from symcheck.groups.draws import Draws
 from symcheck.locate.candidates import Subgroup
 from symcheck.locate.curves import curves_of
 from symcheck.locate.group_result import Element, GroupPart, Lattice, Node
-from symcheck.locate.judging import Candidate, Findings, Scene, error_of, judge, together
+from symcheck.locate.judging import Candidate, Findings, Scene, judge, together
 from symcheck.locate.landscape import landscape_of
 from symcheck.locate.parts import LISTED, Factor, Wanted, factors_of, subgroups_of
 from symcheck.locate.spectrum import spectra_of
@@ -33,7 +33,8 @@ _SILENT = (Verdict.TRIVIAL, Verdict.INVALID)
 
 def which_part(audit: Audit, claim: Claim) -> GroupPart:
     """The subgroups of a claim's group that hold for each output, spectra over the group, and curves along it."""
-    start = audit.evaluator.runner.forwards
+    runners = {id(runner): runner for runner in (audit.evaluator.runner, audit.low, audit.high) if runner is not None}
+    start = sum(runner.forwards for runner in runners.values())
     bound, _, outputs = audit.bound(claim)
     if bound.relation is not None:
         return GroupPart(str(claim), bound.group.name, notes=("a relation is no group and has no subgroups",))
@@ -64,7 +65,7 @@ def which_part(audit: Audit, claim: Claim) -> GroupPart:
         tuple([] if silent else curves_of(audit, claim, parts)),
         tuple(_elements(scene, found, singles)),
         tuple(dict.fromkeys([*notes, *more])),
-        audit.evaluator.runner.forwards - start,
+        sum(runner.forwards for runner in runners.values()) - start,
     )
 
 
@@ -217,14 +218,15 @@ def _node(one: Candidate, finding: Finding, parents: tuple[int, ...]) -> Node:
 def _elements(
     scene: Scene, found: Sequence[Findings], singles: Mapping[str, Sequence[Element]]
 ) -> list[Element]:
-    """The elements with the largest errors, those judged alone or else those of the whole group."""
+    """The elements with the largest errors, of those judged alone and those drawn from the whole group."""
     rows = []
     for name in scene.outputs:
-        own = list(singles.get(name, ()))
-        for part in found if not own else ():
+        own = {one.label: one for one in singles.get(name, ())}
+        for part in found:
             if (curve := part[name].curve) is not None:
-                own += [Element(name, word, e) for word, e in zip(curve.labels, curve.errors, strict=True)]
-        rows += sorted(own, key=lambda one: -one.error)[:_SHOWN]
+                for word, error in zip(curve.labels, curve.errors, strict=True):
+                    own.setdefault(word, Element(name, word, error))
+        rows += sorted(own.values(), key=lambda one: -one.error)[:_SHOWN]
     return rows
 
 

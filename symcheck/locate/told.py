@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +12,13 @@ from torch import Tensor
 from symcheck.locate.attribution import END, Attributed
 from symcheck.locate.causes import Cause, most_likely
 from symcheck.locate.evidence import Facts
-from symcheck.locate.hybrids import apart, rms
+from symcheck.locate.gaps import apart, rms
 from symcheck.locate.result import Attribution, Layer, Module, Operation
 from symcheck.measure.defect import widest
 
 _AGAIN = 200
 _PLAIN = (bool, int, float, str, tuple)
+_PLACES = re.compile(r"\b(image|nodes|set|pairs|shift|sequence)\b")
 _SILENT = 1e-3  # of the largest error: elements below it carry none
 
 
@@ -161,20 +163,38 @@ def _facts(found: Attributed, place: int) -> Facts:
         names=station.names,
         before=station.before,
         action=_text(found, place)[0],
-        given=tuple(filter(None, (_text(found, source)[0] for source in station.sources))) or _inputs(found, place),
+        given=_given(found, place),
         faces=frozenset().union(*(factor.faces for factor in course.bound.group.factors())),
         only=_only(found, numbers[0].total),
         error=error,
         epsilon=torch.finfo(course.runner.dtype or torch.get_default_dtype()).eps,
         inverse=_inverse(found, place),
+        single=_single(found, place),
     )
 
 
-def _inputs(found: Attributed, place: int) -> tuple[str, ...]:
-    """The actions on the inputs, where a station reads nothing else."""
-    if -1 not in found.course.recording.stations[place].sources:
-        return ()
-    return tuple("*".join(map(str, one.actions)) for one in found.course.bound.inputs.values())
+def _given(found: Attributed, place: int) -> tuple[str, ...]:
+    """The actions on what a station reads; past stations of unknown action, those that move places."""
+    stations, unknown = found.course.recording.stations, {*found.swept.unknown}
+    passed = found.course.recording.before(stations[place].sources, unknown)
+    texts = []
+    for here in (place, *passed):
+        for source in stations[here].sources:
+            if source not in stations:
+                read = ["*".join(map(str, one.actions)) for one in found.course.bound.inputs.values()]
+            else:
+                read = [] if source in unknown else [_text(found, source)[0]]
+            texts += [text for text in read if here == place or _PLACES.search(text)]
+    return tuple(dict.fromkeys(filter(None, texts)))
+
+
+def _single(found: Attributed, place: int) -> bool | None:
+    """Whether the stored tensors that a station reads hold what single precision rounds; None where it reads none."""
+    station, module = found.course.recording.stations[place], found.course.runner.module
+    stored = {} if module is None else dict((*module.named_parameters(), *module.named_buffers()))
+    read = [stored[name] for short in station.names for name in (short, f"{station.path}.{short}") if name in stored]
+    numbers = [t.detach() for t in read if t.is_floating_point()]
+    return all(bool((t.float().to(t.dtype) == t).all()) for t in numbers) if numbers else None
 
 
 def _only(found: Attributed, total: Tensor) -> str:

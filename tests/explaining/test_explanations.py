@@ -166,3 +166,24 @@ def test_images_of_a_module_that_cannot_be_turned_are_left_as_they_were() -> Non
     explain(audit(model, C4, x), model, x, ["integrated-gradients(steps=2)"])
     assert model.training and all(torch.equal(before[n], t) for n, t in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_another_precision_than_that_of_the_weights() -> None:
+    model, x = network(), images()
+    report = audit(model, C4, x, dtype="float64")
+    found = explain(report, model, x, ["integrated-gradients(steps=4)"], How(dtype="float64"))
+    [finding] = [f for f in found.findings if f.claim.startswith("C4: input=")]
+    assert finding.verdict is Verdict.EXACT and finding.error is not None and finding.error.spread.max < 1e-11
+
+
+def test_packed_graphs_and_relations_are_not_explained() -> None:
+    class Sum(torch.nn.Module):
+        def forward(self, pos: Tensor, batch: Tensor) -> Tensor:
+            size = pos.square().sum(1)
+            return torch.zeros(int(batch.max()) + 1, dtype=pos.dtype).index_add_(0, batch, size)
+
+    inputs = {"pos": torch.randn(12, 3), "batch": torch.arange(4).repeat_interleave(3)}
+    report = audit(Sum(), "SO(3): pos=points, batch=owner -> invariant", inputs, elements=4)
+    assert report.holds
+    with pytest.raises(ConfigError, match="packed graphs cannot be explained"):
+        explain(report, Sum(), inputs, ["gradient"])

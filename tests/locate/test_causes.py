@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from symcheck.locate.causes import CAUSES, diagnose
+from symcheck.locate.causes import CAUSES, diagnose, most_likely
 from symcheck.locate.evidence import Facts, plain
 
 ROUND = frozenset({"linear"})
@@ -43,6 +43,7 @@ PLANTED = {
         (replace(VECTORS, function="einsum", names=("basis",), error=2e-8), replace(VECTORS, error=0.1)),
         (replace(VECTORS, error=2e-8), replace(VECTORS, error=2e-8, epsilon=1.2e-7)),
         (replace(VECTORS, error=2e-8), replace(VECTORS, error=2e-13)),
+        (replace(VECTORS, error=2e-8, single=True), replace(VECTORS, error=2e-8, single=False)),
     ],
     "handed_frame": [
         (
@@ -168,6 +169,27 @@ def test_sentences_name_what_is_read() -> None:
 )  # fmt: skip
 def test_functions_have_one_name(function: str, name: str) -> None:
     assert plain(function) == name
+
+
+def test_of_several_operations_the_most_specific_counts() -> None:
+    square, norm = replace(VECTORS, function="square"), replace(VECTORS, function="batch_norm")
+    weighs = replace(VECTORS, names=("weight",))
+    assert most_likely([]) is None
+    for facts, key in (
+        ([weighs, norm], "batch_norm_vectors"),
+        ([norm, weighs], "batch_norm_vectors"),
+        ([square, VECTORS], "unknown"),
+        ([VECTORS, square], "pointwise_on_vectors"),
+        ([VECTORS, weighs], "unsymmetrised_weight"),
+    ):
+        cause = most_likely(facts)
+        assert cause is not None and cause.key == key
+
+
+def test_of_one_kind_the_first_is_named() -> None:
+    first, second = replace(VECTORS, names=("table",)), replace(VECTORS, names=("weight",))
+    cause = most_likely([first, second])
+    assert cause is not None and "'table'" in cause.sentence and "'weight'" not in cause.sentence
 
 
 def test_an_error_that_is_no_number_is_no_float32_constant() -> None:

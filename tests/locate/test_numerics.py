@@ -167,3 +167,16 @@ def test_the_document_is_plain() -> None:
     plain = found.to_dict()
     assert plain["schema"] == "symcheck.numerics/1" and plain["cheapest"] == str(found.cheapest)
     assert plain["cells"][0]["outputs"]["force"]["verdict"] == Verdict.EXACT
+
+
+def test_products_inside_of_recurrent_layers_are_rounded_too() -> None:
+    torch.manual_seed(0)
+    net, x = nn.LSTM(4, 8, batch_first=True), torch.randn(3, 5, 4)
+    with torch.inference_mode():
+        plain = net(x)[0]
+        with Rounded():
+            coarse = net(x)[0]
+        with Rounded(bits=22):
+            same = net(x)[0]
+    assert 1e-5 < float((coarse - plain).abs().max()) < 1e-2
+    assert float((same - plain).abs().max()) < 1e-6

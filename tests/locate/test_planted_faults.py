@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -25,6 +26,7 @@ from symcheck.subject import as_subject
 
 EVERY = (*CASES, *MORE)
 CLOSED = 1e-9
+QUICK = How(samples=8, elements=16, pairs=23, parts=("layers",))
 
 ten = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every = pytest.mark.parametrize("case", EVERY, ids=lambda case: case.name)
@@ -34,15 +36,15 @@ every = pytest.mark.parametrize("case", EVERY, ids=lambda case: case.name)
 def located(name: str, fault: bool, dtype: str = "float64") -> Located:
     """What is found in one of the networks."""
     case = next(case for case in EVERY if case.name == name)
-    return locate(case.build(fault), case.claim, dict(case.inputs), How(samples=8, dtype=dtype, parts=("layers",)))
+    return locate(case.build(fault), case.claim, dict(case.inputs), replace(QUICK, dtype=dtype))
 
 
-def attributed(case: Case, fault: bool = True) -> Attributed:
+def attributed(case: Case) -> Attributed:
     """The attribution itself, with its tensors."""
-    runner = runner_for(as_subject(case.build(fault)), case.claim, dict(case.inputs), None, "float64")
+    runner = runner_for(as_subject(case.build(True)), case.claim, dict(case.inputs), None, "float64")
     with measuring(runner):
-        session = open_session(runner, dict(case.inputs), [case.claim], Options(elements=32), None)
-        return attribute(session, Claim.parse(case.claim), {})
+        session = open_session(runner, dict(case.inputs), [case.claim], Options(QUICK.elements), None)
+        return attribute(session, Claim.parse(case.claim), {}, QUICK.pairs)
 
 
 def within(path: str, guilty: str) -> bool:
@@ -127,7 +129,7 @@ def test_the_blame_moves_with_the_fault(name: str) -> None:
     model = case.build(True)
     layers: Any = getattr(model, parts)
     layers[i], layers[j] = layers[j], layers[i]
-    found = locate(model, case.claim, dict(case.inputs), How(samples=8, parts=("layers",))).attribution
+    found = locate(model, case.claim, dict(case.inputs), QUICK).attribution
     assert found is not None
     assert within(found.modules[0].path, case.guilty.replace(f"{parts}.{i}", f"{parts}.{j}"))
     assert found.cause == case.cause
@@ -178,6 +180,42 @@ def test_the_advice_mends_it(case: Case) -> None:
     assert worst < 1e-12
 
 
+NAMED = {"ViT": "'position'", "Swin": "'bias_table'", "Deep Sets": "'slots'", "quadrupoles": "'basis'", "EGNN": "relu"}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_sentence_names_what_is_at_fault(name: str) -> None:
+    found = located(name, True).attribution
+    assert found is not None
+    assert NAMED[name] in found.sentence and "'weight'" not in found.sentence and "'index'" not in found.sentence
+
+
+def test_two_faults_share_the_blame() -> None:
+    case = CASES[5]
+    model = case.build(False)
+    for path in ("layers.0", "layers.2"):
+        _set(path, "rectify", True)(model)
+    found = locate(model, case.claim, dict(case.inputs), QUICK).attribution
+    assert found is not None
+    assert {module.path for module in found.modules} == {"layers.0", "layers.2"}
+    assert all(module.share["output"] > 0.05 and module.size["output"] > 0.05 for module in found.modules)
+    assert found.closure <= CLOSED
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-7, 1e-10])
+def test_a_small_fault_is_no_rounding(size: float) -> None:
+    case = CASES[6]
+    model = case.build(True)
+    slots = model.get_parameter("layers.1.slots").data
+    slots.copy_(1 + size * slots)
+    found = locate(model, case.claim, dict(case.inputs), QUICK).attribution
+    assert found is not None
+    assert [module.path for module in found.modules][:1] == ["layers.1"]
+    assert 0.01 * size < found.error["output"] < 10 * size
+    assert found.modules[0].share["output"] > 0.99
+    assert found.cause == "position_weights"
+
+
 @pytest.mark.parametrize("name", ["CNN", "EGNN", "Deep Sets", "LSTM", "contour network"])
 def test_single_precision_finds_the_same_module(name: str) -> None:
     case = next(case for case in CASES if case.name == name)
@@ -189,6 +227,6 @@ def test_single_precision_finds_the_same_module(name: str) -> None:
 
 def test_every_kind_of_fault_is_planted() -> None:
     assert {case.cause for case in CASES} == {
-        "zero_padding", "stride", "position_added", "unsymmetrised_weight", "batch_norm_vectors", "pointwise_on_vectors",
-        "position_weights", "handed_frame", "cutoff", "transposed_rotation", "float32_constants",
+        "zero_padding", "stride", "position_added", "unsymmetrised_weight", "batch_norm_vectors", "position_weights",
+        "pointwise_on_vectors", "handed_frame", "cutoff", "transposed_rotation", "float32_constants",
     }  # fmt: skip
