@@ -49,6 +49,13 @@ Only = Annotated[
         autocompletion=words("continuous", "discrete", "representations"),
     ),
 ]  # fmt: skip
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Slow: data (symmetries that the inputs have without the network), profile (network beside data); repeat.",
+        rich_help_panel=_SEARCH, autocompletion=words("data", "profile"),
+    ),
+]  # fmt: skip
 AsClaims = Annotated[
     bool, typer.Option("--as-claims", help="Print only the claims that hold, one a line.", rich_help_panel=_OUTPUT)
 ]
@@ -82,6 +89,7 @@ def discover(
     acting: Acting = None,
     under: Under = None,
     only: Only = None,
+    also: Also = None,
     samples: Samples = None,
     elements: options.Elements = None,
     seed: options.Seed = None,
@@ -118,7 +126,7 @@ def discover(
     given = {name: value for name, value in flags.items() if value not in (None, {}, [], ())}
     asked = Asked(
         tuple(moved or ()), tuple(form or ()), shared, not linear, acting or "auto", tuple(under or ()),
-        tuple(only or ()), tuple(output or ()),
+        tuple(only or ()), tuple(also or ()), tuple(output or ()),
     )  # fmt: skip
     found = run_discover(checkpoint, given, allow_program, asked, None if quiet else error_console())
     if as_claims:

@@ -48,7 +48,8 @@ def _group(page: Page, group: FiniteGroup) -> None:
 
 
 def _does(action: str) -> str:
-    return {"invariant": "is invariant", "same": "moves along", "image": "moves along"}.get(action, action)
+    words = {"invariant": "is invariant", "same": "moves along", "image": "moves along", "sign": "changes sign"}
+    return words.get(action, action)
 
 
 def representation_lines(page: Page, found: Representations) -> None:

@@ -37,6 +37,7 @@ class Asked:
     acting: str = "auto"
     under: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     outputs: tuple[Path, ...] = ()
 
 
@@ -63,8 +64,8 @@ def run_discover(
 def concluded(found: Discovery) -> bool:
     """Whether anything was learnt: also that nothing is there, but not where no output depends on the inputs."""
     continuous = found.continuous
-    others = [part for part in (found.discrete, found.representations) if part is not None]
-    searched = bool(others) if continuous is None else continuous.verdict != Verdict.TRIVIAL
+    others = [found.discrete, found.representations, found.profile, found.motions or None, found.data or None]
+    searched = any(others) if continuous is None else continuous.verdict != Verdict.TRIVIAL
     return searched or bool(found.claims)
 
 
@@ -74,7 +75,7 @@ def _search(asked: Asked, settings: Mapping[str, Any]) -> Search:
         raise ConfigError(words, where="--acting", hint=suggest(asked.acting, [*ACTING]))
     ask = Ask(asked.inputs, _forms(asked.forms), asked.shared, asked.affine, asked.acting, settings["seed"])
     return Search(
-        ask, asked.only or PARTS, asked.under, settings["samples"], settings["elements"], settings["seed"],
+        ask, (*(asked.only or PARTS), *asked.also), asked.under, settings["samples"], settings["elements"], settings["seed"],
         settings["tolerance"], settings["device"], settings["dtype"], settings.get("batch_size"),
     )  # fmt: skip
 

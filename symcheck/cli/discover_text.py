@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from symcheck.cli.discover_parts_text import data_lines, discrete_lines, profile_lines, representation_lines
 from symcheck.discover.result import Algebra, Continuous, Direction, Discovery, Generator, Motions, PreservedForm
 from symcheck.report.model import Verdict
 from symcheck.report.numbers import count, duration, number, ratio
@@ -50,14 +51,19 @@ def _facts(found: Discovery) -> Iterator[str]:
 
 def _parts(page: Page, found: Discovery) -> None:
     """The parts that other searches found."""
-    if found.discrete is None and found.representations is None:
-        return
-    from symcheck.cli.discover_parts_text import discrete_lines, representation_lines
-
     if found.discrete is not None:
+        page.line()
         discrete_lines(page, found.discrete)
     if found.representations is not None:
+        page.line()
         representation_lines(page, found.representations)
+    for name, one in found.data.items():
+        page.line()
+        page.line(name, "bold")
+        data_lines(page, one)
+    if found.profile is not None:
+        page.line()
+        profile_lines(page, found.profile)
 
 
 def _continuous(page: Page, found: Continuous) -> None:

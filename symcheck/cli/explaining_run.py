@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -30,11 +31,14 @@ def check_explainers(settings: Mapping[str, Any], spread: Asked) -> None:
             )
 
 
-def explained(report: Report, subject: Subject, inputs: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Report:
-    """The report with the findings about explanations; what explainers print goes to stderr."""
+def explained(
+    report: Report, subject: Subject, inputs: Mapping[str, Tensor], settings: Mapping[str, Any], beside: Path | None
+) -> Report:
+    """The report with the findings about explanations; their worst pairs go `beside` those of the audit."""
     stated = settings["tolerance"]
     tolerance = float(stated) if isinstance(stated, int | float) else Options.tolerance
     options = Options(settings["elements"], settings["seed"], tolerance)
     how = How(options, settings["samples"], settings["device"], settings["dtype"], settings.get("batch_size"))
+    save = None if beside is None else beside.with_name(beside.name.replace(".worst.", ".explained."))
     with redirect_stdout(sys.stderr):
-        return explain(report, subject, inputs, settings["explainers"], how)
+        return explain(report, subject, inputs, settings["explainers"], how, save=save)

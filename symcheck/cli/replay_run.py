@@ -14,6 +14,8 @@ from rich.console import Console
 
 from symcheck.cli.run import file_settings, subject_of
 from symcheck.errors import ConfigError
+from symcheck.explaining.replays import code_in
+from symcheck.explaining.replays import subject_of as subject_of_pair
 from symcheck.measure.session import audit_runner
 from symcheck.measure.worst import WorstPair, load_worst, replay, same_weights
 from symcheck.report.numbers import number
@@ -30,12 +32,20 @@ def replay_pairs(
     pairs, origin = load_worst(file)
     stored = _stored(origin)
     _check_word(file, stored, path, flags, allow_program)
+    own = [text for text in code_in(pairs) if text not in flags.get("explainers", ())]
+    if own and not allow_program:
+        raise ConfigError(
+            f"the file names code that would be run: '{own[0]}'",
+            where=str(file),
+            hint=f"if that is your explainer, add --explainer {shlex.quote(own[0])}",
+        )
     known = path is None and any(stored[what] for what in ("checkpoint", *_CODE))
     settings = {**DEFAULTS, **stored, **({} if known else file_settings(path, flags)), **flags}
     with redirect_stdout(sys.stderr):
         subject = subject_of(settings, allow_program)
         same = same_weights(subject, origin)
-        values = [replay(pair, audit_runner(subject, pair, settings["device"], settings["dtype"])) for pair in pairs]
+        shown = [(pair, subject_of_pair(subject, pair)) for pair in pairs]
+        values = [replay(pair, audit_runner(one, pair, settings["device"], settings["dtype"])) for pair, one in shown]
     if not same:
         console.print(f"note: {_otherwise(subject, origin, same)}", style="yellow", soft_wrap=True)
     for pair, value in zip(pairs, values, strict=True):

@@ -54,7 +54,7 @@ def run_audit(
             batch_size=settings.get("batch_size"), worst=worst, save=beside, progress=tell, **options,
         )  # fmt: skip
     if settings.get("explainers"):
-        report = explained(report, subject, inputs, settings)
+        report = explained(report, subject, inputs, settings, beside)
     given = settings.get("structures", settings.get("inputs"))
     own = {"inputs": given, "files": digests(settings, checkpoint=subject.source.sha256)}
     report = replace(report, settings={**report.settings, **own, "asked": asked(settings)})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from symcheck.discover.jacobian_graph import MOST, automorphisms
+from symcheck.errors import ModelError
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.runner import Runner
 
@@ -21,12 +22,16 @@ _MOST_SIGNS, _CHANNELS, _GRID = 64, 8, 3
 
 @dataclass(frozen=True)
 class Family:
-    """Signed permutations of one axis of one input; `rows` are candidates (see groups.generated) with their origins."""
+    """Signed permutations of one axis of one input; `rows` are candidates (see groups.generated) with their origins.
+
+    `also` are the actions of other inputs whose slots move along: atoms have positions and kinds.
+    """
 
     input: str
     axis: int
     shape: Shape
     rows: Mapping[Row, str]
+    also: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def degree(self) -> int:
@@ -45,19 +50,43 @@ class Family:
 
 
 def families(evaluator: Evaluator, runner: Runner) -> list[Family]:
-    """The axes of every input that signed permutations may move; `runner` decides what the answers' graph shows."""
-    found = []
-    for name, x in evaluator.samples.tensors.items():
+    """The axes of every input that signed permutations may move; `runner` decides what the graph of answers shows."""
+    found, tensors = [], evaluator.samples.tensors
+    for name, x in tensors.items():
         shape = tuple(x.shape[1:])
         for axis in _axes(shape):
-            slots = not is_image(x) or axis == 0
+            slots = not is_image(x) or (len(shape) == 3 and axis == 0)
             rows = dict(_by_shape(x, shape, axis, slots))
-            if x.is_floating_point() and 1 < shape[axis] <= MOST and slots:
-                for p in automorphisms(evaluator, runner, name, axis):
-                    rows.setdefault((*p, shape[axis]), "graph of answers")
-            if rows:
-                found.append(Family(name, axis, shape, rows))
+            if not slots:
+                continue
+            along = _alongside(tensors, name) if axis == 0 else {}
+            for also in ({}, along) if along else ({},):
+                moved = {row: origin for row, origin in rows.items() if not also or min(row) >= 0}
+                for p in _graph(evaluator, runner, name, axis, also):
+                    moved.setdefault((*p, shape[axis]), "graph of answers")
+                found += [Family(name, axis, shape, moved, also)] if moved else []
     return found
+
+
+def _graph(evaluator: Evaluator, runner: Runner, name: str, axis: int, also: Mapping[str, str]) -> list[Row]:
+    """Automorphisms of the graph of answers; as the subject is where it cannot be run at the precision of `runner`."""
+    x = evaluator.samples.tensors[name]
+    if not (x.is_floating_point() and 1 < x.shape[axis + 1] <= MOST):
+        return []
+    try:
+        return automorphisms(evaluator, runner, name, axis, tuple(also))
+    except ModelError:
+        return automorphisms(evaluator, evaluator.runner, name, axis, tuple(also))
+
+
+def _alongside(tensors: Mapping[str, Tensor], lead: str) -> dict[str, str]:
+    """Other inputs with as many slots on their first axis as the lead, which comes before all of them."""
+    names = list(tensors)
+    count = tensors[lead].shape[1]
+    others = [n for n, x in tensors.items() if n != lead and x.dim() > 1 and x.shape[1] == count > 1]
+    if any(names.index(n) < names.index(lead) for n in others):
+        return {}
+    return {n: "pairs" if tensors[n].dim() > 2 and tensors[n].shape[2] == count else "nodes" for n in others}
 
 
 def is_image(x: Tensor) -> bool:
@@ -103,7 +132,8 @@ def _by_shape(x: Tensor, shape: Shape, axis: int, slots: bool) -> Iterator[tuple
         yield (1, 0, *one[2:], n), "exchange of two"
         if n % 2 == 0:
             yield (*one[n // 2 :], *one[: n // 2], n), "halves exchanged"
-    if x.is_floating_point() and slots and (n <= _SIGNS or (len(shape) == 1 and n <= _MOST_SIGNS)):
+    last = axis == len(shape) - 1
+    if x.is_floating_point() and slots and last and (n <= _SIGNS or (len(shape) == 1 and n <= _MOST_SIGNS)):
         yield (*(~i for i in one), n), "sign of all"
         for i in one if n > 1 else ():
             yield (*one[:i], ~i, *one[i + 1 :], n), "flip of one"

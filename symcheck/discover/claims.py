@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, combinations
 
 import torch
@@ -15,6 +15,7 @@ from symcheck.discover.naming import Known, known
 from symcheck.discover.span import Span
 from symcheck.discover.unknowns import Block
 from symcheck.errors import SymcheckError
+from symcheck.grammar import ClaimTree, parse_claim
 from symcheck.measure.audit import Audit
 from symcheck.measure.samples import Samples
 from symcheck.report.model import Verdict
@@ -34,9 +35,18 @@ class _Form:
     mirrored: str = ""  # the same with mirrors
 
 
-def claims_of(audit: Audit, span: Span) -> list[str]:
-    """Claims whose generators lie in the span and that the audit finds to hold, the largest groups only."""
+@dataclass(frozen=True)
+class Stated:
+    """Claims that the audit finds to hold, and those groups under which some output moves in no way that has a word."""
+
+    claims: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
+
+
+def claims_of(audit: Audit, span: Span) -> Stated:
+    """Claims whose generators lie in the span, the largest groups only."""
     found: list[str] = []
+    unnamed: list[str] = []
     for width in sorted({block.width for block in span.sources}):
         table = {one.name: one for one in known(width, True)}
         same = [block for block in span.sources if block.width == width]
@@ -47,9 +57,31 @@ def claims_of(audit: Audit, span: Span) -> list[str]:
                 if (form.group, key) in covered or form.algebra not in table:
                     continue
                 text = _claim(audit, span, form, table[form.algebra], moved)
-                if text:
+                if not text:
+                    continue
+                covered |= {(name, key) for name in form.covers}
+                words = [slot.terms[0].name for slot in Claim.parse(text).tree.outputs]
+                if any(word != "ignore" for word in words):
                     found.append(text)
-                    covered |= {(name, key) for name in form.covers}
+                if "ignore" in words:
+                    unnamed.append(text)
+    return Stated(tuple(found), tuple(unnamed))
+
+
+def joined(audit: Audit, texts: Iterable[str]) -> list[str]:
+    """One claim for each group and its inputs, with what several say of different outputs; joined ones are measured."""
+    given = list(dict.fromkeys(texts))
+    by: dict[str, list[ClaimTree]] = {}
+    for text in given:
+        by.setdefault(text.partition("->")[0], []).append(parse_claim(text))
+    found = []
+    for trees in by.values():
+        slots = {slot.name: slot for tree in trees[::-1] for slot in tree.outputs if slot.terms[0].name != "ignore"}
+        whole = replace(trees[0], outputs=tuple(slots.get(slot.name, slot) for slot in trees[0].outputs))
+        if str(whole) in given or holding(audit, [str(whole)]):
+            found.append(str(whole))
+        else:
+            found += map(str, trees)
     return found
 
 
@@ -95,9 +127,9 @@ def _claim(audit: Audit, span: Span, form: _Form, algebra: Known, moved: tuple[B
     if not left <= max(1e-6, 5 * span.tolerance):
         return ""
     words = _outputs(audit, chosen, algebra)
-    if words is None or not any(word != "ignore" for word in words.values()):
-        return ""
     names = {name for block in moved for name in block.inputs}
+    if all(word == "ignore" for word in words.values()):
+        return _sentence(audit, form.group, form.action, names, words) if chosen.outputs else ""
     if form.mirrored and (text := _with_mirrors(audit, form, names, words)):
         return text
     text = _sentence(audit, form.group, form.action, names, words)
@@ -114,7 +146,7 @@ def _with_mirrors(audit: Audit, form: _Form, moved: set[str], words: Mapping[str
     return text if _holds(audit, text, mixed) else ""
 
 
-def _outputs(audit: Audit, chosen: Span, algebra: Known) -> dict[str, str] | None:
+def _outputs(audit: Audit, chosen: Span, algebra: Known) -> dict[str, str]:
     """The action of each output whose matrices are those of a known one, else `ignore`."""
     linear = algebra.matrices[:, :-1, :-1]
     limit = max(1e-6, 5 * chosen.tolerance)
@@ -130,7 +162,7 @@ def _outputs(audit: Audit, chosen: Span, algebra: Known) -> dict[str, str] | Non
         else:
             words[name] = next((w for w, y in (("vector", linear), ("covector", -linear.mT)) if _same(x, y, limit)), "")
         words[name] = words[name] or "ignore"
-    return words or None
+    return words
 
 
 def _degree(x: Tensor, limit: float) -> str:

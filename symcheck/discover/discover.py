@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from symcheck.discover.claims import claims_of, holding
+from symcheck.discover.claims import claims_of, holding, joined
 from symcheck.discover.continuous import Found, find_continuous
 from symcheck.discover.discrete import find_discrete
+from symcheck.discover.from_data import data_symmetries
 from symcheck.discover.images import find_motions, image_inputs
+from symcheck.discover.profile import find_profile
 from symcheck.discover.representation import find_representations
 from symcheck.discover.result import Discovery
 from symcheck.discover.unknowns import Ask
@@ -24,6 +26,7 @@ from symcheck.subject import Subject
 from symcheck.version import __version__
 
 PARTS = ("continuous", "discrete", "representations")
+SLOW = ("data", "profile")  # only where they are asked for
 Tell = Callable[[str], None]
 
 
@@ -60,8 +63,10 @@ def discover(
     nothing can be searched, ConfigError for unknown parts and forms.
     """
     start, search = time.perf_counter(), search or Search()
-    if unknown := [part for part in search.parts if part not in PARTS]:
-        raise ConfigError(f"there is no part '{unknown[0]}'", where="--only", hint=suggest(unknown[0], [*PARTS]))
+    if unknown := [part for part in search.parts if part not in PARTS + SLOW]:
+        raise ConfigError(
+            f"there is no part '{unknown[0]}'", where="--only and --also", hint=suggest(unknown[0], [*PARTS, *SLOW])
+        )
     tensors, texts = without_ignored(named_inputs(inputs), list(claims))
     tensors = first_samples(tensors, search.samples, texts)
     dtype = dtype_of(search.dtype, subject, tensors)
@@ -74,6 +79,7 @@ def discover(
         settings = _settings(search, session, digest(tensors))
         versions = environment(runner, {"symcheck": __version__, "python": platform.python_version()})
         found = _searched(session, search, tell, Discovery(about, settings, versions))
+        found = _beside(session, search, tell, found, texts)
     notes = (*subject.notes, *found.notes)
     return replace(found, notes=notes, seconds=time.perf_counter() - start, forwards=runner.forwards)
 
@@ -81,6 +87,7 @@ def discover(
 def _searched(session: Audit, search: Search, tell: Tell, result: Discovery) -> Discovery:
     """The result with the parts, the verified claims, and what could not be searched."""
     claims: list[str] = []
+    under: list[str] = list(search.under)
     notes: list[str] = []
     found = None
     if "continuous" in search.parts:
@@ -92,19 +99,39 @@ def _searched(session: Audit, search: Search, tell: Tell, result: Discovery) -> 
         result = replace(result, continuous=found.result)
         if found.span is not None and found.audit is not None:
             tell("measuring claims")
-            claims += claims_of(found.audit, found.span)
+            stated = claims_of(found.audit, found.span)
+            claims += stated.claims
+            under += stated.open
     if "discrete" in search.parts:
         tell("trying finite elements")
         discrete = find_discrete(session)
         result = replace(result, discrete=discrete)
         claims += discrete.claims
-    under = [*search.under, *claims]
     if "representations" in search.parts and under:
         tell("fitting the actions of outputs")
         made = find_representations(session, under)
         result = replace(result, representations=made)
         claims += holding(session, [one.claim for one in made.outputs if one.claim])
-    return replace(result, claims=tuple(dict.fromkeys(claims)), notes=tuple(notes))
+    return replace(result, claims=tuple(joined(session, claims)), notes=tuple(notes))
+
+
+def _beside(session: Audit, search: Search, tell: Tell, result: Discovery, stated: Sequence[str]) -> Discovery:
+    """The result with the slow parts: what the data have without the network, and the profile of every claim."""
+    samples, notes = session.evaluator.samples, list(result.notes)
+    if "data" in search.parts:
+        found = {}
+        for name, x in samples.tensors.items():
+            if x.is_floating_point() and samples.owner_name is None:
+                tell(f"learning symmetries of {name}")
+                try:
+                    found[name] = data_symmetries(x.cpu(), seed=search.seed)
+                except DataError as error:
+                    notes.append(f"{name}: {error.message} ({error.hint})")
+        result = replace(result, data=found, notes=tuple(notes))
+    if "profile" in search.parts:
+        tell("comparing network and data")
+        result = replace(result, profile=find_profile(session, stated, found=result.claims))
+    return result
 
 
 def _continuous(session: Audit, search: Search, notes: list[str]) -> Found | None:

@@ -18,8 +18,7 @@ from symcheck.discover.discrete_result import Discrete, FiniteGroup, Tried
 from symcheck.discover.exchange import exchanged
 from symcheck.discover.group_names import name_of, needed
 from symcheck.discover.moved import at_rest, bound_to, moved_outputs, spread_of
-from symcheck.errors import SymcheckError
-from symcheck.grammar import parse_claim
+from symcheck.errors import ClaimError, SymcheckError
 from symcheck.groups.generated import Generated, generated, spelled_row
 from symcheck.measure.audit import Audit
 from symcheck.report.model import Finding, Verdict
@@ -48,7 +47,7 @@ def _search(session: Audit, joined: str, groups: list[FiniteGroup], tried: list[
     found = families(session.evaluator, session.high or session.low)
     if joined:
         found = [replace(f, rows={r: o for r, o in f.rows.items() if not f.signed([r])})
-                 for f in found if f.input == name and f.axis == 0]  # fmt: skip
+                 for f in found if f.input == name and f.axis == 0 and not f.also]  # fmt: skip
     for family in found:
         try:
             for screened in _screened(session, family, notes):
@@ -75,7 +74,8 @@ def _screened(session: Audit, family: Family, notes: list[str]) -> list[_Screene
     kind = "Signed" if family.signed(rows) else "Perm"
     group = generated(kind, rows)
     moved_by = family.action(rows, family.shape, family.axis)
-    bound = bound_to(session.evaluator, _sentence(session, group.name, family.input, moved_by, {}))
+    moves = {family.input: moved_by, **family.also}
+    bound = bound_to(session.evaluator, _sentence(session, group.name, moves, {}))
     still = at_rest(session.evaluator, bound)
     moved = moved_outputs(session.evaluator, bound, torch.tensor(rows))
     found = []
@@ -85,17 +85,22 @@ def _screened(session: Audit, family: Family, notes: list[str]) -> list[_Screene
             notes.append(f"{output} does not depend on the samples: nothing was tested")
             continue
         actions = {
-            row: min(_residuals(family, group, row, y, moved[output][k]), key=lambda pair: pair[1])
-            for k, row in enumerate(rows)
+            row: _plainest(_residuals(family, row, y, moved[output][k]), spread) for k, row in enumerate(rows)
         }
         scaled = {row: (action, size / spread) for row, (action, size) in actions.items()}
         found.append(_Screened(family, output, tuple(y.shape[1:]), scaled))
     return found
 
 
-def _residuals(family: Family, group: Generated, row: Row, y: Tensor, z: Tensor) -> list[tuple[str, float]]:
+def _plainest(found: list[tuple[str, float]], spread: float) -> tuple[str, float]:
+    """The first action that fits as well as the best does, up to rounding: inversion moves vectors and flips them."""
+    best = min(size for _, size in found)
+    return next(pair for pair in found if not pair[1] > max(2 * best, 1e-5 * spread))
+
+
+def _residuals(family: Family, row: Row, y: Tensor, z: Tensor) -> list[tuple[str, float]]:
     """(action, root mean square of f(g·x) − ρ f(x)) for each output action that the shape allows."""
-    found = [(_STILL, z - y), (_SIGN, z + y)]
+    found = [(_STILL, z - y)]
     axis = _following(family, tuple(y.shape[1:]))
     if axis is not None:
         row_ = torch.tensor([row])
@@ -104,6 +109,7 @@ def _residuals(family: Family, group: Generated, row: Row, y: Tensor, z: Tensor)
         shape[axis + 1] = -1
         carried = torch.empty_like(y).index_copy_(axis + 1, places, y * signs.reshape(shape))
         found.append((_SAME, z - carried))
+    found.append((_SIGN, z + y))
     return [(action, _size(delta)) for action, delta in found]
 
 
@@ -116,34 +122,40 @@ def _following(family: Family, shape: tuple[int, ...]) -> int | None:
     return family.axis if family.axis in fits and family.axis != last else fits[-1] if family.axis == last else fits[0]
 
 
-def _judge(
-    session: Audit, one: _Screened, joined: str, groups: list[FiniteGroup], tried: list[Tried]
-) -> None:
-    """Audit what passed the screen, row by row, then the groups that the exact rows generate."""
-    kept: dict[bool, list[Row]] = {True: [], False: []}
-    lead = joined or one.family.input
+def _judge(session: Audit, one: _Screened, joined: str, groups: list[FiniteGroup], tried: list[Tried]) -> None:
+    """Audit what passed the screen, row by row, then the groups that the exact and the nearly exact rows generate."""
+    kept: dict[tuple[bool, Verdict], list[Row]] = {}
+    lead = joined or ", ".join((one.family.input, *one.family.also))
     for row, (action, residual) in one.actions.items():
-        origin, verdict = one.family.rows[row], ""
-        error: float | None = residual
+        verdict, error = "", float(residual)
         marked = (*row[:-1], ~row[-1]) if action == _SIGN else row
-        if residual <= SCREEN:
-            finding = _audited(session, _text(session, one, [marked], action == _SAME), one.output)
-            if finding is not None:
-                verdict, error = str(finding.verdict), _error(finding, residual)
-                if finding.verdict is Verdict.EXACT:
-                    kept[action == _SAME].append(marked)
-        what = spelled_row(row)
-        tried.append(Tried(what, origin, lead, one.output, action if residual <= SCREEN else "", error, verdict))
-    for same, rows in kept.items():
-        if not rows:
-            continue
-        group = needed(generated("Signed" if one.family.signed(rows) else "Perm", rows))
-        text = _text(session, one, list(group.rows), same)
-        finding = _audited(session, text, one.output)
+        finding = _audited(session, _text(session, one, [marked], action == _SAME), one.output, residual)
         if finding is not None:
-            action = _SAME if same else "invariant, or a change of sign" if group.odd else _STILL
-            claim = "" if joined else _shorter(session, text, one, group)
-            groups.append(_group(finding, lead, group, action, claim))
+            verdict, error = str(finding.verdict), _error(finding, residual)
+            kept.setdefault((action == _SAME, finding.verdict), []).append(marked)
+        done = action if residual <= SCREEN else ""
+        tried.append(Tried(spelled_row(row), one.family.rows[row], lead, one.output, done, error, verdict))
+    for same in (True, False):
+        exact, near = (kept.get((same, verdict), []) for verdict in (Verdict.EXACT, Verdict.APPROXIMATE))
+        for rows in (exact, [*exact, *near] if near else []):
+            if rows:
+                groups += _generated(session, one, rows, same, joined, lead)
+
+
+def _generated(
+    session: Audit, one: _Screened, rows: list[Row], same: bool, joined: str, lead: str
+) -> list[FiniteGroup]:
+    """The group of these rows, audited as a whole; none where their signs contradict one another or it is broken."""
+    try:
+        group = needed(generated("Signed" if one.family.signed(rows) else "Perm", rows))
+    except ClaimError:
+        return []
+    text = _text(session, one, list(group.rows), same)
+    finding = _audited(session, text, one.output)
+    if finding is None or not finding.verdict.holds:
+        return []
+    action = _SAME if same else _SIGN if group.odd else _STILL
+    return [_group(finding, lead, group, action, "" if joined else _shorter(text, one, group))]
 
 
 def _group(finding: Finding, lead: str, group: Generated, action: str, claim: str) -> FiniteGroup:
@@ -165,17 +177,17 @@ def _finite(
 
 def _planar(session: Audit, group: str, lead: str, groups: list[FiniteGroup], tried: list[Tried]) -> None:
     """One group of turns, mirrors or shifts of a picture, for outputs that stay or are pictures themselves."""
-    bound = bound_to(session.evaluator, _sentence(session, group, lead, "image", {}))
+    bound = bound_to(session.evaluator, _sentence(session, group, {lead: "image"}, {}))
     shapes = {name: tuple(y.shape[1:]) for name, y in at_rest(session.evaluator, bound).items()}
     for output, shape in shapes.items():
         if any(_covers(g.group, group) for g in groups if (g.input, g.output) == (lead, output)):
             continue  # it is part of a group that was found
         for action in ("invariant", "image") if len(shape) >= 2 and min(shape[-2:]) > 1 else ("invariant",):
-            text = _sentence(session, group, lead, "image", {output: action})
+            text = _sentence(session, group, {lead: "image"}, {output: action})
             finding = _audited(session, text, output)
             if finding is None:
                 continue
-            error = _error(finding, None)
+            error = _error(finding, float("nan"))
             tried.append(Tried(group, "picture", lead, output, action, error, str(finding.verdict)))
             if finding.verdict is Verdict.EXACT:
                 order = Claim.parse(text).bind(session.evaluator.samples.shapes()).group.order
@@ -190,8 +202,10 @@ def _covers(large: str, small: str) -> bool:
     return small in parts.get(large, ()) or (shift and int(small[6:-1]) % int(large[6:-1]) == 0)
 
 
-def _audited(session: Audit, text: str, output: str) -> Finding | None:
-    """The worst finding of one claim about one output; None where the claim cannot be measured."""
+def _audited(session: Audit, text: str, output: str, residual: float = 0.0) -> Finding | None:
+    """The worst finding of one claim about one output; None where it cannot be measured, or the screen refused it."""
+    if not residual <= SCREEN:
+        return None
     try:
         pieces = [piece.finding for piece in session.measure(Claim.parse(text)) if piece.finding.output == output]
     except SymcheckError:
@@ -199,7 +213,7 @@ def _audited(session: Audit, text: str, output: str) -> Finding | None:
     return min(pieces, key=lambda f: _ORDER[f.verdict], default=None)
 
 
-def _error(finding: Finding, otherwise: float | None) -> float | None:
+def _error(finding: Finding, otherwise: float) -> float:
     return finding.error.spread.mean if finding.error is not None else otherwise
 
 
@@ -210,30 +224,26 @@ def _text(session: Audit, one: _Screened, rows: list[Row], same: bool) -> str:
     axis = _following(family, one.shape)
     action = family.action(rows, one.shape, axis) if same and axis is not None else ""
     action = action or ("homogeneous" if group.odd else "invariant")
-    return _sentence(
-        session, group.name, family.input, family.action(rows, family.shape, family.axis), {one.output: action}
-    )
+    moves = {family.input: family.action(rows, family.shape, family.axis), **family.also}
+    return _sentence(session, group.name, moves, {one.output: action})
 
 
-def _shorter(session: Audit, text: str, one: _Screened, group: Generated) -> str:
+def _shorter(text: str, one: _Screened, group: Generated) -> str:
     """The same claim with the group's own name where there is one: S, A, Shift(1)."""
-    name, degree = name_of(group), group.degree
-    if group.odd or group.kind != "Perm":
+    degree, rest = group.degree, text.partition(":")[2]
+    if group.odd or group.kind != "Perm" or degree < 3:
         return text
-    claim = parse_claim(text)
-    moved = claim.inputs
-    if name in (f"S{degree}", f"A{degree}") and degree > 2:
-        return f"{name[0]}:{str(claim).partition(':')[2]}"
+    name = name_of(group)
+    if name in (f"S{degree}", f"A{degree}"):
+        return f"{name[0]}:{rest}"
     step = (*range(1, degree), 0, degree)
-    axis = one.family.axis
-    if degree > 2 and name == f"C{degree}" and group.order == degree and step in group.rows and moved:
-        return f"Shift(1):{str(claim).partition(':')[2]}".replace("nodes", "sequence") if axis == 0 else text
-    return text
+    turns = group.order == degree and step in group.rows and one.family.axis == 0 and not one.family.also
+    return f"Shift(1):{rest}".replace("nodes", "sequence") if turns else text
 
 
-def _sentence(session: Audit, group: str, lead: str, action: str, outputs: Mapping[str, str]) -> str:
-    """A claim that moves one input and declares some outputs; the other inputs stay, other outputs are left out."""
-    inputs = [f"{name}={action if name == lead else 'scalar'}" for name in session.evaluator.samples.tensors]
+def _sentence(session: Audit, group: str, moves: Mapping[str, str], outputs: Mapping[str, str]) -> str:
+    """A claim that moves some inputs and declares some outputs; the other inputs stay, other outputs are left out."""
+    inputs = [f"{name}={moves.get(name, 'scalar')}" for name in session.evaluator.samples.tensors]
     base = next(iter(session.evaluator.bases.values()), None)
     known = [name for name in base.tensors if name != base.owner_name] if base is not None else []
     named = [f"{name}={outputs.get(name, 'ignore')}" for name in known if outputs] or ["invariant"]

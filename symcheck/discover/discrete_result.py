@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from symcheck.grammar import parse_claim
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -55,8 +57,14 @@ class Discrete:
 
     @property
     def claims(self) -> tuple[str, ...]:
-        """The claims that the audit found exact or approximate, ready for `audit` and `gate`."""
-        return tuple(g.claim for g in self.groups if g.claim and g.verdict in ("exact", "approximate"))
+        """The claims that the audit found exact or approximate, those of one group on several outputs as one."""
+        joined: dict[tuple[str, str], dict[str, str]] = {}
+        for tree in (parse_claim(g.claim) for g in self.groups if g.claim):
+            outputs = {str(slot.name): str(slot).partition("=")[2] for slot in tree.outputs}
+            known = joined.setdefault((str(tree.group), ", ".join(map(str, tree.inputs))), outputs)
+            known |= {name: action for name, action in outputs.items() if known[name] == "ignore"}
+        told = [(left, ", ".join(f"{n}={a}" for n, a in outputs.items())) for left, outputs in joined.items()]
+        return tuple(f"{group}: {inputs} -> {outputs}" for (group, inputs), outputs in told)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def name_of(group: Generated) -> str:
 
 
 def needed(group: Generated) -> Generated:
-    """The same group with as few of its generators as are left after dropping one at a time, those that move most first."""
+    """The same group without the generators that the others give, dropped one at a time, those that move most first."""
     kept = [row for row in dict.fromkeys(group.rows) if any(slot_of(q) != q or q != i for i, q in enumerate(row))]
     for row in sorted(kept, key=lambda row: -sum(q != i for i, q in enumerate(row))):
         rest = [other for other in kept if other != row]

@@ -25,14 +25,16 @@ _BUDGET = 4000  # steps of the search for one automorphism
 Rows = tuple[int, ...]
 
 
-def automorphisms(evaluator: Evaluator, runner: Runner, name: str, axis: int = 0) -> list[Rows]:
+def automorphisms(
+    evaluator: Evaluator, runner: Runner, name: str, axis: int = 0, also: tuple[str, ...] = ()
+) -> list[Rows]:
     """Permutations p of the slots (axis of one sample of input `name`) that keep the graph, i to p[i]: generators.
 
     Outputs are taken to be invariant, to move with the slots where they have as many, or to change sign; each with
     exact colours and with colours that differ a little, so that nearly symmetric networks are found. `runner` is the
-    subject at the precision that decides what is exact.
+    subject at the precision that decides what is exact. Inputs `also` have the same slots, and are given equal rows.
     """
-    answers = _answers(evaluator, runner, name, axis)
+    answers = _answers(evaluator, runner, name, axis, also)
     found: dict[Rows, None] = {}
     for vertices, edges in _graphs(answers):
         scale = float(edges.std(axis=(0, 1)).max()) or float(vertices.std(axis=0).max())
@@ -77,7 +79,7 @@ def refined(vertices: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.array(colours)
 
 
-def _answers(evaluator: Evaluator, runner: Runner, name: str, axis: int) -> list[Tensor]:
+def _answers(evaluator: Evaluator, runner: Runner, name: str, axis: int, also: tuple[str, ...]) -> list[Tensor]:
     """Every output at the probes, (P, n + n², *out): slot i changed, then i and j; a P for each choice of rows."""
     x = evaluator.samples.tensors[name]
     slots = x.movedim(axis + 1, 1)
@@ -93,7 +95,7 @@ def _answers(evaluator: Evaluator, runner: Runner, name: str, axis: int) -> list
         probes.append(torch.where(first.view(shape), u, torch.where(second.view(shape), w, v)))
     moved = torch.cat(probes).movedim(1, axis + 1)
     found: dict[str, list[Tensor]] = {}
-    others = {k: t[:1] for k, t in evaluator.samples.tensors.items()}
+    others = {k: _even(t[:1]) if k in also else t[:1] for k, t in evaluator.samples.tensors.items()}
     for start in range(0, len(moved), evaluator.chunks.size):
         piece = moved[start : start + evaluator.chunks.size]
         tensors = {k: t.expand(len(piece), *t.shape[1:]) for k, t in others.items()} | {name: piece}
@@ -101,6 +103,15 @@ def _answers(evaluator: Evaluator, runner: Runner, name: str, axis: int) -> list
             found.setdefault(key, []).append(y)
     joined = [torch.cat(pieces) for pieces in found.values()]
     return [y.reshape(len(places), n + n * n, *y.shape[1:]) for y in joined if bool(torch.isfinite(y).all())]
+
+
+def _even(x: Tensor) -> Tensor:
+    """The first slot in every place; of pairs (1, n, n, ..) the entries of the first two slots."""
+    n = x.shape[1]
+    if x.dim() < 3 or x.shape[2] != n or n < 2:
+        return x[:, :1].expand_as(x)
+    here = torch.eye(n, dtype=torch.bool, device=x.device).reshape(1, n, n, *[1] * (x.dim() - 3))
+    return torch.where(here, x[:, :1, :1], x[:, :1, 1:2])
 
 
 def _graphs(answers: list[Tensor]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -108,7 +108,8 @@ def fitted(y: Tensor, z: Tensor, sampled: Sampled, seed: int = 0) -> Fit | None:
         return None
     matrices = torch.linalg.pinv(still) @ moved
     rho, back = matrices.mT, scale[:, None] * basis.T
-    mixed = Draws(seed, "shuffled").permutations(1, len(still))[0]
+    rng = Draws(seed, "shuffled")
+    mixed, other = rng.permutations(1, len(still))[0], rng.permutations(1, len(held))[0]
     product, composed = rho[sampled.third], rho[sampled.first] @ rho[sampled.second]
     norms = torch.linalg.matrix_norm(product).clamp(min=1e-300)
     gram = matrices @ rho - torch.eye(rank, dtype=rho.dtype)
@@ -119,7 +120,7 @@ def fitted(y: Tensor, z: Tensor, sampled: Sampled, seed: int = 0) -> Fit | None:
         residual=_rms(target - held @ matrices @ back) / spread,
         homomorphism=float((torch.linalg.matrix_norm(product - composed) / norms).max()),
         orthogonality=float(torch.linalg.matrix_norm(gram).max()) / rank**0.5,
-        shuffled=_rms(target - held @ exchanged @ back) / spread,
+        shuffled=_rms(target[:, other] - held @ exchanged @ back) / spread,
     )
 
 

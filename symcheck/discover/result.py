@@ -158,7 +158,7 @@ class Discovery:
     motions: tuple[Motions, ...] = ()  # of inputs that are images
     discrete: Discrete | None = None
     representations: Representations | None = None
-    data: DataSymmetry | None = None
+    data: Mapping[str, DataSymmetry] = field(default_factory=dict)  # by input
     profile: Profile | None = None
     claims: tuple[str, ...] = ()  # verified by the audit: exact or approximate
     notes: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from torch import Tensor
 
@@ -16,6 +17,8 @@ from symcheck.explaining.claims import Target, check_baseline, explained_claim, 
 from symcheck.explaining.explained import Explained, explained_subject, scene_of
 from symcheck.explaining.explainers import Stated, state
 from symcheck.explaining.implementation import implementation
+from symcheck.explaining.replays import save as save_pairs
+from symcheck.explaining.replays import with_recipe
 from symcheck.explaining.scores import Score, Scores
 from symcheck.grammar import parse_claim
 from symcheck.measure.audit import Audit, Options
@@ -57,23 +60,36 @@ class Explanation:
     forwards: int
 
 
-def explain(report: Report, model: object, inputs: Inputs, texts: Sequence[str], how: How | None = None) -> Report:
+def explain(
+    report: Report,
+    model: object,
+    inputs: Inputs,
+    texts: Sequence[str],
+    how: How | None = None,
+    *,
+    save: Path | None = None,
+) -> Report:
     """The report of a model's audit, with a finding for every attribution under every claim that the model holds.
 
     `texts` are explainers: `gradient`, `integrated-gradients(steps=64)`, `module:function`, see `explainers.state`.
-    A claim that does not hold for the model gets none, and a note. Then, whatever the claims, whether networks of the
-    same function are explained alike, see `implementation`. Raises SymcheckError where a stated claim cannot
+    `save` writes the worst pairs to a file for replay. A claim that does not hold for the model gets none, and a note.
+    Then, whatever the claims, whether networks of the same function are explained alike, see `implementation`. Raises SymcheckError where a stated claim cannot
     be asked of an explanation (ClaimError, ConfigError), or the explainer fails (DataError, ModelError).
     """
     how, subject, stated = how or How(), as_subject(model), [state(text) for text in texts]
     found, notes = explanations(report, subject, inputs, stated, how)
     tensors = _asked(report, inputs, how)[1]
+    findings = [finding for one in found for finding in one.findings]
+    if save is not None and findings:
+        pairs = [pair for one in found for pair in one.worst]
+        save_pairs(save, pairs, subject, how.options.seed, how.device, how.dtype)
+        findings = [replace(f, worst=f.worst and replace(f.worst, file=f"{save}#{i}")) for i, f in enumerate(findings)]
     options = how.options
     changes, more = implementation(subject, tensors, stated, seed=options.seed, tolerance=options.tolerance)
     return replace(
         report,
-        findings=(*report.findings, *(finding for one in found for finding in one.findings), *changes),
-        notes=(*report.notes, *notes, *(note for one in found for note in one.notes), *more),
+        findings=(*report.findings, *findings, *changes),
+        notes=tuple(dict.fromkeys([*report.notes, *notes, *(note for one in found for note in one.notes), *more])),
         settings={**report.settings, "explainers": list(texts)},
         forwards=report.forwards + sum(one.forwards for one in found),
     )
@@ -188,7 +204,8 @@ def _audited(made: Explained, stated: Stated, claim: Claim, tensors: Mapping[str
     told = tuple(scores.of(part.g, output, part.exhaustive) for part, output in parts)
     forwards = sum({id(r): r.forwards for r in (runner, session.low, session.high) if r is not None}.values())
     findings, worst = (tuple(column) for column in zip(*pairs, strict=True))
-    return Explanation(stated, text, subject, findings, told, worst, (), forwards)
+    kept = tuple(with_recipe(pair, stated.text, made) for pair in worst)
+    return Explanation(stated, text, subject, findings, told, kept, (), forwards)
 
 
 def _told(

@@ -21,7 +21,7 @@ from symcheck.frames.degenerate import DEGENERATE, families
 from symcheck.frames.figures import gaps, gaps_of, prior, validity
 from symcheck.frames.frame import Frame
 from symcheck.frames.modules import Canonicalized, FrameAveraged, Symmetrised
-from symcheck.frames.pose import frame_of
+from symcheck.frames.pose import Inverted, User, frame_of
 from symcheck.frames.poser import CANONICAL, FRAME, POSE, Oracle, Poser, oracle_claim, posing, posing_claim
 from symcheck.frames.result import Budget, Figures
 from symcheck.frames.scene import Scene, owner_in, scene
@@ -114,7 +114,7 @@ class _Work:
             if name:
                 findings += self._special(own, name, whole)
                 continue
-            alone = self._alone(own)
+            alone = self._advised(self._alone(own), own)
             after = self.measured(whole, str(self.claim), own) if whole is not None else []
             oracle = self._oracle(own) if self.model is not None else []
             findings += [*alone, *oracle, *after]
@@ -157,9 +157,19 @@ class _Work:
         device, precision = device_of(self.how.device, subject), dtype_of(chosen, subject, tensors)
         return Runner(subject, device, precision, output_names([claim]), cast=chosen != "as-is")
 
-    def _alone(self, tensors: Mapping[str, Tensor]) -> list[Finding]:
-        subject = posing(self.frame, self.claim)
-        found = Poser(self.frame, self.claim)(tensors)
+    def _advised(self, found: list[Finding], tensors: Mapping[str, Tensor]) -> list[Finding]:
+        """The findings, with the word that it is the inverses which would be right, where that is so."""
+        if not (isinstance(self.frame, User) and any(f.verdict is Verdict.BROKEN for f in found)):
+            return found
+        if not all(f.verdict is Verdict.EXACT for f in self._alone(tensors, Inverted(self.frame))):
+            return found
+        advice = "it returns the inverse: h(x) takes the canonical form to x, so that h(g·x) = g·h(x); transpose it"
+        return [replace(f, advice=advice) if f.verdict is Verdict.BROKEN else f for f in found]
+
+    def _alone(self, tensors: Mapping[str, Tensor], frame: Frame | None = None) -> list[Finding]:
+        frame = frame or self.frame
+        subject = posing(frame, self.claim)
+        found = Poser(frame, self.claim)(tensors)
         return self.measured(subject, posing_claim(self.claim, tensors, found), tensors)
 
     def _oracle(self, tensors: Mapping[str, Tensor]) -> list[Finding]:

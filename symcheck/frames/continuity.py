@@ -89,7 +89,7 @@ def _straight(here: Scene, i: int, j: int) -> At:
 def _swap(here: Scene, frame: PCA, i: int) -> At:
     """Sample i stretched along its two longest axes, so that their eigenvalues are m(1 ∓ (t − ½)), equal at t = ½."""
     name = frame.on or here.driver()
-    centre, covariance = (x[i] for x in frame.moments(here))
+    centre, covariance = (x[i].cpu() for x in frame.moments(here))
     values, axes = torch.linalg.eigh(covariance)
     middle = (values[-1] + values[-2]) / 2
 
@@ -100,7 +100,7 @@ def _swap(here: Scene, frame: PCA, i: int) -> At:
         scale[:, -2] = (middle * (0.5 + times) / values[-2]).sqrt()
         stretch = axes @ (scale[:, :, None] * axes.mT)
         x = here.batch.tensors[name][i]
-        found[name] = ((x.double() - centre) @ stretch + centre).to(x.dtype)
+        found[name] = ((x.double().cpu() - centre) @ stretch + centre).to(x)
         return found
 
     return at

@@ -103,6 +103,19 @@ class User(Frame):
 
 
 @final
+class Inverted(Frame):
+    """The inverses of what another canonicaliser gives: h(x)⁻¹ takes x to its canonical form."""
+
+    def __init__(self, inner: Frame) -> None:
+        self.inner, self.name = inner, f"inverse of {inner.name}"
+
+    def poses(self, scene: Scene) -> Poses:
+        """The elements inverted, in the same order."""
+        found = self.inner.poses(scene)
+        return Poses(scene.group.inverse(found.g), found.index, found.fixed)
+
+
+@final
 class ArgMax(Frame):
     """The element g of a finite group with the largest score s(g⁻¹·x): h(g·x) = g·h(x) while the best one is alone.
 

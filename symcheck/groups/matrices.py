@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def determinant(m: Tensor) -> Tensor:
-    """det of (n, d, d) matrices, (n,): closed forms to d = 6, which can be differentiated, else LAPACK on one thread."""
+    """det of (n, d, d) matrices, (n,): differentiable closed forms to d = 6, else LAPACK on one thread."""
     d = m.shape[-1]
     if d == 1:
         return m[..., 0, 0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from symcheck.errors import ClaimError
 from symcheck.groups.base import Flow, Group
 from symcheck.groups.draws import Draws
 from symcheck.groups.finite import Sign
@@ -31,8 +32,14 @@ def generating(group: Group) -> Generating:
     """Generators of a finite group; flows and drawn elements, one or more for each component, of another one.
 
     Drawn elements generate a dense subgroup with probability one; of many draws those near the identity are kept
-    where the group stretches or translates, so that constraints stay well conditioned.
+    where the group stretches or translates, so that constraints stay well conditioned. Raises ClaimError: a relation.
     """
+    if group.related:
+        raise ClaimError(
+            f"{group.name} is a relation, not a group, and has no representations",
+            where=f"generators of {group.name}",
+            hint="measure it with an audit",
+        )
     if isinstance(group, Product):
         return _of_factors(group)
     found = generators(group)
@@ -97,6 +104,8 @@ def _drawn(group: Group) -> Tensor:
     """Some elements, mirrors among them where the group has any."""
     drawn = group.sample(_TRIED, Draws(0, "generating"))
     proper = group.proper(drawn)
+    if group.order is not None:  # finite, yet too large to list: many draws, lest they lie in a subgroup
+        return drawn
     if not group.compact:  # the least stretched or moved ones
         away = (drawn - group.identity(_TRIED)).double().reshape(_TRIED, -1).norm(dim=1)
         drawn, proper = drawn[away.argsort()], proper[away.argsort()]

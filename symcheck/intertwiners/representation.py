@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,9 +50,10 @@ class Representation:
     def derivative(self, flow: Flow) -> Tensor:
         """dρ(X) = d/dt ρ(exp tX) at 0, (size, size)."""
         at = torch.zeros(1, dtype=torch.float64)
-        with forward_ad.dual_level():
-            moved = self.matrices(flow.at(forward_ad.make_dual(at, torch.ones_like(at))))
-            tangent = forward_ad.unpack_dual(moved).tangent
+        untyped: Any = forward_ad
+        with untyped.dual_level():
+            moved = self.matrices(flow.at(untyped.make_dual(at, torch.ones_like(at))))
+            tangent: Tensor | None = untyped.unpack_dual(moved).tangent
         return torch.zeros(self.size, self.size, dtype=torch.float64) if tangent is None else tangent[0]
 
     def signed_permutation(self, g: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -18,7 +18,8 @@ EMULATED = "emulated: operands of products and convolutions rounded to 10 bits o
 _PRODUCTS = frozenset({
     "mm", "bmm", "addmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "linear", "matmul", "einsum", "bilinear",
     "convolution", "_convolution", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
-    "conv_transpose3d", "mkldnn_convolution", "mkldnn_rnn_layer", "convolution_backward", "scaled_dot_product_attention",
+    "conv_transpose3d", "mkldnn_convolution", "mkldnn_rnn_layer", "convolution_backward",
+    "scaled_dot_product_attention",
 })  # fmt: skip
 
 

@@ -257,7 +257,6 @@ RULES: Mapping[str, tuple[Callable[[Facts], bool], Says]] = {
         _unsymmetrised,
         _no_average,
     ),
-    ),
     "position_added": (
         lambda facts: facts.moves and facts.operation in {*SUMS, *MASKS, "embedding"} and bool(facts.names),
         lambda facts: (

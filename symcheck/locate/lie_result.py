@@ -31,7 +31,8 @@ class LieTerm:
 class LieLayers:
     """The terms of a Lie derivative over all generators; `error` is RMS ||L_X f||, `closure` how far terms miss it.
 
-    `modules` holds RMS of the sum of the terms of one module, by output and path; `runs` counts forward-mode runs of all samples.
+    `modules` holds RMS of the sum of the terms of one module, by output and path; `runs` counts forward-mode runs of
+    all samples.
     """
 
     claim: str

@@ -24,7 +24,8 @@ def permutation_subgroups(sought: Sought, group: Permutations, count: int) -> tu
     found = []
     if not group.even:
         alternating = Permutations("A", n)
-        found.append(Subgroup(f"A({n})", _moving(alternating.sample(count, Draws(0, "A"))), lambda p: ~odd(p), alternating.order))
+        drawn = _moving(alternating.sample(count, Draws(0, "A")))
+        found.append(Subgroup(f"A({n})", drawn, lambda p: ~odd(p), alternating.order))
     pairs = torch.tensor(list(itertools.combinations(range(n), 2)))
     if len(pairs) > PAIRS:
         pairs = torch.stack([torch.arange(n - 1), torch.arange(1, n)], 1)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -71,14 +72,18 @@ def frequency_powers(y: np.ndarray) -> np.ndarray:
     return powers
 
 
-def degree_powers(y: Tensor, rotation: Tensor, weight: Tensor, highest: int) -> np.ndarray:
-    """e_l = (2l+1) Σ ||∫ F D^l||² for l = 0..highest, (nodes, samples, components) -> (highest + 1,)."""
+def degree_powers(y: Tensor, matrices: Sequence[Tensor]) -> np.ndarray:
+    """e_l = (2l+1) Σ ||∫ F D^l||² for l = 0, 1, …: F at the nodes, (nodes, samples, components), and weighted D^l."""
     flat, samples = y.flatten(1), y.shape[1]
-    found = []
-    for degree in range(highest + 1):
-        matrix = wigner(degree, rotation).flatten(1) * weight[:, None]
-        found.append((2 * degree + 1) * float((matrix.T @ flat).square().sum()) / samples)
-    return np.array(found)
+    powers = [(2 * l + 1) * float((m.T @ flat).square().sum()) / samples for l, m in enumerate(matrices)]  # noqa: E741
+    return np.array(powers)
+
+
+@lru_cache(maxsize=1)
+def weighted_matrices(highest: int, nodes: int) -> tuple[Tensor, ...]:
+    """w D^l at the nodes of `quadrature(nodes)` for l = 0..highest, (N, (2l+1)²) each."""
+    rotation, weight = quadrature(nodes)
+    return tuple(wigner(degree, rotation).flatten(1) * weight[:, None] for degree in range(highest + 1))
 
 
 def quadrature(highest: int) -> tuple[Tensor, Tensor]:
@@ -100,10 +105,11 @@ def _about(axis: int, angle: Tensor) -> Tensor:
     return g
 
 
-def character_powers(gram: np.ndarray, chi: np.ndarray, quotient: np.ndarray) -> np.ndarray:
-    """Powers by irrep, d_i/n² Σ_{g,a} χ_i(g a⁻¹)* ⟨F(g), F(a)⟩, from the Gram matrix of F (n, n)."""
-    n = len(gram)
-    return np.array([float(row[0].real) * float((row[quotient].conj() * gram).sum().real) / n**2 for row in chi])
+def character_powers(flat: np.ndarray, chi: np.ndarray, quotient: np.ndarray) -> np.ndarray:
+    """Powers by irrep of F, (n, components): mean squares of its parts d_i/n Σ_a χ_i(g a⁻¹)* F(a)."""
+    n = len(flat)
+    parts = (row[0].real / n * (row[quotient].conj() @ flat) for row in chi)
+    return np.array([float((np.abs(part) ** 2).sum()) / n for part in parts])
 
 
 def _smooth(landscape: Landscape) -> Landscape:
@@ -156,7 +162,7 @@ def _degrees(high: Landscape, factor: Factor, title: str) -> list[Spectrum]:
     for name in high.slots:
         y = [side[name] for side in sides]
         halves = [(y[0] + y[1]) / 2, (y[0] - y[1]) / 2] if turns.mirrors else y
-        powers = [degree_powers(half, rotation, weight, DEGREE) for half in halves]
+        powers = [degree_powers(half, weighted_matrices(DEGREE, NODES)) for half in halves]
         total = sum(float((half.flatten(1).square().sum(1) * weight).sum()) / half.shape[1] for half in halves)
         variance = max(total - float(powers[0][0]), 0.0)  # the constant part is no error
         labels, values = [], []
@@ -183,10 +189,9 @@ def _by_character(high: Landscape, factor: Factor, title: str) -> list[Spectrum]
     defects, found = high.defects(factor.embed(g), pulled=True), []
     for name in high.slots:
         flat = defects[name].flatten(1).numpy()
-        gram = flat @ flat.T / len(high.rows)
-        single = character_powers(gram, chi, table.product[:, table.inverse])
+        single = character_powers(flat, chi, table.product[:, table.inverse]) / len(high.rows)
         powers = [sum(float(single[i]) for i in some) for some in twins]
-        variance = float(np.trace(gram)) / table.order - float(single[0])
+        variance = float((flat**2).sum()) / len(flat) / len(high.rows) - float(single[0])
         floors = tuple(len(some) * float(chi[some[0], 0].real) ** 2 * high.rounding(name) ** 2 for some in twins)
         present = [i for i, power in enumerate(powers) if power > floors[i]]
         kernel = np.ones(table.order, dtype=bool)

@@ -1,4 +1,4 @@
-"""The layer-wise Lie derivative of a deep network, exact, against Gaussian probes: in forward-equivalents per generator.
+"""The layer-wise Lie derivative of a deep network, exact, against Gaussian probes, in forward-equivalents.
 
     python tests/benchmarks/lie_layers.py [--depth 20] [--images 64] [--size 17] [--width 8] [--threads 1]
 
@@ -96,7 +96,8 @@ def main() -> int:
     print(f"ratio {exact / least:.3f}, at most 0.25 asked")
     print(f"finding the hidden actions, once for all generators and shared with the finite attribution: {charted:.1f}")
     for term in found.ranked("output")[:5]:
-        print(f"  {term.path or 'outputs':>8} {term.function:12} size {term.size['output']:.2e} share {term.share['output']:+.3f}")
+        size, share = term.size["output"], term.share["output"]
+        print(f"  {term.path or 'outputs':>8} {term.function:12} size {size:.2e} share {share:+.3f}")
     return int(not (exact <= least / 4 and closure <= 1e-10))
 
 

@@ -37,8 +37,8 @@ def searched(model: Any, inputs: Tensor | Mapping[str, Tensor], owner: str = "",
     with measuring(runner):
         session = open_session(runner, tensors, texts, Options(tolerance=tolerance), None)
         found = find_continuous(session, Ask(inputs=only, **ask))
-        claims = claims_of(found.audit, found.span) if found.audit and found.span else []
-    return found, claims
+        claims = claims_of(found.audit, found.span).claims if found.audit and found.span else ()
+    return found, list(claims)
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:

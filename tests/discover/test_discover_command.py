@@ -148,3 +148,24 @@ def test_same_seed_same_document(capsys: pytest.CaptureFixture[str], folder: Pat
         run(capsys, "radial", "-o", name)
     a, b = (json.loads((folder / name).read_text()) for name in ("a.json", "b.json"))
     assert a["continuous"]["spectrum"] == b["continuous"]["spectrum"] and a["claims"] == b["claims"]
+
+
+def test_outputs_that_move_in_ways_of_their_own(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """Five numbers that turn as the symmetric traceless square of x, in a basis of their own."""
+    (folder / "nets.py").write_text(
+        NETWORKS
+        + """
+class Quadrupole(nn.Module):
+    def forward(self, x):
+        a, b, c = x.unbind(-1)
+        square = torch.stack([a * b, b * c, a * c, (a * a - b * b) / 2, (2 * c * c - a * a - b * b) / 12 ** 0.5], -1)
+        mix = torch.tensor([[2., 1, 0, 0, 1], [0, 1, 3, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 2, 1], [0, 1, 0, 0, 1]])
+        return (square @ mix.to(x)) * (1 + x.square().sum(-1, keepdim=True)).rsqrt()
+
+def quadrupole():
+    return Quadrupole()
+"""
+    )
+    code, out, _ = run(capsys, "quadrupole", "--only", "representations")
+    assert code == 0 and "so(3), 3 generators" in out and "1x2e" in out
+    assert "SO(3): x=vector -> output" in out

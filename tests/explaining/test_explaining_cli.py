@@ -37,6 +37,20 @@ def test_findings_stand_in_the_same_report(capsys: pytest.CaptureFixture[str], t
     assert "mean cosine" in printed
 
 
+def test_the_worst_pairs_of_explanations_replay(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    here = Path(__file__).with_name("attributions.py")
+    code, _ = run(capsys, "--explainer", f"{here}:leaning", "-o", str(tmp_path / "report.json"))
+    assert code == 1
+    file = json.loads((tmp_path / "report.json").read_text())["findings"][1]["worst"]["file"]
+    assert file == f"{tmp_path / 'report.explained.safetensors'}#0"
+    again = ["audit", "--replay", file.partition("#")[0], "--model", NET]
+    assert main(again) == 2 and "names code that would be run" in capsys.readouterr().err
+    torch.manual_seed(0)
+    code = main([*again, "--explainer", f"{here}:leaning"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert code == 0 and "now: the same" in printed and "explanation.leaning.input" in printed
+
+
 def test_a_planted_fault_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     here = Path(__file__).with_name("attributions.py")
     code, printed = run(capsys, "--explainer", f"{here}:leaning")

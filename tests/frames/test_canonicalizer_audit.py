@@ -81,6 +81,8 @@ def test_a_planted_fault_breaks_the_canonicaliser_and_not_the_network_with_an_or
     found = audited(user(planted), model=network())
     verdicts = found_of(found)
     assert {verdicts[name, ""] for name in ("frame", "canonical", "energy", "forces")} == {Verdict.BROKEN}
+    inverse = any("returns the inverse" in f.advice for f in found.findings)
+    assert inverse == (planted is transposed)
     alone, oracle, whole = found.figures.budget
     assert (alone.verdict, oracle.verdict, whole.verdict) == (Verdict.BROKEN, Verdict.EXACT, Verdict.BROKEN)
 

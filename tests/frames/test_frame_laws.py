@@ -50,11 +50,12 @@ def cloud(samples: int = 24, atoms: int = ATOMS, seed: int = 1) -> dict[str, Ten
 def error(model: nn.Module, claim: str, inputs: dict[str, Tensor], g: Tensor, noise: Tensor | float = 0.0) -> float:
     """||f(g·x) − g·f(x)|| / the spread of f over the samples, of the forces."""
     bound = Claim.parse(claim).bind({n: tuple(x.shape[1:]) for n, x in inputs.items()})
-    still = model(inputs)["forces"]
+    still = model(inputs)["forces"].detach()
     moved = {**inputs, "pos": bound.inputs["pos"](g, inputs["pos"]) + noise}
     wanted = bound.outputs({"energy": (), "forces": tuple(still.shape[1:])})["forces"](g, still)
     spread = (still - still.mean(0)).square().flatten(1).sum(1).mean().sqrt()
-    return float(((model(moved)["forces"] - wanted).flatten(1).norm(dim=1) / spread).mean())
+    gap = (model(moved)["forces"] - wanted).detach()
+    return float((gap.flatten(1).norm(dim=1) / spread).mean())
 
 
 def elements(name: str, count: int) -> tuple[Group, Tensor]:

@@ -52,7 +52,7 @@ def test_the_order_of_composition_matters() -> None:
     assert cycle.after(swap)[1] != swap.after(cycle)[1]
 
 
-@pytest.mark.parametrize("shape", [shape for shape in SHAPES])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_application_touches_few_numbers_and_agrees_with_the_matrix(shape: tuple[int, int]) -> None:
     n = 3
     for diagram in some(*shape, pairs=False):

@@ -58,7 +58,7 @@ FINITE = (
     ("Sign(3)", "channels", 3, "channels", 3),
     ("O", "irreps(1x0e+1x1o+1x2e)", 9, "irreps(2x1o+1x3o)", 13),
     ("Oh", "tensor(ij)", 9, "irreps(1x0e+1x4e)", 10),
-    ("C3 x S(3)", "regular*channels", 9, "nodes", 3),
+    ("C3 x S(3)", "regular*channels(permute)", 9, "nodes", 3),
 )
 
 

@@ -22,7 +22,7 @@ def test_every_group_has_the_dimension_of_its_algebra(text: str) -> None:
 def structure(group: Group) -> dict[tuple[str, str], dict[str, int]]:
     """The brackets that are not zero, as combinations of the generators."""
     flows, basis = group.flows(), generators(group.flows())
-    found = {}
+    found: dict[tuple[str, str], dict[str, int]] = {}
     for x in flows:
         for y in flows:
             made = torch.linalg.lstsq(basis.T, bracket(group, x, y)[:, None]).solution[:, 0]

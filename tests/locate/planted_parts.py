@@ -90,7 +90,7 @@ class Axial(nn.Module):
         self.keep, self.net = keep, Generic(3, 8, hidden=20)
 
     def forward(self, pos: Tensor) -> Tensor:
-        u: Tensor = self.axis.to(pos)  # type: ignore[assignment, operator]
+        u: Tensor = self.axis.to(pos)  # type: ignore[assignment]
         z = pos @ u
         flat = pos - z[..., None] * u
         sense = (torch.linalg.cross(flat[:, 0], flat[:, 1]) @ u)[:, None]
@@ -122,8 +122,8 @@ def dihedral(n: int, at: float) -> Tensor:
 def tilted(seed: int = 4) -> Tensor:
     """A rotation without any special direction, (3, 3)."""
     q, r = torch.linalg.qr(torch.randn(3, 3, generator=generator(seed), dtype=torch.float64))
-    q = q * r.diagonal().sign()
-    return q * torch.linalg.det(q)
+    q = torch.mul(q, r.diagonal().sign())
+    return torch.mul(q, torch.linalg.det(q))
 
 
 def part_of(

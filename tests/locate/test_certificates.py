@@ -56,7 +56,13 @@ def only(found: Certificate, layer: str) -> LayerRow:
     return rows[0]
 
 
-SETS: dict[str, Declared] = {"0": "nodes", "1": "nodes", "2": ("nodes", "pairs"), "3": "pairs", "4": ("pairs", "scalar")}
+SETS: dict[str, Declared] = {
+    "0": "nodes",
+    "1": "nodes",
+    "2": ("nodes", "pairs"),
+    "3": "pairs",
+    "4": ("pairs", "scalar"),
+}
 IMAGES: dict[str, Declared] = {
     "0": ("image", "image(fiber=regular)"),
     "1": "image(fiber=regular)",

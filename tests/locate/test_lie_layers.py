@@ -79,7 +79,7 @@ def test_a_term_is_the_defect_of_its_layer_pushed_to_the_output() -> None:
     for k in range(3):
         a = torch.zeros(3, 3, dtype=torch.float64)
         a[(k + 2) % 3, (k + 1) % 3], a[(k + 1) % 3, (k + 2) % 3] = 1.0, -1.0
-        y, slope = torch.func.jvp(leaky, (h,), (h @ a.T,))
+        y, slope = torch.func.jvp(leaky, (h,), (h @ a.T,))  # type: ignore[misc]
         total += float(torch.func.jvp(tail, (y,), (slope - y @ a.T,))[1].detach().square().sum())
     assert found.modules["output"]["2"] == pytest.approx((total / 3 / 13) ** 0.5, rel=1e-9)
     assert max(size for path, size in found.modules["output"].items() if path != "2") < 1e-12
@@ -93,7 +93,7 @@ def test_a_healthy_network_has_no_terms() -> None:
 
 def test_two_guilty_layers_share() -> None:
     net = gates(1)
-    net[3].leak = 0.3  # type: ignore[union-attr, assignment]
+    net[3].leak = 0.3  # type: ignore[assignment]
     found, _ = located(net, "SO(3): vector -> vector", {"x": normal(13, 2, 3)})
     paths = {path: sum(t.share["output"] for t in found.terms if t.path == path) for path in ("0", "1", "2", "3", "4")}
     assert found.closure["output"] < 1e-10

@@ -7,68 +7,30 @@ from io import StringIO
 import planted_models as nets
 import pytest
 import torch
-from planted_parts import Averaged, Axial, Generic, Shuffled, Summed, broken, dihedral, held, part_of, points, tilted, turns
+from planted_parts import (
+    Averaged,
+    Axial,
+    Generic,
+    Shuffled,
+    Summed,
+    broken,
+    dihedral,
+    held,
+    part_of,
+    points,
+    tilted,
+    turns,
+)
 from rich.console import Console
 from torch import Tensor, nn
 
 from symcheck.cli.group_text import show_group
-from symcheck.groups.point_groups import named_groups, polished, schoenflies
+from symcheck.groups.point_groups import named_groups
 from symcheck.groups.products import make_group
-from symcheck.groups.subgroups import Table, elements_of, structure, table_of
 from symcheck.report.model import Verdict
 from symcheck.report.page import Page
 
 AXIS = torch.tensor([0.3, -0.5, 0.8])
-
-
-def listed(name: str) -> Table:
-    group = make_group(name)
-    table = table_of(group.compose, elements_of(group))
-    assert table is not None
-    return table
-
-
-# The groups themselves ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "name, classes, total",
-    [("C6", 4, 4), ("D4", 8, 10), ("D6", 10, 16), ("S(4)", 11, 30), ("S(5)", 19, 156), ("A(5)", 9, 59), ("Oh", 33, 98)],
-)
-def test_all_subgroups_are_listed(name: str, classes: int, total: int) -> None:
-    found = listed(name).subgroups()
-    assert found is not None and (len(found), sum(map(len, found))) == (classes, total)
-
-
-@pytest.mark.parametrize(
-    "name, word",
-    [("C2 x C4", "C2 x C4"), ("C2 x C3", "C6"), ("C4 x C4", "C4 x C4"), ("C2 x C2 x C4", "C2 x C2 x C4"),
-     ("C6 x C2", "C2 x C6"), ("S(3)", "D3"), ("A(4)", "A4"), ("S(4)", "S4"), ("I", "A5"), ("Th", "A4 x C2"),
-     ("Sign x D4", "D4 x C2")],
-)  # fmt: skip
-def test_abstract_names(name: str, word: str) -> None:
-    table = listed(name)
-    assert structure(table, tuple(range(table.order))) == word
-
-
-def test_largest_subgroups_among_allowed_elements() -> None:
-    table = listed("D4")
-    turns_ = table.generated([1])
-    assert table.largest_in(turns_) == [turns_]
-    # a turn missing: what is left is no group, and its largest parts are found
-    assert sorted(map(len, table.largest_in([0, 2, 4, 5]))) == [2, 2, 2]
-
-
-@pytest.mark.parametrize("name", list(named_groups()))
-def test_point_groups_are_told_in_any_orientation(name: str) -> None:
-    q = tilted()
-    g = q @ named_groups()[name] @ q.T
-    assert schoenflies(g) == name
-    noise = 1e-5 * torch.randn(len(g), 3, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    exact = polished(g + noise)
-    products = (exact[:, None] @ exact[None]).reshape(-1, 9)
-    assert float(torch.cdist(products, exact.flatten(1)).amin(1).max()) < 1e-7  # of cdist's own rounding
-    assert schoenflies(exact) == name
 
 
 # Turns of a plane ---------------------------------------------------------------------------------------
@@ -118,15 +80,14 @@ def test_a_tilted_mirror_is_found(n: int) -> None:
     assert held(part) == {(f"D{n}", "exact")}
     lattice = part.lattice("output")
     at = float(lattice.nodes[lattice.holds[0]].where.split()[3])
-    assert (at - 0.37 * 90 / torch.pi) % (180 / n) == pytest.approx(0, abs=0.01) or (
-        at - 0.37 * 90 / torch.pi
-    ) % (180 / n) == pytest.approx(180 / n, abs=0.01)
+    steps = (at - 0.37 * 90 / torch.pi) * n / 180  # the mirror lines of D_n are half a turn over n apart
+    assert steps == pytest.approx(round(steps), abs=1e-3)
 
 
 # Turns of space -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["I", "O", "Td", "D3d", "C4", "Cs"])
+@pytest.mark.parametrize("name", ["I", "Td", "D3d", "Cs"])
 def test_a_point_group_in_no_standard_orientation(name: str) -> None:
     q = tilted()
     part = part_of(Averaged(q @ named_groups()[name] @ q.T, 3), "O(3): points -> scalar", points(3, 3))
@@ -152,7 +113,8 @@ def test_a_preferred_axis(keep: str) -> None:
 
 
 def chiral(y: Tensor, pos: Tensor) -> Tensor:
-    return 0.1 * y + nets.triple(pos)
+    value: Tensor = 0.1 * y + nets.triple(pos)
+    return value
 
 
 @pytest.mark.parametrize("group, largest", [("O(3)", "SO(3)"), ("E(3)", "SE(3)")])
@@ -165,8 +127,13 @@ def test_proper_against_improper(group: str, largest: str) -> None:
 
 def test_turns_without_translations_and_the_reverse() -> None:
     class About(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = Generic(6, 16)
+
         def forward(self, pos: Tensor) -> Tensor:
-            return torch.tanh(nets.Energy()(pos) * 0.1 + pos.square().sum((1, 2)))
+            out: Tensor = self.net((pos @ pos.mT).flatten(1))
+            return out
 
     class Along(nn.Module):
         def __init__(self) -> None:
@@ -219,7 +186,8 @@ def test_even_permutations_alone() -> None:
         even = make_group(f"A({n})").elements()
         assert even is not None
         part = part_of(Shuffled(even.tolist()), "S: nodes -> scalar", points(2, n))
-        assert held(part) == {(f"A({n})", "exact")}
+        lattice = part.lattice("output")
+        assert lattice.names(lattice.exact) == (f"A({n})",)
 
 
 def test_all_permutations() -> None:
@@ -292,9 +260,9 @@ def test_a_constant_tells_nothing() -> None:
 
 
 def test_a_network_without_any_symmetry_has_none() -> None:
-    for seed in range(3):
-        net = Averaged(torch.eye(3)[None], 3, seed)
-        assert not held(part_of(net, "O(3): points -> scalar", points(3, 3, seed=seed + 20)))
+    for seed, group in enumerate(("O(3)", "SE(3)", "SO(3) x S")):
+        act, net = ("points*nodes" if "S" in group[3:] else "points"), Averaged(torch.eye(3)[None], 3, seed)
+        assert not held(part_of(net, f"{group}: {act} -> scalar", points(3, 3, seed=seed + 20)))
 
 
 def test_shared_elements_run_once() -> None:

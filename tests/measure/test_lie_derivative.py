@@ -178,6 +178,25 @@ def test_attention_in_forward_mode() -> None:
     assert torch.allclose(made.tangents["output"], slope.detach(), atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Conv2d(2, 4, 3, stride=2, padding="valid", groups=2), (3, 2, 9, 9)),
+        (nn.Conv2d(2, 4, 3, padding="same", dilation=2, bias=False), (3, 2, 9, 9)),
+        (nn.Conv1d(2, 4, 3, padding=1), (3, 2, 9)),
+        (nn.Conv3d(1, 2, 3, padding_mode="circular", padding=1), (3, 1, 5, 5, 5)),
+    ],
+)
+def test_convolutions_are_pushed_as_they_are(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    layer, x, v = layer.double(), normal(*shape), normal(*shape, key="v")
+    audit = opened(layer, "Sign: homogeneous(1) -> homogeneous(1)", {"x": x})
+    made = Differential(audit.evaluator.runner)(audit.evaluator.samples.take(torch.arange(3)), {"x": v})
+    y, wanted = torch.func.jvp(layer, (x,), (v,))
+    assert made.without == ""
+    assert torch.allclose(made.tangents["output"], wanted.detach(), atol=1e-13)
+    assert torch.equal(made.outputs["output"], y.detach())
+
+
 def conv(kernel: Tensor, mode: Literal["circular", "zeros"] = "circular") -> nn.Sequential:
     layer = nn.Conv2d(1, 1, 5, padding=2, padding_mode=mode, bias=False).double()
     layer.weight.data = kernel[None, None]
