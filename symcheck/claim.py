@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from symcheck.actions.base import Action, Bound
@@ -35,10 +35,22 @@ OFFER = Offer()
 
 
 @dataclass(frozen=True)
+class Own:
+    """A group and actions that were made, not written: the group of a claim, and its actions by their terms."""
+
+    group: Group
+    actions: Mapping[str, Action]
+
+
+@dataclass(frozen=True)
 class Claim:
-    """One group with its actions on the inputs and outputs of a subject; `Claim.parse(str(claim)) == claim`."""
+    """One group with its actions on the inputs and outputs of a subject; `Claim.parse(str(claim)) == claim`.
+
+    `own` stands for words that the language does not have; such a claim does not parse back.
+    """
 
     tree: ClaimTree
+    own: Own | None = field(default=None, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Claim:
@@ -57,10 +69,13 @@ class Claim:
 
     def group(self) -> Group:
         """The group as written, not yet bound to data."""
-        return make_group(self.tree.group)
+        return make_group(self.tree.group) if self.own is None else self.own.group
 
     def actions(self, slot: Slot) -> tuple[Action, ...]:
         """The actions of one slot, told which names the whole claim has."""
+        if self.own is not None:
+            made = self.own.actions.get(str(slot.terms[0]))
+            return make_actions(slot) if made is None else (made,)
         slots = (*self.tree.inputs, *self.tree.outputs)
         names = {name for other in slots for action in make_actions(other) for name in action.names}
         return tuple(action.among(names) for action in make_actions(slot))

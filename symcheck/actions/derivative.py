@@ -28,10 +28,14 @@ _AGREE = 1e-6
 
 @dataclass(frozen=True)
 class Velocity:
-    """dρ(X)x, rows (n, *S) in double precision, and how it was found; "" where nothing moves."""
+    """dρ(X)x, rows (n, *S) in double precision, and how it was found; "" where nothing moves.
+
+    `doubt` is what the pixels of an image leave open, None where the derivative is exact.
+    """
 
     value: Tensor
     method: str
+    doubt: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,14 @@ def generator(bound: Bound, flow: Flow, x: Tensor) -> Tensor:
 def velocity(bound: Bound, flow: Flow, x: Tensor) -> Velocity:
     """dρ(X)x with the method: the sum over the parts, since all others stand still at t = 0."""
     wide = x.to(torch.complex128) if x.is_complex() else x.double() if x.is_floating_point() else x
-    total, methods = torch.zeros_like(wide), []
+    total, methods, doubts = torch.zeros_like(wide), [], []
     for part in bound.parts:
-        moved, method = _velocity(part, _curve(bound, part, flow), wide)
-        if moved is not None:
-            total = total + moved
-            methods.append(method)
-    return Velocity(total, "; ".join(dict.fromkeys(methods)))
+        one = _velocity(part, _curve(bound, part, flow), wide)
+        if one is not None:
+            total = total + one.value
+            methods.append(one.method)
+            doubts += [] if one.doubt is None else [one.doubt]
+    return Velocity(total, "; ".join(dict.fromkeys(methods)), torch.stack(doubts).sum(0) if doubts else None)
 
 
 def lattice_steps(group: Group) -> tuple[Step, ...]:
@@ -96,11 +101,12 @@ def _curve(bound: Bound, part: Part, flow: Flow) -> Curve:
     return curve
 
 
-def _velocity(part: Part, curve: Curve, x: Tensor) -> tuple[Tensor | None, str]:
+def _velocity(part: Part, curve: Curve, x: Tensor) -> Velocity | None:
     if not _moves(part, curve):
-        return None, ""
+        return None
     if isinstance(part.action, Image):
-        return image_velocity(part.action, part.group, curve, x), image_method(part.action, part.group, x.shape)
+        value, doubt = image_velocity(part.action, part.group, curve, x)
+        return Velocity(value, image_method(part.group, x.shape), doubt)
     if not (x.is_floating_point() or x.is_complex()):
         raise ClaimError(
             f"integers ({str(x.dtype).removeprefix('torch.')}) have no derivative under {part.group.name}",
@@ -112,10 +118,10 @@ def _velocity(part: Part, curve: Curve, x: Tensor) -> tuple[Tensor | None, str]:
     except SymcheckError:
         raise
     except (RuntimeError, NotImplementedError, TypeError):  # an operation of a user's action without a derivative
-        return _by_differences(part, curve, x), FINITE
+        return Velocity(_by_differences(part, curve, x), FINITE)
     if part.action.whole and not _agree(moved[:1], _by_differences(part, curve, x[:1])):
-        return _by_differences(part, curve, x), FINITE  # a user's action that loses the derivative on its way
-    return moved, EXACT
+        return Velocity(_by_differences(part, curve, x), FINITE)  # a user's action that loses the derivative on its way
+    return Velocity(moved, EXACT)
 
 
 def _moves(part: Part, curve: Curve) -> bool:

@@ -53,7 +53,16 @@ def cubic(size: int) -> Tensor:
     return slope
 
 
-def image_method(action: Image, group: Group, shape: tuple[int, ...]) -> str:
+def central(size: int) -> Tensor:
+    """d/da by central differences of fourth order, and as in `cubic` at both ends, (size, size) float64."""
+    found = cubic(size)
+    for row in range(2, size - 2):
+        found[row] = 0.0
+        found[row, row - 2 : row + 3] = torch.tensor([1.0, -8.0, 0.0, 8.0, -1.0], dtype=torch.float64) / 12
+    return found
+
+
+def image_method(group: Group, shape: tuple[int, ...]) -> str:
     """How the image is differentiated, in words."""
     if not only_translates(group):
         return "cubic spline derivative"
@@ -61,9 +70,10 @@ def image_method(action: Image, group: Group, shape: tuple[int, ...]) -> str:
     return "spectral derivative" + (", the Nyquist frequency left out" if even else "")
 
 
-def image_velocity(action: Image, group: Group, curve: Curve, x: Tensor) -> Tensor:
+def image_velocity(action: Image, group: Group, curve: Curve, x: Tensor) -> tuple[Tensor, Tensor | None]:
     """d/dt g(t)·x at 0 for g(0) = e: (A' p + b')·∇x + ρ'x, with x(A p + b) the moved image and ρ its fibre.
 
+    Also, on the plane, how far another derivative of the same order is from it: what the pixels leave open.
     Shapes: x (n, .., H, W) floating; curve (1,) to (1, *E).
     """
     if not (x.is_floating_point() or x.is_complex()):
@@ -84,9 +94,15 @@ def image_velocity(action: Image, group: Group, curve: Curve, x: Tensor) -> Tens
     height, width = x.shape[-2:]
     across = torch.arange(width, device=x.device).to(x) - (width - 1) / 2
     up = (height - 1) / 2 - torch.arange(height, device=x.device).to(x)[:, None]
-    slope = spectral if only_translates(group) else cubic
-    along, down = x @ slope(width).to(x).mT, slope(height).to(x) @ x
     (a, b), (c, d) = linear  # the moved image is x(M⁻¹ (p - t))
     right, above = a * across + b * up + offset[0], c * across + d * up + offset[1]
-    return turned - right * along + above * down
+
+    def carried_along(slope: Callable[[int], Tensor]) -> Tensor:
+        up_or_down, along = slope(height).to(x) @ x, x @ slope(width).to(x).mT
+        return torch.mul(above, up_or_down) - torch.mul(right, along)
+
+    if only_translates(group):
+        return turned + carried_along(spectral), None
+    found = carried_along(cubic)
+    return turned + found, found - carried_along(central)
 

@@ -72,11 +72,10 @@ def audit(
     if checkpoint is not None and "->" in str(checkpoint):
         checkpoint, claims = None, [str(checkpoint), *(claims or [])]
     flags = {
-        "model": model, "arguments": pairs(argument, "-m", toml=True), "key": key,
-        "derive": pairs(derive, "--derive"), "output": tuple(take or ()), "takes": takes, "graph": graph,
-        "calculator": calculator, "structures": structures, "preset": preset,
-        "inputs": input_sources(inputs), "claims": claims, "samples": samples, "elements": elements, "seed": seed,
-        "tolerance": tolerance, "device": device, "dtype": dtype, "batch_size": batch_size,
+        "model": model, "arguments": pairs(argument, "-m", toml=True), "key": key, "derive": pairs(derive, "--derive"),
+        "output": tuple(take or ()), "takes": takes, "graph": graph, "calculator": calculator, "structures": structures,
+        "preset": preset, "inputs": input_sources(inputs), "claims": claims, "samples": samples, "elements": elements,
+        "seed": seed, "tolerance": tolerance, "device": device, "dtype": dtype, "batch_size": batch_size,
         "explainers": explainer,
     }  # fmt: skip
     asked = spread_of(devices, scheduler, shard, resume, output, os.environ)
@@ -95,9 +94,7 @@ def audit(
     if canonicalizer is not None:
         from symcheck.cli.wrap_audit import run_canonicalizer
 
-        if asked.options or worst:
-            raise ConfigError("this is measured in one go", where="--canonicalizer", hint="drop --worst, --shard, ...")
-        report = run_canonicalizer(checkpoint, given, allow_program, canonicalizer, asked.outputs, console)
+        report = run_canonicalizer(checkpoint, given, allow_program, canonicalizer, worst, asked, console)
     else:
         report = run_audit(checkpoint, given, allow_program, worst, asked, console)
     show(report, format_, details)

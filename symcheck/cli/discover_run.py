@@ -75,8 +75,8 @@ def _search(asked: Asked, settings: Mapping[str, Any]) -> Search:
         raise ConfigError(words, where="--acting", hint=suggest(asked.acting, [*ACTING]))
     ask = Ask(asked.inputs, _forms(asked.forms), asked.shared, asked.affine, asked.acting, settings["seed"])
     return Search(
-        ask, (*(asked.only or PARTS), *asked.also), asked.under, settings["samples"], settings["elements"], settings["seed"],
-        settings["tolerance"], settings["device"], settings["dtype"], settings.get("batch_size"),
+        ask, (*(asked.only or PARTS), *asked.also), asked.under, settings["samples"], settings["elements"],
+        settings["seed"], settings["tolerance"], settings["device"], settings["dtype"], settings.get("batch_size"),
     )  # fmt: skip
 
 

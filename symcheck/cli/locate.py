@@ -26,8 +26,8 @@ Parts = Annotated[
     list[str] | None,
     typer.Option(
         "--part",
-        help="layers: which operation. group: which elements, which subgroups hold. certificates: linear layers, without "
-        "data. lie: infinitesimally. aliasing: what images lose. numerics: precisions. all. "
+        help="layers: which operation. group: which elements, which subgroups hold. certificates: linear layers, "
+        "without data. lie: infinitesimally. aliasing: what images lose. numerics: precisions. all. "
         "[default: layers, group, certificates]; repeat.",
         rich_help_panel=_WHERE, autocompletion=words(*PARTS, "all"),
     ),

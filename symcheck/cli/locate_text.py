@@ -8,6 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from symcheck.cli.group_text import show_group
+from symcheck.cli.locate_parts_text import show_certificates, show_lie
+from symcheck.cli.numerics_text import show_aliasing, show_numerics
 from symcheck.locate.result import Attribution, Located, Operation
 from symcheck.report import numbers
 from symcheck.report.page import INDENT, Page
@@ -27,6 +30,19 @@ def show(found: Located, console: Console, *, details: bool = False, written: Se
         page.row([(Text.assemble(words, page.text(what)), page.width - INDENT)], INDENT)
     if found.attribution is not None:
         _attribution(page, found.attribution, details)
+    if found.group is not None:
+        page.line()
+        show_group(page, found.group, details)
+    if found.certificates is not None:
+        show_certificates(page, found.certificates, details)
+    if found.lie is not None:
+        show_lie(page, found.lie)
+    if found.aliasing is not None:
+        page.line()
+        show_aliasing(found.aliasing, console)
+    if found.numerics is not None:
+        page.line()
+        show_numerics(found.numerics, console)
     for note in (*found.notes, *(found.attribution.notes if found.attribution else ())):
         page.line()
         page.labelled(Text("note", "dim"), page.text(note), _LABEL)
@@ -56,8 +72,8 @@ def _attribution(page: Page, found: Attribution, details: bool) -> None:
         _layers(page, found)
     known = len(found.layers) - found.unknown
     page.line(
-        f"{known} of {len(found.layers)} operations have a known action · closes to {numbers.number(found.closure, 1)} · "
-        f"{found.pairs} pairs, {found.runs} passes", "dim",
+        f"{known} of {len(found.layers)} operations have a known action · closes to "
+        f"{numbers.number(found.closure, 1)} · {found.pairs} pairs, {found.runs} passes", "dim",
     )  # fmt: skip
 
 
@@ -126,7 +142,6 @@ def _mean(values: Mapping[str, float]) -> float:
 
 def _facts(found: Located) -> list[str]:
     settings = found.settings
-    pieces = [numbers.count(settings["samples"], "sample"), numbers.count(found.forwards, "forward pass")]
-    pieces[1] = pieces[1].replace("passs", "passes")
+    pieces = [numbers.count(settings["samples"], "sample"), numbers.count(found.forwards, "forward")]
     pieces += [f"{found.environment['dtype']} on {found.environment['device']}", numbers.duration(found.seconds)]
     return pieces

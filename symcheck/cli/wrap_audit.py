@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor
 from symcheck.claim import Claim
 from symcheck.cli.labelled import NAMES
 from symcheck.cli.run import file_settings, inputs_of, loaded
+from symcheck.cli.spread import Asked
 from symcheck.cli.steps import steps
 from symcheck.errors import ConfigError, DataError
 from symcheck.frames.accuracy import accuracy
@@ -43,13 +44,16 @@ def run_canonicalizer(
     flags: Mapping[str, Any],
     allow_program: bool,
     canonicalizer: str,
-    outputs: Sequence[Path] | None,
+    worst: bool,
+    spread: Asked,
     console: Console | None,
 ) -> Report:
     """Audit a canonicaliser, alone or with a network; one report of every claim, written where asked."""
-    start = time.perf_counter()
+    if spread.options or worst:
+        raise ConfigError("this is measured in one go", where="--canonicalizer", hint="drop --worst, --shard, ...")
+    start, outputs = time.perf_counter(), spread.outputs or ()
     settings = with_preset({**file_settings(path, flags), **flags})
-    for output in outputs or ():
+    for output in outputs:
         check_path(output, keep=read_files(settings))
     claims = [str(Claim.parse(settled(text))) for text in settings.get("claims", ())]
     if not claims:
@@ -69,7 +73,7 @@ def run_canonicalizer(
         told = {**{key: settings[key] for key in keys}, "claims": claims, "data": digest(inputs)}
         named = model or Subject(canonicalizer, frame_of)
         report = reported(audits, named, told, time.perf_counter() - start)
-    for output in outputs or ():
+    for output in outputs:
         write_report(report, output)
     return report
 

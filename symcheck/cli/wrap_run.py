@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from symcheck.frames.export import export
 from symcheck.frames.modules import Symmetrised
 from symcheck.frames.result import Accuracy
 from symcheck.frames.wrapped import FACTORY, symmetrised
-from symcheck.grammar import parse_group
+from symcheck.grammar import Slot, Term, parse_group
 from symcheck.measure.given import first_samples, without_ignored
 from symcheck.preset import settled, with_preset
 from symcheck.report.model import Report
@@ -68,6 +68,7 @@ def run_wrap(
         tell("loading")
         subject, inputs = loaded(settings, allow_program, "wrap")
         claim = _claim(asked, settings)
+        every = [*inputs]
         labels, inputs, claim = labels_in(inputs, claim, settings, subject)
         tensors, (claim,) = without_ignored(inputs, [claim])
         how = how_of(settings)
@@ -75,7 +76,7 @@ def run_wrap(
         before = _audit(subject, claim, tensors, settings)
         module = symmetrised(subject, claim, asked.by, asked.canonicalizer, asked.count, how.seed, [*tensors])
         tell(f"writing {stem}.toml")
-        written = [_subject_file(stem, settings, module, asked, allow_program)]
+        written = [_subject_file(stem, settings, module, _ignoring(module, every), asked, allow_program)]
         few = first_samples(tensors, how.samples, [claim])
         problem = _program(module, few, stem, written)
         tell("measuring what was written")
@@ -134,7 +135,7 @@ def _tolerance(settings: Mapping[str, Any], claim: str) -> float:
 
 
 def _subject_file(
-    stem: Path, settings: Mapping[str, Any], module: Symmetrised, asked: Asked, allow_program: bool
+    stem: Path, settings: Mapping[str, Any], module: Symmetrised, claim: str, asked: Asked, allow_program: bool
 ) -> Path:
     """Write OUT.toml; checkpoints, code and data keep their places and are named by absolute paths."""
     arguments = {
@@ -148,7 +149,7 @@ def _subject_file(
     base, given = settings.get("base", Path.cwd()), settings.get("inputs")
     many = {n: _absolute(t, base) for n, t in given.items()} if isinstance(given, Mapping) else _absolute(given, base)
     document = {
-        "name": f"{module.subject.name}, by {asked.by}", "model": FACTORY, "claims": [str(module.claim)],
+        "name": f"{module.subject.name}, by {asked.by}", "model": FACTORY, "claims": [claim],
         "takes": "dict", "graph": settings.get("graph"), "structures": _absolute(settings.get("structures")),
         "reference": settings.get("reference"), "inputs": many, "derive": dict(settings.get("derive", {})),
         "arguments": {name: value for name, value in arguments.items() if value not in (None, {}, "")},
@@ -156,6 +157,14 @@ def _subject_file(
     path = stem.with_name(f"{stem.name}.toml")
     write_text(path, toml_text({name: value for name, value in document.items() if value not in (None, {}, "")}))
     return path
+
+
+def _ignoring(module: Symmetrised, names: Sequence[str]) -> str:
+    """The claim with the arrays of the data that the network does not take."""
+    tree = module.claim.tree
+    slots = tuple(Slot(name, slot.terms) for name, slot in module.claim.input_names(module.inputs).items())
+    ignored = tuple(Slot(name, (Term("ignore"),)) for name in names if name not in module.inputs)
+    return str(replace(tree, inputs=(*slots, *ignored)))
 
 
 def _absolute(text: Any, base: Path | None = None) -> str | None:

@@ -37,7 +37,7 @@ class _Form:
 
 @dataclass(frozen=True)
 class Stated:
-    """Claims that the audit finds to hold, and those groups under which some output moves in no way that has a word."""
+    """Claims that the audit finds to hold, and groups under which some output moves in no way that has a word."""
 
     claims: tuple[str, ...] = ()
     open: tuple[str, ...] = ()
@@ -59,12 +59,14 @@ def claims_of(audit: Audit, span: Span) -> Stated:
                 text = _claim(audit, span, form, table[form.algebra], moved)
                 if not text:
                     continue
-                covered |= {(name, key) for name in form.covers}
-                words = [slot.terms[0].name for slot in Claim.parse(text).tree.outputs]
+                words = [slot.terms[0].name for slot in parse_claim(text).outputs]
                 if any(word != "ignore" for word in words):
                     found.append(text)
-                if "ignore" in words:
-                    unnamed.append(text)
+                if "ignore" not in words:
+                    covered |= {(name, key) for name in form.covers}
+                elif form.mirrored:
+                    inputs = text.removeprefix(f"{form.group}:").removeprefix(f"{form.mirrored}:")
+                    unnamed += [f"{name}:{inputs}" for name in (form.mirrored, form.group)]
     return Stated(tuple(found), tuple(unnamed))
 
 

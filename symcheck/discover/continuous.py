@@ -23,6 +23,8 @@ from symcheck.report.model import Finding, Verdict
 
 _ENOUGH = 2.0  # equations for each unknown, in the part that is solved
 _TRAINED = 2 / 3
+_EXACT, _NEAR = "exact directions", "near directions"
+_ROUNDING, _FAR = 5.0, 2 * math.pi  # of its floor, the error in low precision; how far elements go along generators
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,12 @@ def _judged(
         return Found(result, audit=held)
     kinds = ("exact",) if result.dimension else ("near",)
     span = span_of(solutions, kinds, blocks, slots)
-    verified = _verified(held, span, "exact directions" if result.dimension else "near directions")
+    verified = _verified(held, span, _EXACT if result.dimension else _NEAR)
     verdict = _overall(verified)
     every, nearly = span, ""
     if result.dimension and result.near:
         more = span_of(solutions, ("near",), blocks, slots)
-        verified += _verified(held, more, "near directions")
+        verified += _verified(held, more, _NEAR)
         every = span_of(solutions, ("exact", "near"), blocks, slots)
         nearly = describe(every).name
     if not result.dimension:
@@ -89,14 +91,18 @@ def _judged(
 
 
 def _verified(held: Audit, span: Span, what: str) -> tuple[Verified, ...]:
-    return tuple(_line(what, one) for one in verify(held, span))
+    accuracy = span.accuracy if what == _EXACT else 0.0  # near directions are not known, but suspected
+    return tuple(_line(what, one, accuracy) for one in verify(held, span))
 
 
-def _line(what: str, finding: Finding) -> Verified:
-    scale = finding.error.spread if finding.error else None
+def _line(what: str, finding: Finding, accuracy: float) -> Verified:
+    scale, floor = finding.error.spread if finding.error else None, finding.floor
+    measured = None not in (floor.rounding, floor.low, floor.high) and finding.verdict is Verdict.APPROXIMATE
+    within = measured and (floor.low or 0) <= _ROUNDING * (floor.rounding or 0) and (floor.high or 0) <= _FAR * accuracy
+    verdict = Verdict.EXACT if within else finding.verdict
     return Verified(
-        what, finding.output, str(finding.verdict), scale and scale.mean, scale and scale.high, finding.tolerance,
-        finding.counts.elements, finding.counts.samples,
+        what, finding.output, str(verdict), scale.mean if scale else None, scale.high if scale else None,
+        finding.tolerance, finding.counts.elements, finding.counts.samples, accuracy,
     )  # fmt: skip
 
 

@@ -129,11 +129,11 @@ class Representations:
 
 @dataclass(frozen=True)
 class TwoSample:
-    """Whether x and g·x have one distribution: a kernel test on disjoint halves, over several splits.
+    """Whether x and g·x have one distribution.
 
-    `p` is twice the median of the permutation p-values, which is valid whatever their dependence; `control` is the same
-    for data with a planted distortion, and says whether these samples could show one. `verdict`: `differ`, `alike` (no
-    difference is seen and the control is), or `inconclusive`.
+    `p` is exact for uniform g of a compact group, else twice the median over several splits; `control` is the same for
+    data with a planted preference of one side, and says whether so many samples could show one. `verdict`: `differ`,
+    `alike` (no difference is seen at this level, and the control is), or `inconclusive`.
     """
 
     what: str

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import final
 
 import torch
 from torch import Tensor
 
 from symcheck.actions.base import Action, Rep
-from symcheck.actions.plain import make_actions
-from symcheck.claim import Claim
+from symcheck.claim import Claim, Own
 from symcheck.discover.span import Span, canonical
-from symcheck.grammar import ClaimTree, GroupTree, Term
-from symcheck.grammar import Slot as Word
+from symcheck.grammar import ClaimTree, GroupTree, Slot, Term
 from symcheck.groups.base import Group, MatrixGroup
 from symcheck.groups.draws import Draws
 from symcheck.measure.audit import Audit
@@ -82,8 +80,8 @@ class BlockAction(Action):
     isometric = False
     rowwise = True
 
-    def __init__(self, start: int, width: int, scale: float | None) -> None:
-        self.name, self.start, self.width, self.scale = "found", start, width, scale
+    def __init__(self, name: str, start: int, width: int, scale: float | None) -> None:
+        self.name, self.start, self.width, self.scale = name, start, width, scale
 
     def represent(self, group: Group, g: Tensor) -> Rep:
         """(n, d, d) matrices and (n, d) shifts."""
@@ -100,41 +98,24 @@ class BlockAction(Action):
         return (rows @ rep[0].to(dtype).mT + rep[1].to(dtype)[:, None]).reshape(x.shape)
 
 
-@final
-@dataclass(frozen=True)
-class FoundClaim(Claim):
-    """A claim whose group and actions were found, not written."""
-
-    found: Group
-    acting: Mapping[str, Action]
-
-    def group(self) -> Group:
-        """The generated group."""
-        return self.found
-
-    def actions(self, slot: Word) -> tuple[Action, ...]:
-        """The found action of an input or an output that moves; as written for the others."""
-        key = f"{'out' if slot in self.tree.outputs else 'in'}:{slot.name}"
-        return (self.acting[key],) if key in self.acting else make_actions(slot)
-
-
-def found_claim(span: Span, inputs: Mapping[str, Tensor], outputs: Iterable[str], owner: str | None) -> FoundClaim:
+def found_claim(span: Span, inputs: Mapping[str, Tensor], outputs: Iterable[str], owner: str | None) -> Claim:
     """f(exp(tX) x) = exp(t X_out) f(x) for the generators of a span; outputs that it does not know are ignored."""
-    acting: dict[str, Action] = {}
+    actions: dict[str, Action] = {}
+    words = {name: Term("owner" if name == owner else "scalar") for name in inputs}
     at = 0
     for block in span.sources:
-        for name in block.inputs:
-            acting[f"in:{name}"] = BlockAction(at, block.width, block.scale)
+        moved = Term("found", (str(at),))
+        words |= dict.fromkeys(block.inputs, moved)
+        actions[str(moved)] = BlockAction(str(moved), at, block.width, block.scale)
         at += block.width + 1
+    following = dict.fromkeys(span.still, Term("invariant"))
     for name, x in span.outputs.items():
-        acting[f"out:{name}"] = BlockAction(at, x.shape[-1], None)
+        following[name] = Term("found", (str(at),))
+        actions[str(following[name])] = BlockAction(str(following[name]), at, x.shape[-1], None)
         at += x.shape[-1]
-    words = {name: "scalar" if name != owner else "owner" for name in inputs}
-    given = [Word(n, (Term("found" if f"in:{n}" in acting else words[n]),)) for n in inputs]
-    kept = {**dict.fromkeys(span.still, "invariant"), **dict.fromkeys(span.outputs, "found")}
-    made = [Word(name, (Term(kept.get(name, "ignore")),)) for name in outputs]
-    tree = ClaimTree(GroupTree((Term("found"),)), tuple(given), tuple(made))
-    return FoundClaim(tree, Exponentials(span), acting)
+    given = tuple(Slot(name, (words[name],)) for name in inputs)
+    made = tuple(Slot(name, (following.get(name, Term("ignore")),)) for name in outputs)
+    return Claim(ClaimTree(GroupTree((Term("found"),)), given, made), Own(Exponentials(span), actions))
 
 
 def verify(audit: Audit, span: Span) -> list[Finding]:

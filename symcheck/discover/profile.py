@@ -31,6 +31,7 @@ LEVELS = {"q10": 0.1, "median": 0.5, "q90": 0.9}
 DATA_ONLY = "the data has it, the network does not"
 NETWORK_ONLY = "the network has it, the data does not"
 BOTH, NEITHER = "the data and the network have it", "neither the data nor the network has it"
+_POOL = 4096
 _STEPS, _FAR = 12, 3.0  # points on each side of a flow; how far along one without a period
 _ORDER = {verdict: i for i, verdict in enumerate(Verdict)}
 
@@ -74,12 +75,14 @@ def data_test(session: Audit, text: str, labels: Tensor | None = None) -> TwoSam
         beside.append(labels)
     sizes = {name: samples.tensors[name][0].numel() for name in moving}
 
+    pool = _pool(bound.group, session.options.seed)
+
     def move(rows: Tensor, seed: int) -> Tensor:
         tensors = {
             name: part.reshape(-1, *samples.tensors[name].shape[1:]).to(samples.tensors[name])
             for name, part in zip(moving, torch.split_with_sizes(rows, list(sizes.values()), 1), strict=True)
         }
-        return _moved_rows(bound, samples.tensors, tensors, moving, seed)
+        return _moved_rows(bound, samples.tensors, tensors, moving, pool, seed)
 
     x = torch.cat([samples.tensors[name].reshape(samples.count, -1).double() for name in moving], 1)
     haar = bound.group.compact and bound.group.law.startswith(("uniform", "all"))
@@ -95,7 +98,8 @@ def label_agreement(session: Audit, text: str, labels: Tensor) -> tuple[float, f
     samples = session.evaluator.samples
     names = [name for name, one in bound.inputs.items() if not one.trivial]
     x = torch.cat([samples.tensors[name].reshape(samples.count, -1).double() for name in names], 1)
-    moved = _moved_rows(bound, samples.tensors, {n: samples.tensors[n] for n in names}, names, session.options.seed)
+    moving, pool = {n: samples.tensors[n] for n in names}, _pool(bound.group, session.options.seed)
+    moved = _moved_rows(bound, samples.tensors, moving, names, pool, session.options.seed)
     found = []
     for rows in (moved, x):
         distance = torch.cdist(rows, x).fill_diagonal_(float("inf"))
@@ -153,21 +157,30 @@ def _finding(verdict: Verdict, data: TwoSample | None) -> str:
     return DATA_ONLY if alike else NEITHER
 
 
+def _pool(group: Group, seed: int) -> Tensor:
+    """All elements of a small group, else many that are drawn once: each sample is then moved by one of them."""
+    listed = group.elements()
+    if listed is not None and len(listed) <= _POOL:
+        return listed
+    return group.sample(_POOL, Draws(seed, f"data {group.name}"))
+
+
 def _moved_rows(
-    bound: BoundClaim, kept: Mapping[str, Tensor], moving: Mapping[str, Tensor], names: Sequence[str], seed: int
+    bound: BoundClaim,
+    kept: Mapping[str, Tensor],
+    moving: Mapping[str, Tensor],
+    names: Sequence[str],
+    pool: Tensor,
+    seed: int,
 ) -> Tensor:
-    """Every sample moved by a random g, identity left out of finite groups, as rows (B, Σ sizes) float64."""
-    count = len(next(iter(moving.values())))
-    device = next(iter(moving.values())).device
-    elements = elements_in(bound, drawn(bound.group, count, seed), device)
+    """Every sample moved by a random element of the pool, as rows (B, Σ sizes) float64."""
+    first = next(iter(moving.values()))
+    count, device = len(first), first.device
+    picks = torch.from_numpy(np.random.default_rng([seed, 5]).integers(0, len(pool), count))
+    elements = elements_in(bound, pool[picks], device)
     tensors = {name: moving.get(name, x[:1].expand(count, *x.shape[1:])) for name, x in kept.items()}
     moved = move_batch(bound, elements, torch.arange(count, device=device), Batch(tensors, count))
     return torch.cat([moved.tensors[name].reshape(count, -1).double() for name in names], 1)
-
-
-def drawn(group: Group, count: int, seed: int) -> Tensor:
-    """Random elements of a group by its own law."""
-    return group.sample(count, Draws(seed, f"data {group.name}"))
 
 
 def _along(flow: Flow) -> tuple[Tensor, Tensor]:

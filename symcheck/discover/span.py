@@ -23,14 +23,19 @@ _WIDEST = 16  # vectors up to which algebras are compared and forms are solved f
 class Span:
     """k generators: on each block (k, d + 1, d + 1), acting on (x, scale); on each free output (k, q, q).
 
-    `still` are the outputs that stay as they are; `tolerance` is how far the span may be off, in radians.
+    `still` are the outputs that stay as they are; `accuracy` is how far the span may be off, in radians.
     """
 
     blocks: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
     still: tuple[str, ...]
     sources: tuple[Block, ...]
-    tolerance: float
+    accuracy: float
+
+    @property
+    def tolerance(self) -> float:
+        """What counts as zero where generators are compared."""
+        return max(1e-7, self.accuracy)
 
     def __len__(self) -> int:
         return len(next(iter(self.blocks.values())))
@@ -81,7 +86,7 @@ def span_of(solutions: Solutions, kinds: Sequence[str], blocks: Sequence[Block],
     last = max(max(solutions.directions[i].sigma, solutions.directions[i].floor) for i in picked)
     beyond = next((one.sigma for one in solutions.directions if one.kind not in ("exact", *kinds)), 1.0)
     still = tuple(slot.name for slot in slots if slot.acting == "invariant")
-    span = Span(matrices, following, still, tuple(blocks), max(1e-7, 5 * last / max(beyond, 1e-300)))
+    span = Span(matrices, following, still, tuple(blocks), 5 * last / max(beyond, 1e-300))
     u, values, _ = torch.linalg.svd(span.joint, full_matrices=False)
     return span.mixed((u / values).T)
 

@@ -37,13 +37,14 @@ _FEW = 8  # samples on which an explainer is tried
 
 @dataclass(frozen=True)
 class How:
-    """How much is measured, and where: as the audit of the model itself."""
+    """How much is measured, and where: as the audit of the model itself; `weights`: also under rewrites of them."""
 
     options: Options = field(default_factory=Options)
     samples: int = 64
     device: str | None = None
     dtype: str = "as-is"
     batch_size: int | None = None
+    weights: bool = True
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,9 @@ def explain(
 
     `texts` are explainers: `gradient`, `integrated-gradients(steps=64)`, `module:function`, see `explainers.state`.
     `save` writes the worst pairs to a file for replay. A claim that does not hold for the model gets none, and a note.
-    Then, whatever the claims, whether networks of the same function are explained alike, see `implementation`. Raises SymcheckError where a stated claim cannot
-    be asked of an explanation (ClaimError, ConfigError), or the explainer fails (DataError, ModelError).
+    Then, whatever the claims, whether networks of the same function are explained alike, see `implementation`.
+    Raises SymcheckError where a stated claim cannot be asked of an explanation (ClaimError, ConfigError), or the
+    explainer fails (DataError, ModelError).
     """
     how, subject, stated = how or How(), as_subject(model), [state(text) for text in texts]
     found, notes = explanations(report, subject, inputs, stated, how)
@@ -85,7 +87,9 @@ def explain(
         save_pairs(save, pairs, subject, how.options.seed, how.device, how.dtype)
         findings = [replace(f, worst=f.worst and replace(f.worst, file=f"{save}#{i}")) for i, f in enumerate(findings)]
     options = how.options
-    changes, more = implementation(subject, tensors, stated, seed=options.seed, tolerance=options.tolerance)
+    changes, more = list[Finding](), list[str]()
+    if how.weights:
+        changes, more = implementation(subject, tensors, stated, seed=options.seed, tolerance=options.tolerance)
     return replace(
         report,
         findings=(*report.findings, *findings, *changes),

@@ -114,5 +114,7 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Random numbers from the seed; the generators are put back as they were."""
     devices: list[Any] = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        torch.random.set_rng_state(torch.Generator().manual_seed(seed).get_state())
+        for one in devices:
+            torch.cuda.set_rng_state(torch.Generator(one).manual_seed(seed).get_state(), one)
         yield

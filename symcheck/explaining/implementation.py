@@ -38,7 +38,8 @@ _SHAKES, _UNITS, _EXAMPLES = 3, 4, 4
 class Change:
     """How far the attributions of one input move under one rewrite: ||e' − e|| of each sample, in their own unit.
 
-    `floor` is what changing every weight by a few units in the last place does, root mean square over the samples.
+    `floor` is what changing every weight by a few units in the last place does, root mean square over the samples;
+    where that is nothing at all, the weights do not enter: they are not `moved`.
     """
 
     stated: Stated
@@ -48,6 +49,7 @@ class Change:
     sizes: np.ndarray  # (B,) ||e||
     cosine: float
     floor: float
+    moved: bool
 
 
 def implementation(
@@ -138,7 +140,7 @@ def _changes(
             floor = max(_rms(other[name] - e) for other in shaken)
             changes.append(Change(
                 stated, name, rewrite, (found[name] - e).norm(dim=1).cpu().numpy(), e.norm(dim=1).cpu().numpy(),
-                float(cosines(found[name], e)[0].mean()), max(floor, _UNITS * unit * _rms(e)),
+                float(cosines(found[name], e)[0].mean()), max(floor, _UNITS * unit * _rms(e)), floor > 0,
             ))  # fmt: skip
     return changes
 
@@ -162,9 +164,10 @@ def _finding(change: Change, seed: int, tolerance: float) -> Finding:
     interval = crossed_interval(scaled[None], exhaustive=True)
     ranks = [float(np.quantile(scaled, q)) for q in (0.5, 0.95, 0.99, 1.0)] if size > 0 else [math.nan] * 4
     scale = Scale(interval.mean, max(interval.low, 0.0), interval.high, *ranks)
-    verdict, advice = _verdict(rms, change.floor, size, scale, tolerance)
+    verdict, advice = _verdict(rms, change, size, scale, tolerance)
     floor = change.floor / size if size > 0 else None
-    note = f"{change.rewrite.how}; mean cosine {change.cosine:.4f}, {number(rms / change.floor)} times the floor"
+    times = number(rms / change.floor if change.floor > 0 else math.nan)
+    note = f"{change.rewrite.how}; mean cosine {change.cosine:.4f}, {times} times the floor"
     return Finding(
         claim=CLAIM,
         output=output_name(change.stated.word, change.name),
@@ -184,12 +187,14 @@ def _finding(change: Change, seed: int, tolerance: float) -> Finding:
     )
 
 
-def _verdict(rms: float, floor: float, size: float, scale: Scale, tolerance: float) -> tuple[Verdict, str]:
+def _verdict(rms: float, change: Change, size: float, scale: Scale, tolerance: float) -> tuple[Verdict, str]:
     if not math.isfinite(rms):
         return Verdict.INVALID, "NaN or infinity in the attributions"
     if not size > 0:
         return Verdict.TRIVIAL, "the attributions are zero: nothing was tested"
-    if rms <= RATIO * floor:
+    if not change.moved and not rms > 0:
+        return Verdict.TRIVIAL, "the weights do not enter the attributions: nothing was tested"
+    if rms <= RATIO * change.floor:
         return Verdict.EXACT, ""
     if scale.high <= tolerance:
         return Verdict.APPROXIMATE, ""

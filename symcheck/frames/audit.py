@@ -120,6 +120,8 @@ class _Work:
             findings += [*alone, *oracle, *after]
             parts = {"canonicaliser": alone, "network with an oracle": oracle, "end to end": after}
             budget = {part: tuple(one) for part, one in parts.items()}
+        order = list(dict.fromkeys(finding.claim for finding in findings))
+        findings.sort(key=lambda finding: order.index(finding.claim))
         figures = self._figures(here, tensors, whole, budget, untested)
         return Audited(tuple(told(findings)), figures, self.forwards, self.environment)
 

@@ -1,6 +1,7 @@
 """dim Hom as a mean of characters, E_g χ_out(g) χ_in(g⁻¹): an oracle that knows nothing of projections.
 
-Finite groups are summed, SO(n) and O(n) integrated over their maximal torus with Weyl's density, other groups drawn.
+Real matrices of a compact group have χ(g⁻¹) = χ(g). Finite groups are summed, SO(n) and O(n) integrated over their
+maximal torus with Weyl's density, other groups drawn.
 """
 
 from __future__ import annotations
@@ -16,16 +17,12 @@ from symcheck.errors import ClaimError, DataError
 from symcheck.groups.base import Group
 from symcheck.groups.draws import Draws
 from symcheck.intertwiners.brauer import family_of
-from symcheck.intertwiners.mean import written
 from symcheck.intertwiners.subspace import Axis
 
 _FIRST, _LAST = 16, 256  # angles on one circle of the torus
-_POINTS = 2**16
 _DRAWS = 4096
 _WHOLE, _SURE = 1e-6, 0.1
 _CHUNK = 2**22
-
-Piece = tuple[float, Tensor, Tensor]  # share of the group, angles (N, r), Weyl's weights (N,) that sum to one
 
 
 def character_dimension(axes: Sequence[Axis]) -> int:
@@ -129,7 +126,7 @@ def _mean(axes: Sequence[Axis], elements: Tensor, weights: Tensor | None) -> flo
 def _characters(axes: Sequence[Axis], elements: Tensor) -> Iterator[Tensor]:
     size = max(1, _CHUNK // max(axis.space.size**2 for axis in axes))
     for g in torch.split(elements, size):
-        traces = [written(axis, g).diagonal(dim1=1, dim2=2).sum(1) for axis in axes]
+        traces = [axis.space.matrices(g).diagonal(dim1=1, dim2=2).sum(1) for axis in axes]
         yield torch.stack(traces).prod(0)
 
 

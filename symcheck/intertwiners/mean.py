@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from symcheck.groups.base import Group
 from symcheck.intertwiners.subspace import Axis, Subspace
 
 LISTED = 1024
@@ -15,7 +14,7 @@ _CHUNK = 2**22  # numbers in the matrices that are made at once
 
 
 class Mean(Subspace):
-    """The mean of ρ_out(g) W ρ_in(g)⁻¹; the nearest equivariant weight where the representations are orthogonal."""
+    """The mean of ρ_out(g) W ρ_in(g)^T: the representations are orthogonal, so that this is the nearest weight."""
 
     method = "mean over elements"
 
@@ -40,13 +39,7 @@ class Mean(Subspace):
     def _chunks(self) -> Iterator[list[Tensor]]:
         size = max(1, _CHUNK // max(max(n * n for n in self.sizes), self.unknowns))
         for g in torch.split(self._elements, size):
-            yield [written(axis, g) for axis in self.axes]
-
-
-def written(axis: Axis, g: Tensor) -> Tensor:
-    """ρ(g), or ρ(g⁻¹)^T on an axis that reads, (k, size, size)."""
-    group: Group = axis.space.group
-    return axis.space.matrices(group.inverse(g)).mT if axis.reads else axis.space.matrices(g)
+            yield [axis.space.matrices(g) for axis in self.axes]
 
 
 def mean(axes: Sequence[Axis], listed: int = LISTED) -> Mean | None:

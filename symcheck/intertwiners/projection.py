@@ -12,6 +12,7 @@ from torch import Tensor
 from symcheck.errors import ClaimError, DataError
 from symcheck.intertwiners.brauer import brauer
 from symcheck.intertwiners.constraints import Krylov, NullSpace
+from symcheck.intertwiners.copies import Copies, units
 from symcheck.intertwiners.mean import mean
 from symcheck.intertwiners.orbits import orbits
 from symcheck.intertwiners.representation import Representation
@@ -51,7 +52,8 @@ def subspace(
     """The maps with ρ_out(g) W ρ_in(g)⁻¹ = W; without `into` invariant vectors, with `kernel` convolution kernels.
 
     `auto` takes the first that applies of orbits (groups that move entries with signs), Schur blocks, Brauer
-    diagrams, the mean over at most 1024 elements, the null space of the generators, and Krylov above 1200 unknowns.
+    diagrams, the mean over at most 1024 elements, the null space of the generators, and Krylov above 1200 unknowns;
+    of channels that are copies of one representation, only one copy is looked at.
     Raises ClaimError: the representations are of different groups, or the method does not apply.
     """
     axes = [Axis(out), *(Axis(space, reads=True) for space in (into, kernel) if space is not None)]
@@ -127,6 +129,9 @@ def _made(axes: Sequence[Axis], method: str) -> Subspace | None:
     makers: dict[str, Maker] = {"orbits": orbits, "schur": schur, "brauer": brauer, "mean": mean}
     wanted = [makers[method]] if method in makers else [*makers.values()] if method == "auto" else []
     for maker in wanted:
+        if maker is brauer and method == "auto" and (single := units(axes)) is not None:
+            inner = _made(single, method)
+            return None if inner is None else Copies(axes, inner)
         if (found := maker(axes)) is not None:
             return found
     if method != "auto":

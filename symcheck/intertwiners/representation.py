@@ -15,7 +15,8 @@ from symcheck.actions.base import Action, Bound, gather
 from symcheck.actions.geometric import CartesianTensor, Components
 from symcheck.actions.irreps import Block, Irreps
 from symcheck.actions.linear import linear_dimension
-from symcheck.actions.nodes import Slots
+from symcheck.actions.multivector import Multivector
+from symcheck.actions.nodes import Regular, Slots
 from symcheck.actions.plain import make_actions
 from symcheck.errors import ClaimError
 from symcheck.grammar import Slot, parse_term
@@ -33,7 +34,8 @@ class Representation:
     """Matrices ρ(g) of size `size`, given by `act`: elements (k, *E) and rows (k, m, size) to ρ(g) row.
 
     `power` says that this is that tensor power of the group's own matrices, `blocks` that it is this sum of
-    irreps of O(3) in e3nn's order; both only open a cheaper way and are None where nothing is known.
+    irreps of O(3) in e3nn's order, `unit` that it is copies of that one, the copy the slower index; all three only
+    open a cheaper way and are None where nothing is known.
     """
 
     group: Group
@@ -42,6 +44,7 @@ class Representation:
     act: Act
     power: int | None = None
     blocks: tuple[Block, ...] | None = None
+    unit: Representation | None = None
 
     def matrices(self, g: Tensor) -> Tensor:
         """ρ(g), (k, *E) to (k, size, size) float64."""
@@ -114,7 +117,9 @@ def of(bound: Bound, shape: Sequence[int], name: str = "") -> Representation:
         return bound.act(reps, x.reshape(len(g) * x.shape[1], *shape)).reshape(len(g), x.shape[1], size)
 
     text = name or "*".join(map(str, bound.actions))
-    return Representation(bound.group, size, text, act, *_known(bound, shape))
+    rank = _rank(bound)
+    unit = of(bound, shape[-rank:], text) if rank and size > prod(shape[-rank:]) else None
+    return Representation(bound.group, size, text, act, *_known(bound, shape), unit)
 
 
 def parse_actions(text: str) -> tuple[Action, ...]:
@@ -174,6 +179,14 @@ def _factors(text: str) -> list[str]:
         else:
             terms[-1] += letter
     return terms
+
+
+def _rank(bound: Bound) -> int:
+    """How many trailing axes a single action moves, the axes before them being channels; 0 where that is not so."""
+    action = bound.actions[0]
+    if len(bound.actions) > 1 or not isinstance(action, Components | CartesianTensor | Multivector | Regular):
+        return 0
+    return action.rank if isinstance(action, CartesianTensor) else 1
 
 
 def _known(bound: Bound, shape: tuple[int, ...]) -> tuple[int | None, tuple[Block, ...] | None]:

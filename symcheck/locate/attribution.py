@@ -128,13 +128,14 @@ def _terms(course: Course, chart: Chart, swept: Swept, notes: tuple[str, ...]) -
 
 
 def _read_anew(found: Attributed, tries: set[int]) -> int | None:
-    """The station that is read in another way, where much of the error is told of stations of unknown action."""
+    """The station that is read in another way, before one that much of the error is told of."""
     whole = size({name: one.total for name, one in found.terms.items()})
     for place, members in found.groups.items():
         blamed = max(one.share(place) for one in found.terms.values())
-        if members and members[0] not in tries and blamed > _MUCH:
-            tries.add(members[0])
-            anew = reconsider(found.course, found.swept, found.chart, members[0], _LITTLE * whole)
+        first = members[0] if members else place
+        if first != END and first not in tries and blamed > _MUCH:
+            tries.add(first)
+            anew = reconsider(found.course, found.swept, found.chart, first, _LITTLE * whole)
             if anew is not None and anew not in tries:
                 return anew
     return None

@@ -133,14 +133,12 @@ def _lost(recording: Recording, found: Swept, place: int) -> bool:
     for station in recording.stations.values():
         for source in station.sources:
             readers.setdefault(source, []).append(station.place)
-    left, seen = [place], {place}
+    left = [place]
     while left:
         here = left.pop()
         if here in recording.ends or here in found.values:
             return True
-        fresh = [p for p in readers.get(here, ()) if p not in seen and (p not in found.local or p in found.values)]
-        seen.update(fresh)
-        left += fresh
+        left += [reader for reader in readers.pop(here, ()) if reader not in found.local or reader in found.values]
     return False
 
 
@@ -284,10 +282,7 @@ def reconsider(course: Course, found: Swept, chart: Chart, unknown: int, least: 
         for part, reading in enumerate(readings):
             texts = inherited(course, chart, place)
             others = candidates(course.bound, own[part].shape, len(course.index), texts, None)
-            if reading is None:
-                continue
-            same = [one for one in others if _unhanded(one.text) == _unhanded(reading.text)]
-            tried = [(0.0, one) for one in same if one.text != reading.text]
+            tried = [(0.0, one) for one in others if reading is not None and _mirrored(one.text, reading.text)]
             best = _by_the_end(course, found, chart, place, part, own, tried, least)
             if best is not None:
                 chart[place] = tuple(best if i == part else one for i, one in enumerate(readings))
@@ -295,8 +290,9 @@ def reconsider(course: Course, found: Swept, chart: Chart, unknown: int, least: 
     return None
 
 
-def _unhanded(text: str) -> str:
-    return text.replace("pseudo", "").replace("points", "vector")
+def _mirrored(one: str, other: str) -> bool:
+    one_hand, other_hand = (text.replace("pseudo", "").replace("points", "vector") for text in (one, other))
+    return one != other and one_hand == other_hand
 
 
 def _led(own: Tensor, value: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from symcheck.claim import Claim
 from symcheck.errors import ClaimError, ModelError
 from symcheck.groups.base import Flow, Group
 from symcheck.locate.actions import Hidden, Part
-from symcheck.locate.attribution import END, ROUNDING, attribute
+from symcheck.locate.attribution import END, ROUNDING, Attributed, attribute
 from symcheck.locate.hybrids import Chart
 from symcheck.locate.lie_result import LieLayers, LieTerm
 from symcheck.locate.recorder import record
@@ -117,12 +117,17 @@ class Tangential:
 
 
 def lie_layers(
-    audit: Audit, claim: Claim, hidden: Mapping[str, str] | None = None, chart: Chart | None = None, most: int = SAMPLES
+    audit: Audit,
+    claim: Claim,
+    hidden: Mapping[str, str] | None = None,
+    attributed: Attributed | None = None,
+    most: int = SAMPLES,
 ) -> LieLayers:
     """What every operation adds to L_X f, over all generators X, on up to `most` samples.
 
-    `hidden` declares actions by module path, `chart` holds those that an attribution has found. Raises ClaimError for
-    groups without infinitesimal elements, ModelError where the way through the network depends on values.
+    `hidden` declares actions by module path, `attributed` is an attribution of finite elements that has found them.
+    Raises ClaimError for groups without infinitesimal elements, ModelError where the way through the network depends
+    on values.
     """
     lie = Lie(audit, claim)
     flows = [one for one in lie.motions if isinstance(one, Flow)]
@@ -132,13 +137,14 @@ def lie_layers(
             where=f"'{claim}'",
             hint="the attribution of finite elements is exact for it",
         )
-    if chart is None:
-        with carrying():
-            chart = attribute(audit, claim, hidden or {}).chart
     samples = audit.evaluator.samples
     batch = samples.take(torch.arange(min(most, samples.count), device=lie.runner.device))
     course = Tangential(lie.runner, lie.velocities(flows[0], batch)[0])
-    _same_network(chart, course.recording)
+    if attributed is None or attributed.course.recording.calls != course.recording.calls:
+        with carrying():  # fused operations have no derivative, and others stand in their place
+            attributed = attribute(audit, claim, hidden or {})
+    _same_network(attributed.course.recording, course.recording)
+    chart = attributed.chart
     known = {p: readings for p, readings in chart.items() if None not in readings and p in course.recording.values}
     unknown = set(course.recording.stations) - set(known)
     ways = {place: course.recording.before(course.recording.stations[place].sources, unknown) for place in known}
@@ -200,7 +206,7 @@ def _one_flow(
         gap, size = local[place]
         locals_[place] = max(locals_.get(place, 0.0), gap / size if size else math.inf)
     for name, slot in lie.slots.items():
-        owed = lie.output_velocity(name, flow, course.recording.outputs[name])
+        owed = lie.output_velocity(name, flow, course.recording.outputs[name]).value
         terms[name][END] = _seen(slot, before[name], owed)
         sums[name].add(terms[name], _seen(slot, first[name], owed))
 
@@ -232,13 +238,13 @@ def _part_velocity(part: Part, group: Group, flow: Flow, x: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(moved[:, : part.view.apart]), moved[:, part.view.apart :]], 1)
 
 
-def _same_network(chart: Chart, recording: Recording) -> None:
-    """Raise where the actions belong to another run: fused kernels, or branches that depend on values."""
-    if not set(chart) <= set(recording.stations):
+def _same_network(one: Recording, other: Recording) -> None:
+    """Raise where the actions were found on another way through the network."""
+    if one.calls != other.calls:
         raise ModelError(
             "the network takes another way for these samples than for those on which its actions were found",
-            where=f"{len(set(chart) - set(recording.stations))} operations differ",
-            hint="a branch depends on the values of the input: take it out",
+            where=f"{len(one.calls)} operations there, {len(other.calls)} here",
+            hint="a branch, or a loop over samples, depends on the input: take it out",
         )
 
 

@@ -9,12 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from symcheck.claim import Claim
-from symcheck.errors import ConfigError
-from symcheck.locate.attribution import PAIRS, attribute
-from symcheck.locate.result import Attribution, Located
+from symcheck.errors import ConfigError, SymcheckError
+from symcheck.locate.aliasing import aliasing
+from symcheck.locate.attribution import PAIRS, Attributed, attribute
+from symcheck.locate.features import certificate_of
+from symcheck.locate.lie import lie_layers
+from symcheck.locate.numerics import Asked as Numbers
+from symcheck.locate.numerics import numerics_matrix
+from symcheck.locate.result import Infinitesimal, Located
+from symcheck.locate.subgroups import which_part
 from symcheck.locate.told import told
 from symcheck.measure.audit import Audit, Options
 from symcheck.measure.given import Inputs, first_samples, named_inputs, with_graph, without_ignored
+from symcheck.measure.lie import lie_derivatives
 from symcheck.measure.piece import findings_of
 from symcheck.measure.runner import environment, measuring
 from symcheck.measure.session import dtype_of, open_session, runner_for
@@ -66,7 +73,7 @@ def locate(
     with measuring(runner):
         audit = open_session(runner, tensors, [text], options, how.batch_size)
         findings = tuple(finding for finding, _ in findings_of(audit.measure(parsed)))
-        found = _parts(audit, parsed, findings, how)
+        found = _parts(audit, parsed, findings, how, tell)
     return Located(
         claim=text,
         findings=findings,
@@ -80,24 +87,61 @@ def locate(
     )  # fmt: skip
 
 
-def _parts(audit: Audit, claim: Claim, findings: tuple[Finding, ...], how: How) -> dict[str, Any]:
+def _parts(
+    audit: Audit, claim: Claim, findings: tuple[Finding, ...], how: How, tell: Callable[[str], None]
+) -> dict[str, Any]:
     """Every part that is asked for and applies; notes say why another does not."""
     found: dict[str, Any] = {}
-    notes: list[str] = []
-    if silent := [f for f in findings if f.verdict in _SILENT]:
-        first = silent[0]
-        notes.append(f"the claim is {first.verdict} on '{first.output}': {first.advice or 'nothing can be located'}")
-    if "layers" in how.parts and audit.evaluator.runner.module is not None:
-        found["attribution"] = _attribution(audit, claim, findings, how)
-    elif "layers" in how.parts:
-        notes.append("the subject is a function without a module: its operations have no names")
+    notes = [
+        f"the claim is {f.verdict} on '{f.output}': {f.advice or 'nothing can be located'}"
+        for f in findings if f.verdict in _SILENT
+    ]  # fmt: skip
+    layers: Attributed | None = None
+    if {"layers", "certificates", "lie"} & {*how.parts}:
+        if audit.evaluator.runner.module is None:
+            notes.append("the subject is a function without a module: its operations have no names")
+        else:
+            tell("following the operations")
+            layers = attribute(audit, claim, how.hidden, how.pairs)
+    if layers is not None and "layers" in how.parts:
+        found["attribution"] = told(layers, str(claim), {f.output: f.spread or 1.0 for f in findings})
+    for part, measure in _FURTHER.items():
+        if part in how.parts:
+            tell(part)
+            try:
+                found[part] = measure(audit, claim, how, layers)
+            except SymcheckError as error:  # one part that does not apply leaves the others
+                notes.append(f"{part}: {error.message}" + (f" ({error.where})" if error.where else ""))
     return {**found, "notes": tuple(notes)}
 
 
-def _attribution(audit: Audit, claim: Claim, findings: tuple[Finding, ...], how: How) -> Attribution:
-    """The attribution of the error to the operations of the network."""
-    spread = {f.output: f.spread or 1.0 for f in findings}
-    return told(attribute(audit, claim, how.hidden, how.pairs), str(claim), spread)
+def _group(audit: Audit, claim: Claim, how: How, layers: Attributed | None) -> Any:
+    return which_part(audit, claim)
+
+
+def _lie(audit: Audit, claim: Claim, how: How, layers: Attributed | None) -> Any:
+    """The Lie derivative end to end, and by layer where there are any."""
+    whole = lie_derivatives(audit, claim)
+    chart = layers.chart if layers is not None else None
+    return Infinitesimal(whole, lie_layers(audit, claim, how.hidden, chart) if layers is not None else None)
+
+
+def _certificates(audit: Audit, claim: Claim, how: How, layers: Attributed | None) -> Any:
+    return certificate_of(layers) if layers is not None else None
+
+
+def _aliasing(audit: Audit, claim: Claim, how: How, layers: Attributed | None) -> Any:
+    return aliasing(audit, claim)
+
+
+def _numerics(audit: Audit, claim: Claim, how: How, layers: Attributed | None) -> Any:
+    asked = Numbers(samples=min(how.samples, 16), elements=min(how.elements, 8), seed=how.seed, tolerance=how.tolerance)
+    return numerics_matrix(audit.evaluator.runner.subject, claim, audit.evaluator.samples.tensors, asked)
+
+
+_FURTHER = {
+    "group": _group, "certificates": _certificates, "lie": _lie, "aliasing": _aliasing, "numerics": _numerics,
+}  # fmt: skip
 
 
 def _check(how: How) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,6 +38,11 @@ class Sought:
     def errors(self, matrices: Tensor) -> np.ndarray:
         """The errors of matrices (K, d, d)."""
         return self.landscape.together(self.embed(matrices), self.names)
+
+    def coarse(self) -> Sought:
+        """The same with half the samples, for looking around."""
+        rows = self.landscape.rows
+        return replace(self, landscape=replace(self.landscape, rows=rows[: max(1, len(rows) // 2)]))
 
     def holding(self, matrices: Tensor) -> Tensor:
         """(K,) bool: where the error is small."""
@@ -78,7 +83,7 @@ def refine(sought: Sought, family: Family, start: Tensor) -> tuple[Tensor, np.nd
 def axes(sought: Sought, angle: float, sign: float = 1.0) -> Tensor:
     """The axes (k, 3) about which `sign` times the turn by `angle` leaves no error, each once up to its direction."""
     grid = _half_sphere(AXES)
-    errors = sought.errors(sign * turned(grid, torch.full((AXES,), angle, dtype=torch.float64)))
+    errors = sought.coarse().errors(sign * turned(grid, torch.full((AXES,), angle, dtype=torch.float64)))
     near = (grid @ grid.T).abs().topk(7, dim=1).indices.numpy()
     lowest = np.flatnonzero(errors <= errors[near].min(1))
     lowest = lowest[errors[lowest].argsort()][:LEADERS]

@@ -8,6 +8,7 @@ import numpy as np
 
 _MOST = 0.8  # a share that dominates
 _SEEN = 0.01  # a share that is no folding of higher degrees
+_ALONE = 1 - 1e-6
 _EDGE = 0.1  # a share near the truncation that is worth a word
 
 
@@ -46,7 +47,10 @@ def read_degrees(
     least = min(degrees, default=0)
     hints = {1: "a preferred direction", 2: "a preferred axis or plane", 3: "a tetrahedron's symmetry at most",
              4: "a cubic (voxel) grid", 6: "an icosahedron's symmetry"}  # fmt: skip
-    if least in hints:
+    alone = [label for label, power in zip(labels, powers, strict=True) if power > _ALONE * variance]
+    if alone and least:
+        words.append(f"l = {alone[0]} alone: the output may be a tensor of degree {least}, not what is declared")
+    elif least in hints:
         words.append(f"the lowest is l = {least}: {hints[least]}")
     if rest > _EDGE * variance:
         words.append(f"{100 * rest / variance:.0f} % above the highest degree: fine structure, or aliasing")

@@ -7,6 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from symcheck.intertwiners.result import Certificate
+from symcheck.locate.aliasing_result import Aliasing
+from symcheck.locate.group_result import GroupPart
+from symcheck.locate.lie_result import LieLayers
+from symcheck.locate.numerics_result import Numerics
+from symcheck.measure.lie_result import LieDerivative
 from symcheck.report.model import Finding, finite
 
 SCHEMA = "symcheck.locate/1"
@@ -87,6 +93,14 @@ class Attribution:
 
 
 @dataclass(frozen=True)
+class Infinitesimal:
+    """The Lie derivative by generator, end to end, and by operation where the subject has any."""
+
+    whole: tuple[LieDerivative, ...]
+    layers: LieLayers | None = None
+
+
+@dataclass(frozen=True)
 class Located:
     """The findings of the claim, and where it breaks; parts that were not asked for, or do not apply, are None.
 
@@ -100,11 +114,11 @@ class Located:
     settings: Mapping[str, Any]
     environment: Mapping[str, Any]
     attribution: Attribution | None = None
-    group: Any = None
-    lie: Any = None
-    certificates: Any = None
-    aliasing: Any = None
-    numerics: Any = None
+    group: GroupPart | None = None
+    lie: Infinitesimal | None = None
+    certificates: Certificate | None = None
+    aliasing: Aliasing | None = None
+    numerics: Numerics | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     forwards: int = 0

@@ -32,7 +32,7 @@ from symcheck.measure.plan import Stratum
 
 ANGLES, RESAMPLED = 840, 120  # multiples of all small orders, so that nothing of C_n is folded onto another frequency
 SHOWN = 24
-DEGREE, NODES = 6, 8  # the highest that is shown, and what the quadrature is exact for twice
+DEGREE, NODES = 6, 7  # the highest that is shown, and what the quadrature is exact for twice
 _SAMPLES = 2  # of the quadrature over space
 
 

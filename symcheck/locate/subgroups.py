@@ -44,7 +44,7 @@ def which_part(audit: Audit, claim: Claim) -> GroupPart:
     whole = {name: together([one[name] for one in found]) for name in outputs}
     failing = [name for name, one in whole.items() if one.verdict is not Verdict.EXACT]
     silent = all(one.verdict in _SILENT for one in whole.values())
-    spectra, more = ([], []) if silent else spectra_of(audit, claim, parts)
+    spectra, more = spectra_of(audit, claim, parts) if failing and not silent else ([], [])
     orders = [one.order for one in spectra if one.kind == "frequency" and one.order]
     notes = ["the whole group already says: " + next(iter(whole.values())).note] if silent else []
     top = Candidate("", Subgroup(bound.group.name, torch.cat([p.g for p in parts]), _everything, bound.group.order))
@@ -162,7 +162,7 @@ def _lattice(
     exact = {i for i in holding if nodes[i].verdict is Verdict.EXACT}
     broken = {i for i, node in enumerate(nodes) if node.verdict is Verdict.BROKEN}
     largest = {i for i in holding if not ups[i] & holding}
-    above = {j for i in largest for j in ups[i]} if largest else broken
+    above = {j for i in largest for j in ups[i]} if largest else set(range(len(nodes)))
     return Lattice(
         output,
         nodes,

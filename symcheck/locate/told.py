@@ -147,7 +147,8 @@ def _cause(found: Attributed, operations: list[Operation]) -> Cause | None:
 
 def _facts(found: Attributed, place: int) -> Facts:
     """What is known of one station."""
-    course, station = found.course, found.course.recording.stations[place]
+    course, stations = found.course, found.course.recording.stations
+    station = stations[place]
     modules = dict(course.runner.module.named_modules()) if course.runner.module is not None else {}
     module = modules.get(station.path)
     own = {} if module is None else {k: v for k, v in vars(module).items() if isinstance(v, _PLAIN) and k[0] != "_"}
@@ -161,7 +162,7 @@ def _facts(found: Attributed, place: int) -> Facts:
         path=station.path,
         attributes={**own, **station.options},
         names=station.names,
-        before=station.before,
+        before=(*station.before, *(stations[p].function for p in station.sources if p in stations)),
         action=_text(found, place)[0],
         given=_given(found, place),
         faces=frozenset().union(*(factor.faces for factor in course.bound.group.factors())),

@@ -7,6 +7,7 @@ elements, take the central difference of their smallest exact step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from symcheck.actions.base import Bound
-from symcheck.actions.derivative import EXACT, Step, lattice_steps, velocity
+from symcheck.actions.derivative import EXACT, Step, Velocity, lattice_steps, velocity
 from symcheck.batch import Batch
 from symcheck.claim import BoundClaim, Claim
 from symcheck.errors import ClaimError, DataError
@@ -43,6 +44,7 @@ class Variation:
     squared: Mapping[str, Tensor]  # ||L_X f||² of each sample
     scale: Mapping[str, Tensor]  # ||dρ_out(X) f||² of each sample
     size: Mapping[str, Tensor]  # ||f||² of each sample
+    floor: Mapping[str, Tensor]  # what the pixels of images leave open of ||L_X f||², zero elsewhere
 
 
 @dataclass
@@ -103,8 +105,8 @@ class Lie:
                 made = self._pushed(motion, batch, place) if isinstance(motion, Flow) else self._stepped(motion, batch)
                 yield self._variation(place, rows, batch, *made)
 
-    def velocities(self, flow: Flow, batch: Batch) -> tuple[Batch, dict[str, Tensor], str]:
-        """What the model sees of x, dρ_in(X) x by input as it sees that, and how it was found."""
+    def velocities(self, flow: Flow, batch: Batch) -> tuple[Batch, dict[str, Tensor], str, dict[str, Tensor]]:
+        """What the model sees of x, dρ_in(X) x by input as it sees that, how it was found, and what is in doubt."""
         found = {}
         for name, x in batch.tensors.items():
             one = self.bound.inputs[name]
@@ -114,26 +116,32 @@ class Lie:
         moving = {name: v.value for name, v in found.items() if v.method}
         seen = observe_batch(self.bound, batch)
         shown = {name: self.bound.inputs[name].observe(v) for name, v in moving.items() if name in seen.tensors}
+        open_ = {name: self.bound.inputs[name].observe(v.doubt) for name, v in found.items() if v.doubt is not None}
         methods = [v.method for v in found.values() if v.method not in ("", EXACT)]
-        return seen, shown, "; ".join(dict.fromkeys(methods)) or EXACT
+        return seen, shown, "; ".join(dict.fromkeys(methods)) or EXACT, open_
 
-    def output_velocity(self, name: str, flow: Flow, y: Tensor) -> Tensor:
+    def output_velocity(self, name: str, flow: Flow, y: Tensor) -> Velocity:
         """dρ_out(X) y of one output."""
         slot = self.slots[name]
         if not slot.bound.trivial:
             _dense(slot.bound, slot.kind, name)
-        return velocity(slot.bound, flow, y).value
+        return velocity(slot.bound, flow, y)
 
-    def _pushed(self, flow: Flow, batch: Batch, place: int) -> tuple[Outputs, Outputs, Outputs]:
-        seen, moving, method = self.velocities(flow, batch)
+    def _pushed(self, flow: Flow, batch: Batch, place: int) -> tuple[Outputs, Outputs, Outputs, Outputs]:
+        seen, moving, method, doubt = self.velocities(flow, batch)
         pushed = self.differential(seen, moving, place)
         words = [method, f"finite differences, since {pushed.without}" if pushed.without else ""]
         self.methods[place] = [word for word in words if word]
         rest = {name: widest(pushed.outputs[name]) for name in self.slots}
         owed = {name: self.output_velocity(name, flow, y) for name, y in rest.items()}
-        return rest, {name: widest(pushed.tangents[name]) for name in self.slots}, owed
+        left = {name: torch.zeros_like(y) if v.doubt is None else -v.doubt for (name, v), y in
+                zip(owed.items(), rest.values(), strict=True)}  # fmt: skip
+        if doubt:
+            left = {name: y + widest(self.differential(seen, doubt, place).tangents[name]) for name, y in left.items()}
+        slopes = {name: widest(pushed.tangents[name]) for name in self.slots}
+        return rest, slopes, {name: v.value for name, v in owed.items()}, left
 
-    def _stepped(self, step: Step, batch: Batch) -> tuple[Outputs, Outputs, Outputs]:
+    def _stepped(self, step: Step, batch: Batch) -> tuple[Outputs, Outputs, Outputs, Outputs]:
         """f(x), (f(sx) - f(s⁻¹x)) / 2 and (s f(x) - s⁻¹ f(x)) / 2 for the smallest step s of a lattice."""
         g = torch.cat([step.there, step.back])
         elements = elements_in(self.bound, g, self.runner.device)
@@ -147,18 +155,21 @@ class Lie:
             one, two = (act(slot.bound, _moved(reps, y), index + k, y, batch, slot.kind) for k in (0, 1))
             owed[name] = (one - two) / 2
         slopes = {name: (widest(there[name]) - widest(back[name])) / 2 for name in self.slots}
-        return {name: widest(rest[name]) for name in self.slots}, slopes, owed
+        exact = {name: torch.zeros_like(y) for name, y in slopes.items()}
+        return {name: widest(rest[name]) for name in self.slots}, slopes, owed, exact
 
     def _variation(
-        self, place: int, rows: Tensor, batch: Batch, rest: Outputs, slopes: Outputs, owed: Outputs
+        self, place: int, rows: Tensor, batch: Batch, rest: Outputs, slopes: Outputs, owed: Outputs, left: Outputs
     ) -> Variation:
         errors = {n: _difference(slot, rest[n], slopes[n], owed[n]) for n, slot in self.slots.items()}
         still = {n: torch.zeros_like(owed[n]) for n in self.slots}
         moved = {n: _difference(slot, rest[n], owed[n], still[n]) for n, slot in self.slots.items()}
-        squared, scale, size = (
-            {n: slot.squared(part[n], batch) for n, slot in self.slots.items()} for part in (errors, moved, rest)
+        doubts = {n: _difference(slot, rest[n], left[n], still[n]) for n, slot in self.slots.items()}
+        squared, scale, size, floor = (
+            {n: slot.squared(part[n], batch) for n, slot in self.slots.items()}
+            for part in (errors, moved, rest, doubts)
         )
-        return Variation(place, rows, errors, moved, squared, scale, size)
+        return Variation(place, rows, errors, moved, squared, scale, size, floor)
 
     def _resampled(self, actions: list[Bound]) -> bool:
         """Whether some generator moves an image by less than whole pixels."""
@@ -175,8 +186,8 @@ def lie_derivatives(audit: Audit, claim: Claim) -> tuple[LieDerivative, ...]:
     """
     lie = Lie(audit, claim)
     samples, names = audit.evaluator.samples.count, list(lie.slots)
-    parts = ("squared", "scale", "size")
-    table = {n: torch.zeros(3, len(lie.motions), samples, dtype=torch.float64) for n in names}
+    parts = ("squared", "scale", "size", "floor")
+    table = {n: torch.zeros(len(parts), len(lie.motions), samples, dtype=torch.float64) for n in names}
     for one in lie.variations():
         for name in names:
             for k, part in enumerate(parts):
@@ -194,7 +205,7 @@ def lie_derivatives(audit: Audit, claim: Claim) -> tuple[LieDerivative, ...]:
 
 
 def _flow_error(lie: Lie, place: int, sums: Tensor, spread: float) -> FlowError:
-    motion, (squared, scale, size) = lie.motions[place], sums
+    motion, (squared, scale, size, floor) = lie.motions[place], sums
     still = not float(scale.mean()) > _STILL**2 * float(size.mean())
     whole = spread**2 if still else float(scale.mean())
     absolute = float(squared.mean().sqrt())
@@ -203,7 +214,9 @@ def _flow_error(lie: Lie, place: int, sums: Tensor, spread: float) -> FlowError:
     deviation = float(spreads.std() / len(spreads) ** 0.5 / (2 * error)) if error > 0 and len(spreads) > 1 else 0.0
     method = "; ".join(lie.methods.get(place, [LATTICE]))
     samples = tuple(float(v) for v in spreads.sqrt())
-    return FlowError(motion.name, error, deviation, absolute, "spread" if still else "generator", method, samples)
+    least = math.sqrt(float(floor.mean()) / whole) if whole > 0 else 0.0
+    told = "spread" if still else "generator"
+    return FlowError(motion.name, error, deviation, absolute, told, method, least, samples)
 
 
 def _difference(slot: Slot, y: Tensor, one: Tensor, two: Tensor) -> Tensor:

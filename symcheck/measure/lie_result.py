@@ -14,7 +14,8 @@ class FlowError:
     """One generator: sqrt(E||L_X f||² / scale²) with its standard error over samples, and the size sqrt(E||L_X f||²).
 
     `scale` says what it is relative to: `generator`, sqrt(E||dρ_out(X) f||²), or `spread`, where that is zero.
-    `samples` holds the error of each sample.
+    `floor` is what the pixels of an image leave open, at which an equivariant network may stand, zero where the
+    derivative is exact; `samples` holds the error of each sample.
     """
 
     name: str
@@ -23,6 +24,7 @@ class FlowError:
     size: float
     scale: str
     method: str
+    floor: float = 0.0
     samples: tuple[float, ...] = ()
 
 

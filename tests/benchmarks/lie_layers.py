@@ -79,11 +79,11 @@ def main() -> int:
         probed = seconds(probe, given.repeats) / bare
         start = time.process_time()
         with carrying():
-            chart = attribute(audit, claim, {}).chart
+            attributed = attribute(audit, claim, {})
         charted = (time.process_time() - start) / bare
-        lie_layers(audit, claim, chart=chart, most=2)  # loads the rules of forward mode
+        lie_layers(audit, claim, attributed=attributed, most=2)  # loads the rules of forward mode
         start = time.process_time()
-        found = lie_layers(audit, claim, chart=chart, most=given.images)
+        found = lie_layers(audit, claim, attributed=attributed, most=given.images)
         exact = (time.process_time() - start) / bare / len(found.flows)
         again = seconds(forward, given.repeats)
     closure, least = max(found.closure.values()), PROBES * probed

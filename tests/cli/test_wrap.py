@@ -112,6 +112,7 @@ def test_derived_forces_follow_from_the_averaged_energy(folder: Path, capsys: py
 def test_accuracy_is_told_before_and_after_upright_and_moved(by: str, capsys: pytest.CaptureFixture[str]) -> None:
     data = ["image.safetensors", "--model", "nets.py:image", "-i", "images.npz", *FEW, "-q"]
     assert main(["wrap", *data, "-c", "C4: image=image, y=ignore -> logits=invariant", "--by", by]) == 0
+    assert main(["audit", "wrapped.toml", *FEW, "-q"]) == 0  # its data still hold the labels
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if "%" in line]
     before = next(row for row in rows if row[:3] == ["as", "it", "was"])
     after = next(row for row in rows if row[:2] == ["by", by])

@@ -168,4 +168,4 @@ def quadrupole():
     )
     code, out, _ = run(capsys, "quadrupole", "--only", "representations")
     assert code == 0 and "so(3), 3 generators" in out and "1x2e" in out
-    assert "SO(3): x=vector -> output" in out
+    assert "O(3): x=vector -> output: a linear action, 1x2e" in out

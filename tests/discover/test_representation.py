@@ -175,8 +175,8 @@ def test_the_regular_representation_has_every_irrep_as_often_as_its_dimension() 
 
 def test_what_cannot_be_searched_is_a_note_and_the_rest_is_shown() -> None:
     with session(polar, SPACE) as audit:
-        found = find_representations(audit, ["O(3): x=points -> invariant", "C4: x=image -> invariant"])
-    assert len(found.outputs) == 1
+        found = find_representations(audit, ["O(3): x=points -> invariant", "SO(4): x=points -> invariant"])
+    assert len(found.outputs) == len(found.notes) == 1
     stream = io.StringIO()
     representation_lines(Page(Console(file=stream, width=100)), Representations(found.outputs, ("x: no",)))
     assert "O(3): x=points -> output: vector" in stream.getvalue() and "note: x: no" in stream.getvalue()

@@ -19,6 +19,7 @@ from symcheck.report.model import Finding, Report, Verdict
 from symcheck.subject import as_subject
 
 HERE = "attributions"
+ALONE = How(weights=False)  # rewrites of the weights have tests of their own
 C4 = "C4: image -> invariant"
 
 
@@ -33,7 +34,7 @@ def network(turns: int = 4) -> C4Net:
 
 def explained(*texts: str, turns: int = 4, claim: str = C4) -> tuple[Report, list[Finding]]:
     model, x = network(turns), images()
-    report = explain(audit(model, claim, x), model, x, texts)
+    report = explain(audit(model, claim, x), model, x, texts, ALONE)
     return report, [f for f in report.findings if f.output.startswith("explanation.") and "weights" not in f.claim]
 
 
@@ -78,7 +79,7 @@ def test_a_baseline_that_the_group_moves_is_refused() -> None:
     report = audit(model, "SE(3): pos=points -> invariant", {"pos": x}, elements=8)
     assert report.holds
     with pytest.raises(ConfigError, match="moves the baseline"):
-        explain(report, model, {"pos": x}, ["integrated-gradients"])
+        explain(report, model, {"pos": x}, ["integrated-gradients"], ALONE)
 
 
 def test_gradients_of_points_are_covectors_and_products_of_coordinates_are_not() -> None:
@@ -86,8 +87,9 @@ def test_gradients_of_points_are_covectors_and_products_of_coordinates_are_not()
     torch.manual_seed(0)
     model = Energy()
     report = audit(model, "SO(3): pos=points -> invariant", {"pos": x}, elements=8)
-    found = explain(report, model, {"pos": x}, ["gradient", "gradient-x-input", "occlusion"], How(Options(elements=8)))
-    verdicts = {f.output: f.verdict for f in found.findings if f.output.startswith("explanation") and f.part == ""}
+    texts, how = ["gradient", "gradient-x-input", "occlusion"], How(Options(elements=8), weights=False)
+    found = explain(report, model, {"pos": x}, texts, how)
+    verdicts = {f.output: f.verdict for f in found.findings if f.output.startswith("explanation")}
     assert verdicts["explanation.gradient.pos"] is Verdict.EXACT
     assert verdicts["explanation.occlusion.pos"] is Verdict.EXACT  # a weight for each point
     assert verdicts["explanation.gradient_x_input.pos"] is Verdict.BROKEN
@@ -114,8 +116,8 @@ def test_a_target_that_the_group_moves_is_refused() -> None:
     report = audit(Map(), "C4: image -> image", x)
     assert report.holds
     with pytest.raises(Exception, match="the group moves what would be explained"):
-        explain(report, Map(), x, ["gradient(target=3)"])
-    found = explain(report, Map(), x, ["gradient(target=sum)"])
+        explain(report, Map(), x, ["gradient(target=3)"], ALONE)
+    found = explain(report, Map(), x, ["gradient(target=sum)"], ALONE)
     assert [f.verdict for f in found.findings if f.output == "explanation.gradient.input"] == [Verdict.EXACT]
 
 
@@ -124,7 +126,7 @@ def test_parts_that_the_model_does_not_hold_give_no_pass() -> None:
     report = audit(model, "D4: image -> invariant", x)
     parts = {f.part: f.verdict for f in report.findings}
     assert parts["proper"] is Verdict.EXACT and parts["improper"] is Verdict.BROKEN
-    found = [f for f in explain(report, model, x, ["gradient"]).findings if f.claim.startswith("D4: input=")]
+    found = [f for f in explain(report, model, x, ["gradient"], ALONE).findings if f.claim.startswith("D4: input=")]
     assert {f.part: f.verdict for f in found} == {"proper": Verdict.EXACT, "improper": Verdict.INCONCLUSIVE}
 
 
@@ -156,7 +158,7 @@ def test_the_labels_are_those_of_the_sample_not_of_its_images() -> None:
 
     x = images()
     report = audit(Fickle(), C4, x, dtype="float64", tolerance=1e-6)
-    found = explain(report, Fickle(), x, ["gradient"], How(dtype="float64"))
+    found = explain(report, Fickle(), x, ["gradient"], How(dtype="float64", weights=False))
     finding = next(f for f in found.findings if f.output == "explanation.gradient.input")
     assert finding.error is None or finding.error.relative.max < 1e-5
 
@@ -165,7 +167,7 @@ def test_images_of_a_module_that_cannot_be_turned_are_left_as_they_were() -> Non
     model, x = network(), images()
     before = {name: t.clone() for name, t in model.state_dict().items()}
     model.train()
-    explain(audit(model, C4, x), model, x, ["integrated-gradients(steps=2)"])
+    explain(audit(model, C4, x), model, x, ["integrated-gradients(steps=2)"], ALONE)
     assert model.training and all(torch.equal(before[n], t) for n, t in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
 
@@ -173,7 +175,7 @@ def test_images_of_a_module_that_cannot_be_turned_are_left_as_they_were() -> Non
 def test_another_precision_than_that_of_the_weights() -> None:
     model, x = network(), images()
     report = audit(model, C4, x, dtype="float64")
-    found = explain(report, model, x, ["integrated-gradients(steps=4)"], How(dtype="float64"))
+    found = explain(report, model, x, ["integrated-gradients(steps=4)"], How(dtype="float64", weights=False))
     [finding] = [f for f in found.findings if f.claim.startswith("C4: input=")]
     assert finding.verdict is Verdict.EXACT and finding.error is not None and finding.error.spread.max < 1e-11
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from attributions import C4Net, mlp
 from torch import Tensor, nn
@@ -84,7 +83,23 @@ def test_a_plain_function_has_no_weights_to_move() -> None:
     assert findings == [] and "is not measured" in note
 
 
-def test_attributions_that_are_not_finite_do_not_pass(tmp_path: pytest.TempPathFactory) -> None:
+def test_what_the_weights_do_not_enter_is_trivial() -> None:
+    class Aside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp()
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"scores": self.net(x), "size": x.square().sum(1, keepdim=True)}
+
+    torch.manual_seed(0)
+    findings, _ = implementation(as_subject(Aside()), rows(), [state("gradient(of=size)")])
+    assert findings and all(f.verdict is Verdict.TRIVIAL for f in findings)
+    findings, _ = implementation(as_subject(Aside()), rows(), [state("gradient(of=scores)")])
+    assert findings and all(f.verdict is Verdict.EXACT for f in findings)
+
+
+def test_attributions_that_are_not_finite_do_not_pass() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
 

@@ -69,6 +69,8 @@ def test_a_sound_canonicaliser_is_exact_by_all_parts_of_the_budget(pose: Frame |
     general = {key: v for key, v in found_of(found).items() if not key[1]}
     assert general.keys() == {(name, "") for name in ("frame", "canonical", "energy", "forces")}
     assert {*general.values()} == {Verdict.EXACT}
+    special = {key[1]: v for key, v in found_of(found).items() if key[1] in ("tetrahedral", "symmetric top")}
+    assert len(special) == 2 and {*special.values()} == {Verdict.EXACT}  # its vectors do not degenerate there
     assert [row.part for row in found.figures.budget] == ["canonicaliser", "network with an oracle", "end to end"]
     assert all(row.error < 1e-12 for row in found.figures.budget)
     assert found.figures.validity.orthogonality < 1e-12 and found.figures.validity.idempotence < 1e-6

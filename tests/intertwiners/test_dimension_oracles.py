@@ -182,3 +182,10 @@ def test_labels_and_weights_count() -> None:
     arrow = square.triu()
     arrow[0, 3], arrow[3, 0] = 0.0, 1.0  # a directed cycle has turns only
     assert automorphisms(arrow).order == 4
+
+
+def test_weyls_integral_in_four_and_five_dimensions() -> None:
+    assert [orthogonal(4, m) for m in (2, 4, 6, 8)] == [1, 3, 15, 105]  # (m-1)!! as long as m is at most 2n
+    assert [orthogonal(5, m) for m in (2, 4, 5, 6)] == [1, 3, 0, 15]
+    assert [rotations(4, m) for m in (2, 4)] == [1, 4]  # the Levi-Civita symbol is the fourth
+    assert rotations(5, 5) == 1

@@ -162,7 +162,7 @@ def test_biases_and_kernels_take_the_same_way(size: float) -> None:
     group = make_group("C4")
     out, into = rep(group, "regular", 8), from_text(group, "image(fiber=vector)", (2, 1, 1))
     grid = kernel(on_grid(group, 2), (3, 3))
-    spaces = tuple(replace(s, group=grid.group) for s in (out, into))
+    spaces = replace(out, group=grid.group), replace(into, group=grid.group)
     found = project(weight(8, 2, 9), *spaces, grid)
     elements = group.elements()
     assert elements is not None
@@ -256,6 +256,19 @@ def test_a_users_matrices_are_a_representation() -> None:
     act: Callable[[Tensor, Tensor], Tensor] = lambda g, x: torch.einsum("nij,nj->ni", companion(g.long()), x)  # noqa: E731
     user = of(Bound((UserAction("user", act),), group), (2,))
     assert (user.matrices(torch.tensor([0, 1, 2])) - companion(torch.tensor([0, 1, 2]))).abs().max() == 0
+
+
+@pytest.mark.parametrize(("name", "text"), [("SO(4)", "vector"), ("GL+(2)", "vector"), ("I", "tensor(ij)")])
+def test_channels_are_projected_pair_by_pair(name: str, text: str) -> None:
+    group = make_group(name)
+    unit = space(group, text, {"SO(4)": 4, "GL+(2)": 2, "I": 9}[name])
+    out, into = space(group, text, 3 * unit.size), space(group, text, 2 * unit.size)
+    w = weight(out.size, into.size)
+    found, truth = project(w, out, into), project(w, out, into, method="null space")
+    assert found.allowed == truth.allowed == 6 * dimension(unit, unit)
+    assert (found.value - truth.value).abs().max() < 1e-12
+    bias = project(w[:, 0], out)
+    assert (bias.value - project(w[:, 0], out, method="null space").value).abs().max() < 1e-12
 
 
 def test_sums_of_representations_stack() -> None:

@@ -17,11 +17,11 @@ SAMPLES = 8
 
 @dataclass(frozen=True)
 class Case:
-    """One network: `build(fault)`, its inputs, the claim that its healthy twin keeps, who is guilty, and why."""
+    """One network: `build(fault, draw)`, inputs, the claim that its healthy twin keeps, who is guilty, and why."""
 
     name: str
     fault: str
-    build: Callable[[bool], nn.Module]
+    build: Callable[..., nn.Module]
     inputs: Mapping[str, Tensor]
     claim: str
     guilty: str
@@ -29,13 +29,14 @@ class Case:
     verdict: str = "broken"
 
 
-def _generic(kind: Callable[[bool], nn.Module], seed: int, fault: bool) -> nn.Module:
-    return generic(kind(fault), seed)
+def built(kind: Callable[[bool], nn.Module], seed: int, fault: bool, draw: int = 0) -> nn.Module:
+    """A network with the weights of this seed and draw."""
+    return generic(kind(fault), seed + 100 * draw)
 
 
-def _windows(fault: bool) -> nn.Module:
+def _windows(fault: bool, draw: int = 0) -> nn.Module:
     model = planes.WindowNet()
-    generic(model, 14)
+    generic(model, 14 + 100 * draw)
     model.symmetrise(but=2 if fault else None)
     return model
 
@@ -55,7 +56,7 @@ CASES = (
     Case(
         "CNN",
         "wrong padding",
-        partial(_generic, planes.TextureNet, 11),
+        partial(built, planes.TextureNet, 11),
         {"image": draws(31, SAMPLES, 3, 8, 8)},
         "Shift(1): image -> invariant",
         "blocks.1.conv",
@@ -64,7 +65,7 @@ CASES = (
     Case(
         "ResNet",
         "stride phase",
-        partial(_generic, planes.ResNet, 12),
+        partial(built, planes.ResNet, 12),
         {"image": draws(32, SAMPLES, 1, 8, 8)},
         "Shift(1): image -> invariant",
         "down",
@@ -73,7 +74,7 @@ CASES = (
     Case(
         "ViT",
         "positional encoding",
-        partial(_generic, planes.ViT, 13),
+        partial(built, planes.ViT, 13),
         {"image": draws(33, SAMPLES, 1, 12, 12)},
         "Shift(3): image -> invariant",
         "embed",
@@ -91,7 +92,7 @@ CASES = (
     Case(
         "gated network",
         "BatchNorm on vectors",
-        partial(_generic, spaces.GatedNet, 15),
+        partial(built, spaces.GatedNet, 15),
         {"pos": _CLOUD, "z": _CHARGES},
         "SO(3): pos=points, z=scalar -> energy=scalar, dipole=vector",
         "layers.1.norm_v",
@@ -100,7 +101,7 @@ CASES = (
     Case(
         "EGNN",
         "ReLU on vectors",
-        partial(_generic, spaces.Egnn, 16),
+        partial(built, spaces.Egnn, 16),
         {"pos": _CLOUD, "vel": draws(44, SAMPLES, 5, 3)},
         "E(3): pos=points, vel=vector -> points",
         "layers.1",
@@ -109,7 +110,7 @@ CASES = (
     Case(
         "Deep Sets",
         "one per-slot weight",
-        partial(_generic, planes.DeepSets, 17),
+        partial(built, planes.DeepSets, 17),
         {"points": draws(35, SAMPLES, 6, 3)},
         "S: nodes -> invariant",
         "layers.1",
@@ -118,7 +119,7 @@ CASES = (
     Case(
         "LSTM",
         "handed frame",
-        partial(_generic, spaces.Trajectory, 18),
+        partial(built, spaces.Trajectory, 18),
         {"pos": draws(45, SAMPLES, 8, 3)},
         "O(3): points -> vector",
         "frames",
@@ -127,7 +128,7 @@ CASES = (
     Case(
         "graph transformer",
         "cut-off without smoothing",
-        partial(_generic, spaces.GraphTransformer, 19),
+        partial(built, spaces.GraphTransformer, 19),
         {"pos": _at_the_cutoff(), "z": draws(46, SAMPLES, 6)},
         "SO(3): pos=points, z=scalar -> scalar",
         "layers.1.attention",
@@ -137,7 +138,7 @@ CASES = (
     Case(
         "contour network",
         "transposed rotation",
-        partial(_generic, planes.ContourNet, 20),
+        partial(built, planes.ContourNet, 20),
         {"contour": draws(36, SAMPLES, 8, 2)},
         "SO(2) x Shift(1): sequence(shift)*vector -> sequence(shift)*vector",
         "blocks.1",
@@ -146,7 +147,7 @@ CASES = (
     Case(
         "quadrupoles",
         "float32 constants",
-        partial(_generic, spaces.QuadrupoleNet, 21),
+        partial(built, spaces.QuadrupoleNet, 21),
         {"pos": _CLOUD},
         "SO(3): points -> vector",
         "blocks.1",

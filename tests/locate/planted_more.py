@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
-from planted_cases import SAMPLES, Case
+from planted_cases import SAMPLES, Case, built
 from planted_planes import Encoder
 from planted_spaces import NormScale, radial
-from planted_weights import draws, generic
+from planted_weights import draws
 from torch import Tensor, nn
 
 
@@ -140,18 +141,14 @@ def _ties() -> Tensor:
     return pos
 
 
-def _built(make: Callable[[bool], nn.Module], seed: int) -> Callable[[bool], nn.Module]:
-    return lambda fault: generic(make(fault), seed)
-
-
 def _on_grid(fault: str, cause: str, guilty: str, make: Callable[[bool], nn.Module], seed: int) -> Case:
-    image = {"image": draws(51, SAMPLES, 1, 8, 8)}
-    return Case(f"grid, {fault}", fault, _built(make, seed), image, "Shift(1): image -> invariant", guilty, cause)
+    image, claim = {"image": draws(51, SAMPLES, 1, 8, 8)}, "Shift(1): image -> invariant"
+    return Case(f"grid, {fault}", fault, partial(built, make, seed), image, claim, guilty, cause)
 
 
 def _on_vectors(fault: str, cause: str, guilty: str, make: Callable[[bool], nn.Module], seed: int) -> Case:
     pos = {"pos": draws(52, SAMPLES, 5, 3)}
-    return Case(f"vectors, {fault}", fault, _built(make, seed), pos, "SO(3): points -> vector", guilty, cause)
+    return Case(f"vectors, {fault}", fault, partial(built, make, seed), pos, "SO(3): points -> vector", guilty, cause)
 
 
 def _flat(fault: bool) -> nn.Module:
@@ -183,7 +180,7 @@ MORE = (
     Case(
         "class token",
         "class token",
-        _built(ClassToken, 67),
+        partial(built, ClassToken, 67),
         {"points": draws(54, SAMPLES, 6, 2)},
         "S: nodes -> invariant",
         "blocks.0",
@@ -192,7 +189,7 @@ MORE = (
     Case(
         "nearest neighbours",
         "ties",
-        _built(Nearest, 68),
+        partial(built, Nearest, 68),
         {"pos": _ties()},
         "SO(3): points -> scalar",
         "",

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from symcheck.claim import Claim
-from symcheck.locate.group_result import GroupPart
+from symcheck.locate.group_result import GroupPart, Spectrum
 from symcheck.locate.parts_plane import reflections, rotations
+from symcheck.locate.spectrum import spectra_of
 from symcheck.locate.subgroups import which_part
-from symcheck.measure.audit import Options
+from symcheck.measure.audit import Audit, Options
+from symcheck.measure.plan import strata
 from symcheck.measure.runner import measuring
 from symcheck.measure.session import open_session, runner_for
 from symcheck.subject import as_subject
@@ -126,15 +129,31 @@ def tilted(seed: int = 4) -> Tensor:
     return torch.mul(q, torch.linalg.det(q))
 
 
+@contextmanager
+def session_of(
+    net: Callable[..., object], claim: str, x: Tensor | dict[str, Tensor], tolerance: float = 1e-3
+) -> Iterator[Audit]:
+    """An audit of a network on these inputs."""
+    inputs = x if isinstance(x, dict) else {"x": x}
+    runner = runner_for(as_subject(net), claim, inputs, None, "as-is")
+    with measuring(runner):
+        yield open_session(runner, inputs, (claim,), Options(elements=8, tolerance=tolerance), None)
+
+
 def part_of(
     net: Callable[..., object], claim: str, x: Tensor | dict[str, Tensor], tolerance: float = 1e-3
 ) -> GroupPart:
     """What `which_part` finds of one claim."""
-    inputs = x if isinstance(x, dict) else {"x": x}
-    runner = runner_for(as_subject(net), claim, inputs, None, "as-is")
-    with measuring(runner):
-        session = open_session(runner, inputs, (claim,), Options(elements=8, tolerance=tolerance), None)
+    with session_of(net, claim, x, tolerance) as session:
         return which_part(session, Claim.parse(claim))
+
+
+def spectrum_of(net: Callable[..., object], text: str, x: Tensor) -> Spectrum:
+    """The spectrum of a network, exact or not."""
+    with session_of(net, text, x) as session:
+        claim = Claim.parse(text)
+        bound, _, outputs = session.bound(claim)
+        return spectra_of(session, claim, strata(bound, outputs, 4, 0))[0][0]
 
 
 def held(part: GroupPart, output: str = "output") -> set[tuple[str, str]]:

@@ -6,9 +6,11 @@ import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from symcheck.actions.base import Bound
@@ -22,6 +24,7 @@ from symcheck.intertwiners.representation import parse_actions
 from symcheck.intertwiners.result import Certificate, Certified, LayerRow
 from symcheck.locate.certificates import Declared, certify_layers
 
+ROOT = Path(__file__).parents[2]
 EXACT, BROKEN, UNKNOWN = Certified.EXACT, Certified.BROKEN, Certified.UNKNOWN
 
 
@@ -282,3 +285,34 @@ def test_a_linear_layer_of_e3nn_is_read_off() -> None:
     assert (row.free, row.allowed, row.used) == (30, 30, 30) and row.method == "Schur blocks"
     assert row.level is not None and row.level < 1e-12
     assert certify_layers(layer, "O(3)", {"": ("4x0e+3x1e+2x2e", "5x0e+2x1o+2x2e")}).verdict is BROKEN
+
+
+def trained() -> nn.Sequential:
+    """The shipped C4 network with the kernels that its forward builds written out as plain convolutions."""
+    path = ROOT / "fixtures" / "digits-c4.safetensors"
+    w = {name: t.double() for name, t in load_file(path).items()}
+    lift = torch.stack([torch.rot90(w["0.weight"], h, (-2, -1)) for h in range(4)], 1).flatten(0, 1)
+    group = torch.stack([torch.rot90(w["3.weight"].roll(h, 2), h, (-2, -1)) for h in range(4)], 1)
+    convs = []
+    for kernel, bias in ((lift, w["0.bias"]), (group.flatten(2, 3).flatten(0, 1), w["3.bias"])):
+        conv = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1).double()
+        conv.weight.data, conv.bias.data = kernel, bias.repeat_interleave(4)  # type: ignore[union-attr]
+        convs.append(conv)
+    return nn.Sequential(convs[0], nn.ReLU(), convs[1])
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-3, 1e-8])
+def test_a_trained_network_is_certified_and_one_changed_weight_is_found(size: float) -> None:
+    net = trained()
+    net[2].weight.data[5, 7, 0, 1] += size  # type: ignore[operator, index, union-attr]
+    actions = {"0": ("image", "image(fiber=regular)"), "1": "image(fiber=regular)", "2": "image(fiber=regular)"}
+    found = certify_layers(net, "C4", actions)
+    assert [row.layer for row in found.broken()] == (["2.weight"] if size else [])
+    assert found.verdict is (BROKEN if size else EXACT)
+    plain = {"0": "image"}  # its channels do change places
+    assert only(certify_layers(net, "C4", plain), "0.weight").verdict is BROKEN
+
+
+def test_a_relation_has_no_representations() -> None:
+    found = certify_layers(nn.Linear(3, 3), "Padding", {"": "scalar"})
+    assert found.verdict is UNKNOWN and "relation" in found.rows[0].reason

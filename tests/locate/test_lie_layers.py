@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from symcheck.claim import Claim
 from symcheck.errors import ClaimError
 from symcheck.groups.draws import Draws
+from symcheck.locate.attribution import attribute
 from symcheck.locate.lie import lie_layers
 from symcheck.locate.lie_result import LieLayers
 from symcheck.measure.audit import Audit, Options
@@ -170,6 +171,26 @@ def test_energies_with_forces_close_too() -> None:
     assert max(found.closure.values()) < 1e-10
     assert sum(t.share["output"] for t in found.terms if t.path == "far") == pytest.approx(1.0, abs=1e-8)
     assert found.error["forces"] > 1e-4
+
+
+def test_fused_and_written_operations() -> None:
+    """In place, with batch normalisation and pooling; and a layer of attention that torch would fuse."""
+    torch.manual_seed(0)
+    first = nn.Conv2d(1, 4, 3, padding=1, padding_mode="circular")
+    body = [nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1)]
+    net = nn.Sequential(first, *body, nn.Flatten(), nn.Linear(4, 3)).double()
+    found, _ = located(net, "T(2): image -> invariant", {"x": normal(13, 1, 11, 11)})
+    assert found.closure["output"] < 1e-10
+    assert {path for path, size in found.modules["output"].items() if size > 1e-9} == {"2", "3"}  # aliasing, padding
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    fused = nn.Sequential(Gate(2, 2, "a"), nn.Flatten(2), nn.Linear(3, 8), layer, nn.Flatten(), nn.Linear(16, 1))
+    found, audit = located(fused.double(), "SO(3): vector -> invariant", {"x": normal(13, 2, 3)})
+    claim = Claim.parse("SO(3): vector -> invariant")
+    with measuring(audit.evaluator.runner):
+        again = lie_layers(audit, claim, attributed=attribute(audit, claim, {}))
+    assert again.error == found.error
+    assert found.closure["output"] < 1e-10
+    assert found.modules["output"]["2"] == pytest.approx(found.error["output"], rel=1e-9)
 
 
 def test_discrete_groups_are_refused() -> None:

@@ -110,6 +110,16 @@ def test_what_is_shared_out_is_the_error_itself() -> None:
     torch.testing.assert_close(summed, error, rtol=0, atol=CLOSED)
 
 
+@pytest.mark.parametrize("draw", [1, 2])
+@ten
+def test_other_weights_and_other_pairs_tell_the_same(case: Case, draw: int) -> None:
+    how = replace(QUICK, pairs=17, seed=draw)
+    found = locate(case.build(True, draw), case.claim, dict(case.inputs), how).attribution
+    assert found is not None
+    assert within(found.modules[0].path, case.guilty)
+    assert (found.cause, found.closure <= CLOSED) == (case.cause, True)
+
+
 SWAPS = {
     "CNN": ("blocks", 1, 0),
     "Swin": ("blocks", 2, 0),

@@ -6,7 +6,7 @@ import numpy as np
 import planted_models as nets
 import pytest
 import torch
-from planted_parts import Averaged, Axial, dihedral, part_of, points, tilted, turns
+from planted_parts import Averaged, Axial, dihedral, part_of, points, spectrum_of, tilted, turns
 
 from symcheck.actions.wigner import wigner
 from symcheck.groups.characters import characters
@@ -41,7 +41,7 @@ def test_a_single_frequency_stands_at_its_place() -> None:
 
 
 def test_degrees_sum_to_the_variance() -> None:
-    rotation, weight = quadrature(8)
+    rotation, weight = quadrature(7)
     assert float(weight.sum()) == pytest.approx(1)
     rng = torch.Generator().manual_seed(0)
     y = torch.zeros(len(rotation), 2, 1, dtype=torch.float64)
@@ -50,7 +50,7 @@ def test_degrees_sum_to_the_variance() -> None:
         mixed = torch.randn(2 * degree + 1, 2 * degree + 1, generator=rng, dtype=torch.float64)
         y[:, 0, 0] += (wigner(degree, rotation) * mixed).sum((1, 2))
         planted[degree] = float(mixed.square().sum()) / (2 * degree + 1) / 2
-    powers = degree_powers(y, weighted_matrices(6, 8))
+    powers = degree_powers(y, weighted_matrices(6, 7))
     assert powers == pytest.approx([planted.get(degree, 0.0) for degree in range(7)], abs=1e-10)
     assert powers[1:].sum() == pytest.approx(float((y.square().sum((1, 2)) * weight).sum()) / 2)
 
@@ -108,9 +108,9 @@ def test_a_preferred_axis_has_even_degrees_only() -> None:
 
 
 def test_rounding_is_no_spectrum() -> None:
-    frequencies = part_of(nets.Gated(), "SO(2): points -> vector", points(2, 6)).spectra[0]
-    degrees = part_of(nets.Gated(), "SO(3): points -> vector", points(3, 6)).spectra[0]
-    characters_ = part_of(nets.Gated(), "D4: points -> vector", points(2, 6)).spectra[0]
+    frequencies = spectrum_of(nets.Gated(), "SO(2): points -> vector", points(2, 6))
+    degrees = spectrum_of(nets.Gated(), "SO(3): points -> vector", points(3, 6))
+    characters_ = spectrum_of(nets.Gated(), "D4: points -> vector", points(2, 6))
     for one in (frequencies, degrees, characters_):
         assert all(p <= f for p, f in zip(one.powers, one.floors, strict=True))
         assert one.reading.startswith("nothing above rounding")
@@ -122,8 +122,6 @@ def test_a_dihedral_network_keeps_its_frequencies() -> None:
     assert all(p <= f for k, (p, f) in enumerate(zip(spectrum.powers, spectrum.floors, strict=True), 1) if k % 3)
 
 
-def test_what_cannot_be_averaged_is_named() -> None:
-    net = Averaged(turns(4), 4)
-    part = part_of(lambda x: net(x).argmax(-1), "C4: points -> scalar", points(2, count=30))
-    assert not part.spectra
-    assert any("no spectrum of output" in note for note in part.notes) or "nothing was tested" in part.notes[0]
+def test_a_vector_declared_as_scalar_has_one_degree() -> None:
+    (spectrum,) = part_of(nets.Gated(), "SO(3): points -> scalar", points(3, 6)).spectra
+    assert spectrum.powers[0] == pytest.approx(spectrum.variance) and "tensor of degree 1" in spectrum.reading

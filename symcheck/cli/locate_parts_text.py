@@ -1,0 +1,70 @@
+"""The further parts of a location for the terminal: certificates of layers, Lie derivatives."""
+
+from __future__ import annotations
+
+from symcheck.intertwiners.result import Certificate, Certified, LayerRow
+from symcheck.locate.lie_result import LieLayers
+from symcheck.locate.result import Infinitesimal
+from symcheck.report import numbers
+from symcheck.report.page import INDENT, Page
+
+_ROWS = 12
+
+
+def show_certificates(page: Page, found: Certificate, details: bool) -> None:
+    """One row for each layer: its representations, its distance to equivariant maps, dimensions, the verdict."""
+    page.line()
+    page.line("Layers by their weights alone, without data", "bold")
+    known = [row for row in found.rows if row.verdict is not Certified.UNKNOWN]
+    order = {Certified.BROKEN: 0, Certified.APPROXIMATE: 1, Certified.EXACT: 2, Certified.TRIVIAL: 3}
+    rows = list(found.rows) if details else sorted(known, key=lambda row: order[row.verdict])[:_ROWS]
+    if rows:
+        head = ("layer", "representations", "s_G", "used", "verdict")
+        page.table(head, [_row(row) for row in rows])
+        for row in rows:
+            if row.verdict is Certified.BROKEN and row.reason:
+                page.line(f"{row.layer}: {row.reason}", "dim", INDENT)
+    missing = len(found.rows) - len(known)
+    if missing:
+        page.line(
+            f"{missing} of {len(found.rows)} layers are not certified: nobody knows how the group acts on their features",
+            "dim", INDENT,
+        )  # fmt: skip
+
+
+def _row(row: LayerRow) -> list[str]:
+    used = "" if row.allowed is None else f"{'?' if row.used is None else row.used} of {row.allowed}"
+    types = row.source if row.source == row.target else f"{row.source} → {row.target}"
+    return [f"{row.layer} ({row.kind})", types, numbers.number(row.level), used, str(row.verdict)]
+
+
+def show_lie(page: Page, found: Infinitesimal) -> None:
+    """One row for each generator and output; then what each operation adds."""
+    page.line()
+    page.line("Lie derivative: the error of infinitesimal elements, per radian or unit", "bold")
+    rows = [
+        [flow.name, one.output, f"{numbers.number(flow.error)} ± {numbers.number(flow.deviation, 1)}",
+         flow.scale, flow.method]
+        for one in found.whole for flow in one.flows
+    ]  # fmt: skip
+    page.table(("generator", "output", "error", "relative to", "derivative"), rows)
+    if found.layers is not None:
+        _terms(page, found.layers)
+
+
+def _terms(page: Page, found: LieLayers) -> None:
+    if not found.terms:
+        page.line("layer by layer, nothing but rounding", "dim", INDENT)
+        return
+    for output in found.error:
+        rows = [
+            [f"{term.path or 'outputs'}: {term.function or 'rest'}", term.line, term.action or "?",
+             numbers.number(term.size[output]), f"{100 * term.share[output]:.1f} %"]
+            for term in found.ranked(output)[:_ROWS]
+        ]  # fmt: skip
+        page.table((f"operation, {output}", "at", "hidden action", "RMS", "share"), rows)
+    closure = max(found.closure.values())
+    page.line(
+        f"closes to {numbers.number(closure, 1)} · {numbers.count(found.samples, 'sample')} · "
+        f"{numbers.count(found.runs, 'forward-mode run')}", "dim", INDENT,
+    )  # fmt: skip
