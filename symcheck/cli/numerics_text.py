@@ -85,5 +85,7 @@ def _sizes(found: Aliasing) -> Iterator[str]:
     broken = [f"{one.size[0]} × {one.size[1]}" for one in measured if one.verdict is not None and not one.verdict.holds]
     if holds and broken:
         yield f"by size: holds at {', '.join(holds)}; broken at {', '.join(broken)}"
+    elif len({one.size for one in measured}) == 1:
+        yield "the network takes images of no other size"
     elif measured:
         yield f"{'holds' if holds else 'broken'} at every size from {measured[-1].size[0]} to {measured[0].size[0]}"

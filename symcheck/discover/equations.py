@@ -62,7 +62,7 @@ def equations(push: Differential, samples: Samples, blocks: Sequence[Block], slo
     device = push.runner.device
     alive = [slot for slot in slots if slot.acting != "trivial"]
     parts: dict[str, list[Equations]] = {slot.name: [] for slot in alive}
-    for picks in torch.arange(samples.count, device=device).split(_chunk(samples, blocks)):
+    for picks in torch.split(torch.arange(samples.count, device=device), _chunk(samples, blocks)):
         batch = samples.take(picks)
         values: Mapping[str, Tensor] = {}
         columns: dict[str, list[Tensor]] = {slot.name: [] for slot in alive}

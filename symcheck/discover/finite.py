@@ -12,6 +12,7 @@ from torch import Tensor
 
 from symcheck.actions.base import Action, Rep
 from symcheck.claim import Claim, Own
+from symcheck.discover.forms import block_diagonal
 from symcheck.discover.span import Span, canonical
 from symcheck.grammar import ClaimTree, GroupTree, Slot, Term
 from symcheck.groups.base import Group, MatrixGroup
@@ -36,7 +37,7 @@ class Exponentials(MatrixGroup):
         outputs = list(span.outputs.values())
         self.name, self.order = "found", None
         self.generators_ = torch.stack(
-            [torch.block_diag(span.matrices[i], *(x[i] for x in outputs)) for i in range(len(span))]
+            [block_diagonal((span.matrices[i], *(x[i] for x in outputs))) for i in range(len(span))]
         )
         sizes = sum(torch.einsum("kia,ab,kib->k", span.blocks[b.name][:, :-1], b.moment, span.blocks[b.name][:, :-1])
                     for b in span.sources)  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -81,6 +82,12 @@ def null_space(matrix: Tensor, tolerance: float = 1e-9) -> Tensor:
     rank = int((values > tolerance * top).sum()) if top > 0 else 0
     kernel: Tensor = vh[rank:]
     return kernel
+
+
+def block_diagonal(blocks: Iterable[Tensor]) -> Tensor:
+    """The matrix with these blocks on its diagonal."""
+    whole: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
+    return whole
 
 
 def _numbers(text: str) -> list[float]:

@@ -88,7 +88,7 @@ def learned(
         players[1].step()
         answer = judge(fake)
         players[0].zero_grad()
-        torch.autograd.backward(decide(answer, torch.ones_like(answer)) + _alike(raw))
+        torch.autograd.backward(decide(answer, torch.ones_like(answer)) + _alike(_sized(raw, moments, skew)))
         players[0].step()
     return _sized(raw, moments, skew).detach()
 
@@ -125,9 +125,9 @@ def _moved(x: Tensor, g: Tensor) -> Tensor:
     return (x.reshape(len(x), -1, x.shape[-1]) @ g.mT).reshape(x.shape)
 
 
-def _alike(raw: Tensor) -> Tensor:
+def _alike(generators: Tensor) -> Tensor:
     """Σ |cosine| of pairs of generators."""
-    flat = nn.functional.normalize(raw.flatten(1), dim=1)
+    flat = nn.functional.normalize(generators.flatten(1), dim=1)
     return (flat @ flat.T).triu(1).abs().sum()
 
 

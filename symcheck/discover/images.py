@@ -71,7 +71,7 @@ def velocities(x: Tensor) -> Tensor:
 
 def _rows(push: Differential, samples: Samples, name: str, slots: Sequence[Slot]) -> Equations:
     parts: dict[str, list[Equations]] = {slot.name: [] for slot in slots}
-    for picks in torch.arange(samples.count, device=push.runner.device).split(32):
+    for picks in torch.split(torch.arange(samples.count, device=push.runner.device), 32):
         batch = samples.take(picks)
         pushed = [push(batch, {name: v}) for v in velocities(batch.tensors[name])]
         for slot in slots:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from symcheck.discover.algebra import Structure, cosines, reduced, row_space, structure
-from symcheck.discover.forms import null_space, preserved, signature
+from symcheck.discover.forms import block_diagonal, null_space, preserved, signature
 from symcheck.discover.naming import Known, abstract_name, known, one_parameter
 from symcheck.discover.result import Algebra, Generator, Named, PreservedForm
 from symcheck.discover.spectrum import Solutions
@@ -48,7 +48,7 @@ class Span:
     @property
     def matrices(self) -> Tensor:
         """(k, D, D): all blocks on one diagonal."""
-        return torch.stack([torch.block_diag(*(x[i] for x in self.blocks.values())) for i in range(len(self))])
+        return torch.stack([block_diagonal(x[i] for x in self.blocks.values()) for i in range(len(self))])
 
     def mixed(self, coefficients: Tensor) -> Span:
         """The generators Σ_j c[i, j] X_j."""
@@ -225,7 +225,7 @@ def _generators(span: Span, standard: Known | None) -> tuple[Generator, ...]:
     widths = {name for block in span.sources for name in block.inputs}
     found = []
     for i in range(len(span)):
-        inputs = {}
+        inputs: dict[str, tuple[tuple[float, ...], ...]] = {}
         for block in span.sources:
             x = span.blocks[block.name][i]
             whole = torch.cat([x[:-1, :-1], x[:-1, -1:] * block.scale], 1) if block.affine else x[:-1, :-1]

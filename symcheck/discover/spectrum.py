@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from symcheck.discover.equations import Equations
+from symcheck.discover.forms import block_diagonal
 from symcheck.discover.result import Direction
 
 _NEAR, _GAP = 0.05, 10.0  # what is called near: so small, and so far below the next
@@ -64,7 +65,7 @@ def _whitening(grams: Sequence[Tensor]) -> Tensor:
         values, vectors = torch.linalg.eigh(gram)
         keep = values > 1e-10 * values.max()
         parts.append(vectors[:, keep] / values[keep].sqrt())
-    return torch.block_diag(*parts)
+    return block_diagonal(parts)
 
 
 def _eliminated(rows: Equations) -> tuple[Tensor, Tensor]:
@@ -104,7 +105,7 @@ def _bootstrap(rows: Equations, inputs: Tensor, directions: Sequence[Direction],
     limit = (inside * max(outside, inside)) ** 0.5
     kept = min(len(directions), max(_KEPT, 2 * found))
     projected = Equations(rows.inputs @ inputs[:kept].T, rows.outputs, rows.owner)
-    names, place = rows.owner.unique(return_inverse=True)
+    names, place = torch.unique(rows.owner, return_inverse=True)
     generator, counts = torch.Generator().manual_seed(0), []
     for _ in range(_DRAWS):
         drawn = torch.randint(len(names), (len(names),), generator=generator)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from symcheck.report.model import Verdict, finite
@@ -110,7 +110,6 @@ class Figures:
     budget: tuple[Budget, ...] = ()
     accuracy: tuple[Accuracy, ...] = ()
     untested: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; numbers that are not finite become None."""

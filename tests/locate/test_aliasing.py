@@ -66,7 +66,8 @@ def smooth(size: int, count: int = 8) -> Tensor:
     x = torch.randn(count, 1, size, size, generator=torch.Generator().manual_seed(0))
     k = torch.fft.fftfreq(size)
     band = (k[:, None] ** 2 + k[None] ** 2) < 0.15**2
-    return torch.fft.ifft2(torch.fft.fft2(x) * band).real.float()
+    images: Tensor = torch.fft.ifft2(torch.fft.fft2(x) * band).real.float()
+    return images
 
 
 def found(model: nn.Module, claim: str, x: Tensor, **inputs: Tensor) -> Aliasing | None:
