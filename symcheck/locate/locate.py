@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symcheck.claim import Claim
@@ -20,10 +20,12 @@ from symcheck.locate.result import Infinitesimal, Located
 from symcheck.locate.subgroups import which_part
 from symcheck.locate.told import told
 from symcheck.measure.audit import Audit, Options
+from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.given import Inputs, first_samples, named_inputs, with_graph, without_ignored
 from symcheck.measure.lie import lie_derivatives
 from symcheck.measure.piece import findings_of
 from symcheck.measure.runner import environment, measuring
+from symcheck.measure.samples import Samples
 from symcheck.measure.session import dtype_of, open_session, runner_for
 from symcheck.registry import suggest
 from symcheck.report.model import Finding, Verdict
@@ -32,6 +34,7 @@ from symcheck.version import __version__
 
 PARTS = ("layers", "group", "lie", "certificates", "aliasing", "numerics")
 USUAL = ("layers", "group", "certificates")
+SEARCHED = 16  # samples on which the group is searched
 _SILENT = (Verdict.TRIVIAL, Verdict.INVALID)
 
 
@@ -116,14 +119,21 @@ def _parts(
 
 
 def _group(audit: Audit, claim: Claim, how: How, layers: Attributed | None) -> Any:
-    return which_part(audit, claim)
+    return which_part(_fewer(audit, claim), claim)
+
+
+def _fewer(audit: Audit, claim: Claim) -> Audit:
+    """The audit of the first samples alone: a search over a group runs each of them thousands of times."""
+    evaluator = audit.evaluator
+    few = first_samples(evaluator.samples.tensors, SEARCHED, [str(claim)])
+    samples = Samples(few, evaluator.samples.owner_name)
+    return replace(audit, evaluator=Evaluator(evaluator.runner, samples, evaluator.chunks))
 
 
 def _lie(audit: Audit, claim: Claim, how: How, layers: Attributed | None) -> Any:
     """The Lie derivative end to end, and by layer where there are any."""
     whole = lie_derivatives(audit, claim)
-    chart = layers.chart if layers is not None else None
-    return Infinitesimal(whole, lie_layers(audit, claim, how.hidden, chart) if layers is not None else None)
+    return Infinitesimal(whole, None if layers is None else lie_layers(audit, claim, how.hidden, layers))
 
 
 def _certificates(audit: Audit, claim: Claim, how: How, layers: Attributed | None) -> Any:
