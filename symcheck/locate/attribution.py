@@ -12,7 +12,9 @@ from torch import Tensor
 from symcheck.claim import Claim
 from symcheck.errors import ConfigError
 from symcheck.locate.gaps import rms, size
-from symcheck.locate.hybrids import Chart, Course, Swept, reconsider, sweep
+from symcheck.locate.hybrids import Chart, Course, Swept
+from symcheck.locate.sweeps import sweep
+from symcheck.locate.undecided import reconsider
 from symcheck.measure.audit import Audit
 from symcheck.measure.defect import Slot, ready, slot_for, widest
 from symcheck.measure.laws import check_law
