@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from symcheck.discover.jacobian_graph import MOST, automorphisms
+from symcheck.discover.jacobian_graph import MOST, permutations
 from symcheck.errors import ModelError
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.runner import Runner
@@ -55,7 +55,7 @@ def families(evaluator: Evaluator, runner: Runner) -> list[Family]:
     for name, x in tensors.items():
         shape = tuple(x.shape[1:])
         for axis in _axes(shape):
-            slots = not is_image(x) or (len(shape) == 3 and axis == 0)
+            slots = not is_image(x) or len(shape) == 2 or axis == 0  # (N, d) may as well be a set or a sequence
             rows = dict(_by_shape(x, shape, axis, slots))
             if not slots:
                 continue
@@ -74,9 +74,9 @@ def _graph(evaluator: Evaluator, runner: Runner, name: str, axis: int, also: Map
     if not (x.is_floating_point() and 1 < x.shape[axis + 1] <= MOST):
         return []
     try:
-        return automorphisms(evaluator, runner, name, axis, tuple(also))
+        return permutations(evaluator, runner, name, axis, tuple(also))
     except ModelError:
-        return automorphisms(evaluator, evaluator.runner, name, axis, tuple(also))
+        return permutations(evaluator, evaluator.runner, name, axis, tuple(also))
 
 
 def _alongside(tensors: Mapping[str, Tensor], lead: str) -> dict[str, str]:
@@ -134,8 +134,10 @@ def _by_shape(x: Tensor, shape: Shape, axis: int, slots: bool) -> Iterator[tuple
             yield (*one[n // 2 :], *one[: n // 2], n), "halves exchanged"
     last = axis == len(shape) - 1
     if x.is_floating_point() and slots and last and (n <= _SIGNS or (len(shape) == 1 and n <= _MOST_SIGNS)):
-        yield (*(~i for i in one), n), "sign of all"
-        for i in one if n > 1 else ():
+        alive = x.reshape(-1, n).any(0).tolist()  # what is zero throughout has no sign
+        some = [i for i in one if alive[i]]
+        yield (*(~i if alive[i] else i for i in one), n), "sign of all"
+        for i in some if len(some) > 1 else ():
             yield (*one[:i], ~i, *one[i + 1 :], n), "flip of one"
-        for i, j in itertools.combinations(one, 2) if 2 < n <= _PAIRS else ():
+        for i, j in itertools.combinations(some, 2) if 2 < n <= _PAIRS else ():
             yield (*(~k if k in (i, j) else k for k in one), n), "flip of two"

@@ -20,10 +20,12 @@ from symcheck.measure.audit import Audit
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.samples import Samples
 from symcheck.report.model import Finding, Verdict
+from symcheck.report.numbers import number
 
-_ENOUGH = 2.0  # equations for each unknown, in the part that is solved
-_TRAINED = 2 / 3
+_ENOUGH, _PLENTY = 2.0, 30.0  # equations for each unknown, in the part that is solved: at least, and no need of more
+_TRAINED, _FEW = 2 / 3, 64  # of the samples that make equations; so many always do
 _EXACT, _NEAR = "exact directions", "near directions"
+_UNLIKE = 1e3
 _ROUNDING, _FAR = 5.0, 2 * math.pi  # of its floor, the error in low precision; how far elements go along generators
 
 
@@ -39,7 +41,8 @@ class Found:
 def find_continuous(session: Audit, ask: Ask) -> Found:
     """Solve J_f(x) X_in x = X_out f(x) on two thirds of the samples; judge and audit on the others.
 
-    Raises DataError where the inputs are too large or too few for so many unknowns.
+    Where samples are many, only some make equations, and the audit sees the others. Raises DataError where the inputs
+    are too large or too few for so many unknowns, and where the network has no derivative but zero.
     """
     samples = session.evaluator.samples
     high, low = precisions(session, samples)
@@ -48,14 +51,14 @@ def find_continuous(session: Audit, ask: Ask) -> Found:
     notes = [*_unspanned(blocks), *_left_out(samples, blocks)]
     if all(slot.acting == "trivial" for slot in slots):
         return Found(_empty("trivial", blocks, slots, (*notes, "no output depends on the inputs: nothing was tested")))
-    cut = min(samples.count - 2, max(2, round(_TRAINED * samples.count)))
+    used, cut = _split(samples, blocks, slots)
     order = torch.arange(samples.count)
     parts = rows_of(
-        high, low, samples, probe(samples, blocks, high.device, ask.seed),
+        high, low, _some(samples, order[:used], high.device), probe(samples, blocks, high.device, ask.seed),
         lambda push, data: equations(push, data, blocks, slots),
     )  # fmt: skip
-    train, fresh = parts.rows.of(order[:cut]), parts.rows.of(order[cut:])
-    _check_enough(train, parts.rows.inputs.shape[1], samples.count)
+    train, fresh = parts.rows.of(order[:cut]), parts.rows.of(order[cut:used])
+    _check_telling(train, fresh)
     solutions = solve(train, fresh, parts.other, [block.gram for block in blocks], parts.ratio)
     held = _on(session, samples, order[cut:])
     result = _empty("nothing", blocks, slots, tuple(notes))
@@ -116,9 +119,12 @@ def _overall(verified: Sequence[Verified]) -> str:
 def _on(session: Audit, samples: Samples, picks: torch.Tensor) -> Audit:
     """The same audit on some of the samples."""
     evaluator = session.evaluator
-    batch = samples.take(picks.to(evaluator.runner.device))
-    part = Samples(batch.tensors, samples.owner_name)
+    part = _some(samples, picks, evaluator.runner.device)
     return replace(session, evaluator=Evaluator(evaluator.runner, part, replace(evaluator.chunks)))
+
+
+def _some(samples: Samples, picks: torch.Tensor, device: torch.device) -> Samples:
+    return Samples(samples.take(picks.to(device)).tensors, samples.owner_name)
 
 
 def _empty(verdict: str, blocks: Sequence[Block], slots: Sequence[Slot], notes: tuple[str, ...]) -> Continuous:
@@ -128,13 +134,32 @@ def _empty(verdict: str, blocks: Sequence[Block], slots: Sequence[Slot], notes: 
     )  # fmt: skip
 
 
-def _check_enough(rows: Equations, unknowns: int, samples: int) -> None:
-    total = unknowns + rows.outputs.shape[1]
-    if len(rows.inputs) < _ENOUGH * total:
-        need = math.ceil(_ENOUGH * total / len(rows.inputs) * samples)
+def _split(samples: Samples, blocks: Sequence[Block], slots: Sequence[Slot]) -> tuple[int, int]:
+    """How many samples make equations, and how many of them are solved."""
+    unknowns = sum(len(b.basis) for b in blocks) + sum(s.width**2 for s in slots if s.acting == "free")
+    numbers, count = sum(s.numbers for s in slots if s.acting != "trivial"), samples.count
+    wanted = math.ceil(_PLENTY * unknowns * count / (_TRAINED * numbers))
+    used = min(count, max(_FEW, wanted))
+    cut = min(used - 2, max(2, round(_TRAINED * used)))
+    found = round(numbers * max(cut, 0) / count)
+    if found < _ENOUGH * unknowns:
+        need = math.ceil(_ENOUGH * unknowns * count / (_TRAINED * numbers)) + 2
         raise DataError(
-            f"{len(rows.inputs)} equations are too few for {total} unknown numbers", where=f"{samples} samples",
+            f"{found} equations are too few for {unknowns} unknown numbers", where=f"{count} samples",
             hint=f"give at least {need} samples, fewer inputs (--input), or a form (--form skew)",
+        )  # fmt: skip
+    return used, cut
+
+
+def _check_telling(train: Equations, fresh: Equations) -> None:
+    """Refuse where a derivative of zero says nothing: steps, roundings, units that none of the samples reaches."""
+    unknowns = train.inputs.shape[1]
+    telling = [int((part.inputs != 0).any(1).sum()) for part in (train, fresh)]
+    if telling[0] < unknowns or not telling[1]:
+        raise DataError(
+            f"the derivative of the outputs is zero in all but {sum(telling)} of {len(train.inputs) + len(fresh.inputs)} "
+            f"equations, too few for {unknowns} unknown numbers", where="derivatives along the inputs",
+            hint="steps and roundings have none, saturated units lose it: move the inputs to where the network answers",
         )  # fmt: skip
 
 
@@ -147,6 +172,12 @@ def _unspanned(blocks: Sequence[Block]) -> list[str]:
             found.append(
                 f"'{block.name}' spans {rank} of {full} directions (constants count): "
                 "what generators do in the others is not determined"
+            )
+        sizes = (block.moment.diagonal()[: block.width]).sqrt()
+        if float(sizes.max()) > _UNLIKE * float(sizes[sizes > 0].min()):
+            found.append(
+                f"the components of '{block.name}' differ {number(float(sizes.max() / sizes[sizes > 0].min()))} times in "
+                "size: what moves the small ones alone looks nearly symmetric; divide each by its spread"
             )
     return found
 

@@ -53,7 +53,7 @@ def slots_of(runner: Runner, low: Runner, samples: Samples, ask: Ask) -> list[Sl
         noise = 10 * float((rough[name].double() - whole).square().mean().sqrt()) if low is not runner else 0.0
         limit = max(noise, 100 * eps * float(whole.square().mean().sqrt()))
         acting = acting_on(width, tuple(y.shape[1:]), ask) if spread > limit else "trivial"
-        found.append(Slot(name, width, acting, spread))
+        found.append(Slot(name, width, acting, spread, y.numel()))
     return found
 
 

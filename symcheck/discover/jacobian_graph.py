@@ -8,26 +8,24 @@ well. Permutations that keep this coloured graph are candidates, no more: a deep
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from symcheck.batch import Batch
 from symcheck.discover.moved import numbers
+from symcheck.groups.graphs import Row, automorphisms
 from symcheck.measure.evaluator import Evaluator
 from symcheck.measure.runner import Runner
 
 MOST = 48  # slots: as many squared forward passes
 LEVELS = (1e-6, 1e-2, 0.1)  # what counts as one colour, of the spread of all answers
 _BUDGET = 4000  # steps of the search for one automorphism
-Rows = tuple[int, ...]
 
 
-def automorphisms(
+def permutations(
     evaluator: Evaluator, runner: Runner, name: str, axis: int = 0, also: tuple[str, ...] = ()
-) -> list[Rows]:
+) -> list[Row]:
     """Permutations p of the slots (axis of one sample of input `name`) that keep the graph, i to p[i]: generators.
 
     Outputs are taken to be invariant, to move with the slots where they have as many, or to change sign; each with
@@ -35,48 +33,14 @@ def automorphisms(
     subject at the precision that decides what is exact. Inputs `also` have the same slots, and are given equal rows.
     """
     answers = _answers(evaluator, runner, name, axis, also)
-    found: dict[Rows, None] = {}
+    found: dict[Row, None] = {}
     for vertices, edges in _graphs(answers):
         scale = float(edges.std(axis=(0, 1)).max()) or float(vertices.std(axis=0).max())
         for level in LEVELS:
             step = max(level * scale, 1e-300)
             graph = np.where(np.eye(len(edges), dtype=bool), -1, _colours(edges, step))
-            found |= dict.fromkeys(generators(_colours(vertices, step), graph))
+            found |= dict.fromkeys(automorphisms(_colours(vertices, step), graph, _BUDGET))
     return list(found)
-
-
-def generators(vertices: np.ndarray, edges: np.ndarray) -> list[Rows]:
-    """Generators of the automorphisms of a complete graph with coloured vertices (n,) and edges (n, n).
-
-    Slots that can be exchanged first; then, with the slots before it fixed, an image for each slot that the
-    automorphisms already found do not give. A search that grows too long is given up, so the group may be larger.
-    """
-    n, vertices = len(vertices), refined(vertices, edges)
-    found = [_exchange(n, i, j) for i in range(n) for j in range(i + 1, n) if _twins(vertices, edges, i, j)]
-    found = _spanning(found, n)
-    for level in reversed(range(n)):
-        reached = _orbit(level, [p for p in found if all(p[k] == k for k in range(level))])
-        for image in range(level + 1, n):
-            if image in reached or vertices[image] != vertices[level]:
-                continue
-            p = _match(vertices, edges, [*range(level), level], [*range(level), image], [_BUDGET])
-            if p is not None:
-                found.append(p)
-                reached = _orbit(level, [q for q in found if all(q[k] == k for k in range(level))])
-    return found
-
-
-def refined(vertices: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Colour refinement: a vertex is told apart by the colours around it, until nothing changes; colours (n,)."""
-    colours, count = _numbered(list(vertices.tolist())), 0
-    while len(set(colours)) > count:
-        count = len(set(colours))
-        around = [
-            (colours[i], tuple(sorted(zip(edges[i].tolist(), edges[:, i].tolist(), colours, strict=True))))
-            for i in range(len(colours))
-        ]
-        colours = _numbered(around)
-    return np.array(colours)
 
 
 def _answers(evaluator: Evaluator, runner: Runner, name: str, axis: int, also: tuple[str, ...]) -> list[Tensor]:
@@ -144,72 +108,3 @@ def _colours(features: np.ndarray, step: float) -> np.ndarray:
         colours[left[near]] = leaders
         leaders += 1
     return colours.reshape(features.shape[:-1])
-
-
-def _twins(vertices: np.ndarray, edges: np.ndarray, i: int, j: int) -> bool:
-    """Whether exchanging two vertices keeps the graph."""
-    if vertices[i] != vertices[j] or edges[i, j] != edges[j, i]:
-        return False
-    rest = np.array([k for k in range(len(vertices)) if k not in (i, j)], dtype=int)
-    return bool((edges[i, rest] == edges[j, rest]).all() and (edges[rest, i] == edges[rest, j]).all())
-
-
-def _match(
-    vertices: np.ndarray, edges: np.ndarray, source: list[int], target: list[int], budget: list[int]
-) -> Rows | None:
-    """An automorphism that takes the listed slots to the listed ones: individualise, refine both, compare, go on."""
-    budget[0] -= 1
-    if budget[0] < 0:
-        return None
-    n = len(vertices)
-    marks = [np.zeros(n, dtype=int), np.zeros(n, dtype=int)]
-    for mark, slots in zip(marks, (source, target), strict=True):
-        mark[slots] = np.arange(1, len(slots) + 1)
-    # both sides at once, so that one numbering of colours serves them
-    both = np.concatenate([vertices * (n + 1) + marks[0], vertices * (n + 1) + marks[1]])
-    wall = np.full((n, n), -2)
-    colours = refined(both, np.block([[edges, wall], [wall, edges]]))
-    left, right = colours[:n], colours[n:]
-    if sorted(left) != sorted(right):
-        return None
-    open_ = [k for k in range(n) if (left == left[k]).sum() > 1]
-    if not open_:
-        p = np.array([int(np.flatnonzero(right == c)[0]) for c in left])
-        return tuple(p.tolist()) if (edges[np.ix_(p, p)] == edges).all() else None
-    for image in np.flatnonzero(right == left[open_[0]]).tolist():
-        p_ = _match(vertices, edges, [*source, open_[0]], [*target, image], budget)
-        if p_ is not None:
-            return p_
-    return None
-
-
-def _exchange(n: int, i: int, j: int) -> Rows:
-    row = [*range(n)]
-    row[i], row[j] = j, i
-    return tuple(row)
-
-
-def _spanning(exchanges: list[Rows], n: int) -> list[Rows]:
-    """Of exchanges as many as are needed: none between slots that others connect."""
-    root, kept = [*range(n)], []
-    for p in exchanges:
-        i, j = (k for k in range(n) if p[k] != k)
-        if root[i] != root[j]:
-            root = [root[i] if r == root[j] else r for r in root]
-            kept.append(p)
-    return kept
-
-
-def _orbit(point: int, moves: list[Rows]) -> set[int]:
-    reached, queue = {point}, [point]
-    for here in queue:
-        new = {p[here] for p in moves} - reached
-        reached |= new
-        queue += new
-    return reached
-
-
-def _numbered(keys: Sequence[object]) -> list[int]:
-    """Equal numbers for equal keys, in the order of the keys, so that they do not depend on the vertices' order."""
-    known: Mapping[object, int] = {key: i for i, key in enumerate(sorted(set(keys), key=repr))}
-    return [known[key] for key in keys]

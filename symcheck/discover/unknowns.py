@@ -53,6 +53,7 @@ class Slot:
     width: int
     acting: str
     spread: float  # root mean square of f − E f per number
+    numbers: int = 0  # of all samples
 
 
 @dataclass(frozen=True)

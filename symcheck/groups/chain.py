@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 _TRIVIAL = 24  # random elements in a row that must be explained: a wrong chain survives with probability 2^-24
-_WARM = 40
+_WARM = 40  # steps at least, and _MIX for each generator, before elements count as random
+_MIX = 10
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Chain:
             self._learn(g)
         rng, known = np.random.default_rng(0), 0
         pool = [moving[i % len(moving)] for i in range(max(10, len(moving)))] if moving else []
-        for _ in range(_WARM if pool else 0):
+        for _ in range(max(_WARM, _MIX * len(pool)) if pool else 0):
             self._mix(pool, rng)
         while pool and known < _TRIVIAL:
             known = 0 if self._learn(self._mix(pool, rng)) else known + 1

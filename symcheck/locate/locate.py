@@ -114,6 +114,8 @@ def _parts(
             try:
                 found[part] = measure(audit, claim, how, layers)
             except SymcheckError as error:  # one part that does not apply leaves the others
+                if {*how.parts} == {part}:
+                    raise
                 notes.append(f"{part}: {error.message}" + (f" ({error.where})" if error.where else ""))
     return {**found, "notes": tuple(notes)}
 
@@ -157,7 +159,7 @@ _FURTHER = {
 def _check(how: How) -> None:
     for part in how.parts:
         if part not in PARTS:
-            raise ConfigError(f"there is no part '{part}' of a location", where="--with", hint=suggest(part, [*PARTS]))
+            raise ConfigError(f"there is no part '{part}' of a location", where="--part", hint=suggest(part, [*PARTS]))
     if how.pairs < 2 or how.samples < 2 or how.elements < 2:
         raise ConfigError(
             f"{how.pairs} pairs of {how.samples} samples and {how.elements} elements are too few",

@@ -7,11 +7,14 @@ and computes something; what only moves entries (a reshape, a slice) lies betwee
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from symcheck.errors import ModelError
@@ -73,7 +76,9 @@ class Station:
 
     `line` is the place in the user's code, `names` the parameters and buffers that it reads, directly or by way of
     others, `sources` the places of the stations whose results it reads, -1 for the inputs, `before` the functions of
-    its module (and reshapes anywhere) that lead to it, `options` its plain keyword arguments.
+    its module (and reshapes anywhere) that lead to it, `layout` what lies between its sources and it, `options` its
+    plain arguments by name, `fixed` whether it reads numbers made on the way (a mask, a ramp), neither given nor
+    stored, `shape` that of the first tensor that it reads.
     """
 
     place: int
@@ -84,7 +89,10 @@ class Station:
     names: tuple[str, ...]
     sources: tuple[int, ...]
     before: tuple[str, ...] = ()
+    layout: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    fixed: bool = False
+    shape: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.path or self.kind}: {self.function}"
@@ -94,7 +102,8 @@ class Station:
 class Recording:
     """One run: its stations by place, what each returned, the names of all calls in order, and the outputs.
 
-    `ends` are the places of the stations that the outputs are read from.
+    `ends` are the places of the stations that the outputs are read from, `layout` what lies between them and the
+    outputs, `unseen` the lines that read tensors of which nobody saw where they come from.
     """
 
     stations: dict[int, Station] = field(default_factory=dict)
@@ -103,6 +112,8 @@ class Recording:
     calls: list[str] = field(default_factory=list)
     outputs: dict[str, Tensor] = field(default_factory=dict)
     ends: frozenset[int] = frozenset()
+    layout: tuple[str, ...] = ()
+    unseen: list[str] = field(default_factory=list)
 
     def before(self, places: Iterable[int], through: Collection[int]) -> tuple[int, ...]:
         """The stations of `through` that lead to these places without another one in between, in order."""
@@ -143,11 +154,45 @@ def passing(runner: Runner, visit: Callable[[Call], Any]) -> Runner:
     other, call = copy.copy(runner), runner.call
 
     def seen(*args: Any, **named: Any) -> Any:
-        with Passage(visit):
+        with uncompiled(), Passage(visit) as passage, opaque(runner.module, passage):
             return call(*args, **named)
 
     other.call = seen
     return other
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Compiled parts run as they are written: their operations cannot be seen otherwise."""
+    if "torch._dynamo" not in sys.modules:  # nothing can be compiled yet
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+@contextmanager
+def opaque(module: nn.Module | None, passage: Passage) -> Iterator[None]:
+    """Modules whose operations cannot be seen (TorchScript) are one call each, after which the result stands."""
+    parts = {} if module is None else {name: m for name, m in module.named_modules() if _scripted(m)}
+    tops = [part for name, part in parts.items() if not any(name.startswith(f"{other}.") for other in parts)]
+
+    def hook(part: nn.Module, args: Any, result: Any) -> Any:
+        def script(*given: Any) -> Any:
+            return result
+
+        return passage.__torch_function__(script, (), tuple(args))
+
+    handles = [part.register_forward_hook(hook) for part in tops if part is not module]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _scripted(part: nn.Module) -> bool:
+    return isinstance(part, torch.jit.ScriptModule)
 
 
 def put(call: Call, recorded: Any, values: Sequence[Tensor]) -> Any:

@@ -29,6 +29,7 @@ _MISSING = re.compile(r"forward AD with (?:aten::)?(\w+)")
 _CHECKED = 2  # samples of which the derivative is also taken by differences
 _AGREE = 0.02
 _LOST = "the derivative is lost inside the network (numpy, .data)"
+_KINK = "the network has a kink at these inputs (ReLU of 0, a tie of a maximum), where one-sided slopes differ"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,13 @@ class Differential:
             other = self._by_differences(few, moving, "", shrink).tangents
             if all(_near(pushed[name], other[name]) for name in other):
                 return ""
-        return _LOST
+        return _KINK if self._kinked(few, moving) else _LOST
+
+    def _kinked(self, batch: Batch, moving: Mapping[str, Tensor]) -> bool:
+        """Whether the slope forwards is another than the slope backwards, however short the step."""
+        h = 1e-3 * _step(batch, moving)
+        rest, one, back = (self.own.kept(_stepped(batch, moving, t)) for t in (0.0, h, -h))
+        return not all(_near(one[n] - y, y - back[n]) for n, y in rest.items() if _smooth(y))
 
     def _pushed(self, batch: Batch, moving: Mapping[str, Tensor]) -> Push:
         self.passes += batch.count
@@ -104,11 +111,9 @@ class Differential:
         self.passes += 5 * batch.count
         h = shrink * _step(batch, moving)
 
-        def at(t: float) -> dict[str, Tensor]:
-            there = {n: x + (t * h) * moving[n] if n in moving else x for n, x in batch.tensors.items()}
-            return self.own.kept(batch.with_tensors(there))
-
-        rest, one, back, two, far = (at(t) for t in (0.0, 1.0, -1.0, 2.0, -2.0))
+        rest, one, back, two, far = (
+            self.own.kept(_stepped(batch, moving, t * h)) for t in (0.0, 1.0, -1.0, 2.0, -2.0)
+        )
         slopes = {
             n: (8 * (one[n] - back[n]) - (two[n] - far[n])) / (12 * h) if _smooth(y) else torch.zeros_like(y)
             for n, y in rest.items()
@@ -159,6 +164,11 @@ def carrying() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _stepped(batch: Batch, moving: Mapping[str, Tensor], t: float) -> Batch:
+    """x + t v."""
+    return batch.with_tensors({n: x + t * moving[n] if n in moving else x for n, x in batch.tensors.items()})
 
 
 def _step(batch: Batch, moving: Mapping[str, Tensor]) -> float:

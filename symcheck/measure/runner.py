@@ -136,7 +136,8 @@ class Runner:
             while not self.gradients:
                 try:
                     with _MODES[self.mode]():
-                        return self._called(inputs, batch)
+                        found = self._called(inputs, batch)
+                    return {name: y.detach() if y.requires_grad else y for name, y in found.items()}
                 except RuntimeError as error:
                     if isinstance(error, torch.OutOfMemoryError) or not _NEEDS_GRADIENT.search(str(error)):
                         raise

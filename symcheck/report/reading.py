@@ -91,7 +91,7 @@ def _object(kind: Any) -> Reader:
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
-            raise _Unfit(f"is {_shown(value)}, not an object")
+            raise _Unfit(f"is {shown(value)}, not an object")
         made = {}
         for name, inner, needed in entries:
             if name in value:
@@ -112,7 +112,7 @@ def _object(kind: Any) -> Reader:
 def _list(inner: Reader) -> Reader:
     def read(value: Any) -> Any:
         if not isinstance(value, list | tuple):
-            raise _Unfit(f"is {_shown(value)}, not a list")
+            raise _Unfit(f"is {shown(value)}, not a list")
         made = []
         for item in value:
             try:
@@ -146,7 +146,7 @@ def _word(kind: type[StrEnum]) -> Reader:
 
     def read(value: Any) -> Any:
         if not isinstance(value, str) or value not in words:
-            raise _Unfit(f"is {_shown(value)}, not one of {', '.join(words)}")
+            raise _Unfit(f"is {shown(value)}, not one of {', '.join(words)}")
         return words[value]
 
     return read
@@ -155,7 +155,7 @@ def _word(kind: type[StrEnum]) -> Reader:
 def _constant(expected: Any) -> Reader:
     def read(value: Any) -> Any:
         if value != expected:
-            raise _Unfit(f"is {_shown(value)}, not '{expected}'")
+            raise _Unfit(f"is {shown(value)}, not '{expected}'")
         return value
 
     return read
@@ -166,7 +166,7 @@ def _plain(kind: type) -> Reader:
 
     def read(value: Any) -> Any:
         if type(value) is not kind:
-            raise _Unfit(f"is {_shown(value)}, not {names[kind]}")
+            raise _Unfit(f"is {shown(value)}, not {names[kind]}")
         if type(value) is int and _endless(value):
             raise _Unfit(_LARGE)
         return value
@@ -178,7 +178,7 @@ def _number(value: Any) -> float:
     if value is None:
         return math.nan
     if type(value) not in (float, int):
-        raise _Unfit(f"is {_shown(value)}, not a number")
+        raise _Unfit(f"is {shown(value)}, not a number")
     if _endless(value):
         raise _Unfit(_LARGE)
     return float(value)
@@ -186,13 +186,13 @@ def _number(value: Any) -> float:
 
 def _table(value: Any) -> Any:
     if not isinstance(value, dict):
-        raise _Unfit(f"is {_shown(value)}, not an object")
+        raise _Unfit(f"is {shown(value)}, not an object")
     if fault := unfit(value):
         raise _Unfit(fault)
     return value
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value in few words, whatever it is."""
     if isinstance(value, dict):
         return "an object"

@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable
 
 import networkx
-import numpy as np
 import pytest
 import torch
 from planted_finite import Antisymmetric, Edges, Parities, Ring, mlp, normal, session
@@ -18,8 +17,7 @@ from symcheck.cli.discover_parts_text import discrete_lines
 from symcheck.discover.discrete import find_discrete
 from symcheck.discover.discrete_result import Discrete
 from symcheck.discover.group_names import name_of, needed
-from symcheck.discover.jacobian_graph import generators, refined
-from symcheck.groups.generated import Generated, generated
+from symcheck.groups.generated import Generated
 from symcheck.groups.products import make_group
 from symcheck.report.page import Page
 
@@ -139,35 +137,3 @@ def test_a_group_has_its_name(text: str) -> None:
 
 def test_superfluous_generators_are_dropped() -> None:
     assert needed(group("Perm((0 1 2 3),(0 2)(1 3),(0 3 2 1))")).name == "Perm(4,(0 3 2 1))"
-
-
-def order(edges: np.ndarray) -> int:
-    found = generators(np.zeros(len(edges), dtype=int), edges)
-    return int(generated("Perm", [(*p, len(edges)) for p in found]).order or 0) if found else 1
-
-
-@pytest.mark.parametrize(
-    ("graph", "expected"),
-    [
-        (networkx.cycle_graph(7), 14),
-        (networkx.petersen_graph(), 120),
-        (networkx.hypercube_graph(3), 48),
-        (networkx.complete_bipartite_graph(3, 4), 144),
-        (networkx.frucht_graph(), 1),  # regular, and yet without a symmetry
-    ],
-)
-def test_automorphisms_of_known_graphs(graph: networkx.Graph, expected: int) -> None:
-    assert order(networkx.to_numpy_array(graph).astype(int)) == expected
-
-
-def test_colours_of_edges_count() -> None:
-    ring = networkx.to_numpy_array(networkx.cycle_graph(6)).astype(int)
-    one_way = ring.copy()
-    for i in range(6):
-        one_way[(i + 1) % 6, i] = 2
-    assert (order(ring), order(one_way)) == (12, 6)
-
-
-def test_refinement_tells_the_ends_of_a_path_from_its_middle() -> None:
-    colours = refined(np.zeros(5, dtype=int), networkx.to_numpy_array(networkx.path_graph(5)).astype(int))
-    assert colours[0] == colours[4] != colours[1] == colours[3] != colours[2]

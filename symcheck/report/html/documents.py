@@ -1,4 +1,4 @@
-"""The documents of the other commands as sections: connect, align, merge, distance; and any other as plain facts."""
+"""The documents of the other commands as sections, each by its own builder; and any other as plain facts."""
 
 from __future__ import annotations
 
@@ -6,17 +6,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from symcheck.report import numbers
+from symcheck.report.entry import brief
+from symcheck.report.html.discover import discover_sections, discovered
 from symcheck.report.html.figures.barrier import barrier_panels, checkpoint_names, data_name, ends
-from symcheck.report.html.reproduce import pair_command
+from symcheck.report.html.locate import locate_sections
+from symcheck.report.html.reproduce import pair_command, subject_command
 from symcheck.report.html.view import Block, Easel, Facts, Section, Table, Words
+from symcheck.report.model import SCHEMA as REPORT
+from symcheck.report.model import Report
 
 _LONG = 200  # characters of one value among plain facts
 _LAYERS = 40
+LOCATED, DISCOVERED = "symcheck.locate/1", "symcheck.discover/1"
+_FOUND = ("subject", "settings", "environment", "findings")
 
 
 def document_title(data: Mapping[str, Any]) -> str:
-    """The names of the checkpoints."""
-    return " and ".join(checkpoint_names(data)) or _command(data)
+    """The names of the checkpoints, or of the subject."""
+    subject = data.get("subject") or {}
+    name = subject.get("name") if isinstance(subject, Mapping) else ""
+    return " and ".join(checkpoint_names(data)) or brief(str(name or "")) or _command(data)
+
+
+def document_words(data: Mapping[str, Any]) -> str:
+    """What was found, in one line; empty where the sections say it."""
+    return discovered(data) if data.get("schema") == DISCOVERED else ""
+
+
+def findings_in(data: Mapping[str, Any]) -> Report | None:
+    """The findings that a document holds beside its own parts; LoadError names what does not fit."""
+    if data.get("schema") != LOCATED:
+        return None
+    return Report.from_dict({**{key: data.get(key) for key in _FOUND}, "schema": REPORT}, "report")
 
 
 def document_summary(data: Mapping[str, Any]) -> list[str]:
@@ -24,6 +45,7 @@ def document_summary(data: Mapping[str, Any]) -> list[str]:
     environment = data.get("environment") or {}
     pieces = [_command(data), str(data.get("method") or data.get("loss") or "").replace("_", "-")]
     pieces += [f"{environment['dtype']} on {environment['device']}"] if "dtype" in environment else []
+    pieces += [numbers.count(data["forwards"], "forward")] if type(data.get("forwards")) is int else []
     pieces += [numbers.duration(data["seconds"])] if isinstance(data.get("seconds"), float | int) else []
     return [piece for piece in pieces if piece]
 
@@ -31,13 +53,16 @@ def document_summary(data: Mapping[str, Any]) -> list[str]:
 def document_sections(data: Mapping[str, Any], easel: Easel) -> list[Section]:
     """What the document of this schema holds; then its notes, the command, settings and environment."""
     command = _command(data)
-    found = {"connect": _connect, "align": _align, "merge": _merge, "distance": _distance}.get(command)
+    own = _SUBJECTS.get(command)
+    found = own or _PAIRS.get(command)
     sections = [*found(data, easel)] if found else [Section("Content", [Facts(facts(data))])]
-    if data.get("notes"):
+    if data.get("notes") and not own:
         sections.append(Section("Notes", [Words(str(note)) for note in data["notes"]]))
     if found:
-        sections.append(Section("Reproduce", [Words(pair_command(data, command), "command")]))
-    about = [Facts(facts(data[name]), name) for name in ("settings", "environment") if data.get(name)]
+        made = subject_command(data, command) if own else pair_command(data, command)
+        sections.append(Section("Reproduce", [Words(made, "command")]))
+    told = ("subject", "settings", "environment") if own else ("settings", "environment")
+    about = [Facts(facts(data[name]), name) for name in told if data.get(name)]
     sources = data.get("checkpoints") or data.get("sources") or ()
     about += [Facts(facts(source), f"checkpoint {i}") for i, source in enumerate(sources, 1)]
     return [*sections, Section("Settings and environment", about, folded=True)]
@@ -166,3 +191,7 @@ def _distance(data: Mapping[str, Any], easel: Easel) -> Iterator[Section]:
     modes = [(f"{i} {name}", str(mode)) for i, (name, mode) in enumerate(zip(names, data["modes"], strict=True), 1)]
     known = [("shuffled weights", numbers.number(data["null"]))] if data.get("null") is not None else []
     yield Section("Modes", [Facts([*modes, *known])])
+
+
+_PAIRS = {"connect": _connect, "align": _align, "merge": _merge, "distance": _distance}
+_SUBJECTS = {"locate": locate_sections, "discover": discover_sections}

@@ -13,7 +13,14 @@ from symcheck.errors import LoadError
 from symcheck.report import numbers, wording
 from symcheck.report.documents import Document
 from symcheck.report.html.cards import Findings, Row, findings_of, outcomes_of
-from symcheck.report.html.documents import document_sections, document_summary, document_title, facts
+from symcheck.report.html.documents import (
+    document_sections,
+    document_summary,
+    document_title,
+    document_words,
+    facts,
+    findings_in,
+)
 from symcheck.report.html.links import Links, report_name
 from symcheck.report.html.plain import clean
 from symcheck.report.html.reproduce import audit_command
@@ -91,13 +98,25 @@ def _page(document: Document, easel: Easel, beside: Path | None) -> Page:
         return _of_report(document, easel, beside)
     if isinstance(document, GateReport):
         return _of_gate(document, easel, beside)
+    return _of_plain(document, easel, beside)
+
+
+def _of_plain(document: Mapping[str, Any], easel: Easel, beside: Path | None) -> Page:
+    """What another command wrote: the findings in it, folded, then its own parts."""
+    report, sections = findings_in(document), document_sections(document, easel)
+    parts, verdict = [], ""
+    if report is not None and report.findings:
+        found = findings_of(report, easel, beside, "f")
+        groups = [replace(group, rows=[replace(row, open=False) for row in group.rows]) for group in found.groups]
+        parts, verdict = [Part("", (), replace(found, groups=groups), ())], str(report.worst)
     return Page(
         title=document_title(document),
-        verdict="",
-        summary="",
+        verdict=verdict,
+        summary=numbers.tally(report.findings) if report is not None else document_words(document),
         facts=document_summary(document),
         data=_data(finite(dict(document), [0])),
-        sections=document_sections(document, easel),
+        parts=parts,
+        sections=sections,
     )
 
 

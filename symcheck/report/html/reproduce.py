@@ -50,6 +50,29 @@ def pair_command(data: Mapping[str, Any], command: str) -> str:
     return shlex.join(words)
 
 
+def subject_command(data: Mapping[str, Any], command: str) -> str:
+    """`symcheck locate FILE …` and its like, from a document that names its subject."""
+    subject, settings = data.get("subject") or {}, data.get("settings") or {}
+    words = ["symcheck", command, *_texts([_checkpoint(subject)])]
+    words += ["-c", str(data["claim"])] if data.get("claim") else []
+    words += _model(subject)
+    located = command == "locate"
+    words += _inputs(settings.get("inputs" if located else "source of inputs"))
+    if settings.get("source of structures"):
+        words += ["--structures", str(settings["source of structures"])]
+    for flag, key in (("--part", "parts"), ("--under", "under"), ("--input", "inputs")):
+        if located == (key == "parts") and isinstance(settings.get(key), list | tuple):
+            words += [word for one in settings[key] for word in (flag, str(one))]
+    for name, default in (("samples", 64 if located else 256), ("elements", 32), ("seed", 0), ("tolerance", 1e-3)):
+        value = settings.get(name)
+        if value is not None and value != default and isinstance(value, int | float):
+            words += [f"--{name}", f"{value:g}"]
+    hidden = settings.get("hidden")
+    for path, action in (hidden if isinstance(hidden, Mapping) else {}).items():
+        words += ["--hidden", f"{path}={action}"]
+    return shlex.join(words)
+
+
 def _model(about: Mapping[str, Any]) -> list[str]:
     """The factory with its arguments, and the entry of the file."""
     code, what = str(about.get("model") or ""), "calculator" if about.get("format") == "calculator" else "model"

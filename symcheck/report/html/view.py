@@ -6,11 +6,14 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from symcheck.report.html.figures.bars import bars_panel
 from symcheck.report.html.figures.canvas import Panel, as_svg
 from symcheck.report.html.figures.inline import inlined
 from symcheck.report.html.plain import clean
 
 ROOM = 2_200_000  # characters of all figures of a page
+ROWS = 80  # of one table
+_WIDE = 400  # px: a wider panel gets a row of its own
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Figure:
 
     title: str
     svg: str
+    wide: bool = False
     kind: str = "figure"
 
 
@@ -49,7 +53,22 @@ class Words:
     kind: str = "words"
 
 
-Block = Figure | Table | Facts | Words
+@dataclass(frozen=True)
+class Bars:
+    """Signed numbers by name, and words beside each: drawn on a page, rows of blocks in a terminal."""
+
+    title: str
+    rows: Sequence[tuple[str, float, str]]
+    kind: str = "bars"
+
+
+Block = Figure | Table | Facts | Words | Bars
+
+
+def tables(head: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> list[Block]:
+    """The first rows as a table, and how many more there are; nothing where there are none."""
+    more = [Words(f"and {len(rows) - ROWS} more, in the data of this document")] if len(rows) > ROWS else []
+    return [Table(head, rows[:ROWS], title), *more] if rows else []
 
 
 @dataclass(frozen=True)
@@ -87,7 +106,12 @@ class Easel:
             if self.room <= 0:
                 return [*drawn, Words("Not drawn, to keep this page small: the numbers are in the data of this page.")]
             title, words = clean(panel.title), clean(panel.words)
-            figure = Figure(title, inlined(as_svg(panel), f"fig{next(self.numbers)}", title, words))
+            svg = inlined(as_svg(panel), f"fig{next(self.numbers)}", title, words)
+            figure = Figure(title, svg, panel.width > _WIDE)
             self.room -= len(figure.svg)
             drawn.append(figure)
         return drawn
+
+    def bars(self, bars: Iterable[Bars]) -> list[Block]:
+        """Bars as figures."""
+        return self.figures(bars_panel(one.title, one.rows) for one in bars if one.rows)

@@ -1,9 +1,10 @@
-"""One figure for a paper: the curves and distributions of the worst findings, or the curves between two checkpoints."""
+"""One figure for a paper: the worst findings, the curves between two checkpoints, shares, singular values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from symcheck.errors import ConfigError, LoadError
 from symcheck.report import numbers
@@ -12,6 +13,7 @@ from symcheck.report.html.figures.barrier import barrier_panels, ends
 from symcheck.report.html.figures.canvas import Panel, as_figure
 from symcheck.report.html.figures.curves import curve_panels
 from symcheck.report.html.figures.distribution import distribution_panel
+from symcheck.report.html.figures.told import discovered_rows, located_rows
 from symcheck.report.model import Finding, Report
 from symcheck.report.outcome import GateReport
 from symcheck.report.write import write_bytes
@@ -35,7 +37,7 @@ def write_figure(document: Document, path: Path) -> None:
         raise ConfigError(
             "there is nothing to draw in this document",
             where=str(path),
-            hint="figures are made of audits and gates with findings, and of what symcheck connect -o FILE.json writes",
+            hint="figures are made of audits and gates with findings, and of what connect, locate and discover write",
         )
     write_bytes(path, as_figure(rows, kind.removeprefix(".")))
 
@@ -45,16 +47,21 @@ def _rows(document: Document, where: str) -> _Rows:
         return _findings(document.findings)
     if isinstance(document, GateReport):
         return _findings([finding for report in document.reports for finding in report.findings])
-    if document.get("schema") != "symcheck.connect/1":
+    draw = _DRAWN.get(str(document.get("schema")))
+    if draw is None:
         return []
     try:
-        panels = barrier_panels(document)
+        return draw(document)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError, StopIteration) as error:
         raise LoadError(
             f"the document cannot be drawn: {type(error).__name__}: {error}",
             where=where,
-            hint="write it again with symcheck connect -o FILE.json",
+            hint="write it again with the command that made it",
         ) from error
+
+
+def _connection(document: Mapping[str, Any]) -> _Rows:
+    panels = barrier_panels(document)
     return [(ends(document) if i == 0 else "", panels[i : i + 2]) for i in range(0, len(panels), 2)]
 
 
@@ -68,3 +75,8 @@ def _findings(findings: Sequence[Finding]) -> _Rows:
             title = ", ".join(filter(None, (finding.claim, numbers.label(finding))))
             rows.append((f"{title}: {finding.verdict}", panels))
     return rows[:_ROWS]
+
+
+_DRAWN = {
+    "symcheck.connect/1": _connection, "symcheck.locate/1": located_rows, "symcheck.discover/1": discovered_rows,
+}  # fmt: skip
