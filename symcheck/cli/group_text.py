@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from symcheck.locate.group_result import Along, GroupPart, Lattice, Node, Spectrum
+from symcheck.locate.subgroups.result import Along, GroupPart, Lattice, Node, Spectrum
 from symcheck.report.numbers import number, ratio
 from symcheck.report.page import INDENT, Page
 

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 
-from symcheck.claim import BoundClaim, Claim
+from symcheck.claim import Claim
 from symcheck.connect.points import Network
 from symcheck.connect.result import Mechanism
-from symcheck.errors import DataError
-from symcheck.groups.draws import Draws
+from symcheck.measure import labelled_moved
 from symcheck.measure.audit import Audit, Options
 from symcheck.measure.evaluator import Evaluator, chunks_for
 from symcheck.measure.loss import Labelled
 from symcheck.measure.piece import findings_of
 from symcheck.measure.runner import Runner, measuring
-from symcheck.measure.samples import Samples, elements_in, move_batch
+from symcheck.measure.samples import Samples
 from symcheck.report.model import Finding
 from symcheck.subject import Subject, named_outputs
 
@@ -33,36 +31,14 @@ At = Callable[[float], Network]  # the network at t
 
 
 def moved(network: Network, data: Labelled, claim: str, seed: int) -> Labelled:
-    """The data set with each sample moved by a random element of the claim's group, and its label with it.
+    """The data set moved by random elements of the claim's group, see `measure.labelled_moved`."""
+    tree = Claim.parse(claim)
 
-    Labels stay where the claim says that the outputs do; elsewhere they must have the shape of the only output. Raises
-    DataError where they cannot be moved.
-    """
-    samples = Samples(data.inputs)
-    bound = Claim.parse(claim).bind(samples.shapes())
-    device, rows = data.labels.device, torch.arange(data.count, device=data.labels.device)
-    g = bound.group.sample(data.count, Draws(seed, f"moved by {claim}"))
-    inputs = move_batch(bound, elements_in(bound, g, device), rows, samples.take(rows)).tensors
-    fitting = {name: x.to(data.inputs[name].dtype) for name, x in inputs.items()}
-    return replace(data, inputs=fitting, labels=_labels(network, data, bound, g))
+    def run(few: Labelled) -> dict[str, torch.Tensor]:
+        with torch.no_grad():
+            return named_outputs(network.run(few.inputs), _names(tree))
 
-
-def _labels(network: Network, data: Labelled, bound: BoundClaim, g: torch.Tensor) -> torch.Tensor:
-    few = next(data.batches(2))
-    with torch.no_grad():
-        outputs = named_outputs(network.run(few.inputs), _names(bound.claim))
-    shapes = {name: tuple(y.shape[1:]) for name, y in outputs.items()}
-    actions = bound.outputs(shapes)
-    moving = [name for name, action in actions.items() if not action.trivial]
-    if not moving:
-        return data.labels
-    if len(outputs) > 1 or not data.labels.is_floating_point() or shapes[moving[0]] != tuple(data.labels.shape[1:]):
-        raise DataError(
-            f"the labels cannot be moved with the output '{moving[0]}'",
-            where=f"'{bound.claim}', labels of shape {tuple(data.labels.shape)}",
-            hint="give labels of the shape of the output, or a claim whose output is invariant",
-        )
-    return actions[moving[0]](g, data.labels).to(data.labels.dtype)
+    return labelled_moved.moved(data, tree, seed, run)
 
 
 def findings(network: Network, data: Labelled, claims: Sequence[str], seed: int) -> list[Finding]:

@@ -10,19 +10,9 @@ from torch import Tensor
 
 from symcheck.groups.generated import LISTED, Generated, generated, slot_of
 from symcheck.groups.permutations import odd
+from symcheck.groups.structures import by_orders
 
 Row = tuple[int, ...]
-
-# groups of order up to 120 that the orders of their elements tell apart from all others of their order
-_BY_ORDERS = {
-    "A4": {1: 1, 2: 3, 3: 8},
-    "S4": {1: 1, 2: 9, 3: 8, 4: 6},
-    "A5": {1: 1, 2: 15, 3: 20, 5: 24},
-    "S5": {1: 1, 2: 25, 3: 20, 4: 30, 5: 24, 6: 20},
-    "Q8": {1: 1, 2: 1, 4: 6},
-    "S4 x Z2": {1: 1, 2: 19, 3: 8, 4: 12, 6: 8},
-    "A4 x Z2": {1: 1, 2: 7, 3: 8, 6: 8},
-}
 
 
 def name_of(group: Generated) -> str:
@@ -78,15 +68,12 @@ def _name(group: Generated) -> str:
 
 def _small(group: Generated, elements: Tensor) -> str:
     """The name of a group whose elements are listed."""
-    orders, n = _orders(group, elements), len(elements)
-    if _abelian(group):
-        return _abelian_name(orders)
-    half = n // 2
-    turns = [i for i, k in enumerate(orders) if k == half]
-    if n % 2 == 0 and turns and half > 2 and _dihedral(group, elements, elements[turns[0]], half):
-        return "S3" if half == 3 else f"D{half}"
-    counts = dict(sorted(Counter(orders).items()))
-    return next((name for name, known in _BY_ORDERS.items() if known == counts), f"order {n:,}")
+    abelian = _abelian(group)
+    factors = by_orders(_orders(group, elements), abelian)
+    if abelian and set(factors) <= {"C2"}:
+        return {0: "trivial", 1: "Z2"}.get(len(factors), f"Z2^{len(factors)}")
+    names = [{"C2": "Z2", "D3": "S3"}.get(factor, factor) for factor in factors]
+    return " x ".join(names) or f"order {len(elements):,}"
 
 
 def _orders(group: Generated, elements: Tensor) -> list[int]:
@@ -110,51 +97,5 @@ def _abelian(group: Generated) -> bool:
     return bool((group.compose(a, b) == group.compose(b, a)).all())
 
 
-def _abelian_name(orders: list[int]) -> str:
-    """Invariant factors from how many elements have an order that divides p^k."""
-    n, factors = len(orders), []
-    for p in _primes(n):
-        ranks, before, k = [], 1, 1
-        while True:
-            now = sum(p**k % order == 0 for order in orders)
-            if now == before:
-                break
-            ranks.append(round(math.log(now / before, p)))
-            before, k = now, k + 1
-        ranks.append(0)
-        factors.append([p ** (i + 1) for i in range(len(ranks) - 1) for _ in range(ranks[i] - ranks[i + 1])][::-1])
-    longest = max(map(len, factors), default=0)
-    sizes = [math.prod(f[i] for f in factors if i < len(f)) for i in range(longest)]
-    if not sizes:
-        return "trivial"
-    if set(sizes) == {2}:
-        return f"Z2^{len(sizes)}" if len(sizes) > 1 else "Z2"
-    return " x ".join("Z2" if size == 2 else f"C{size}" for size in sizes)
-
-
-def _dihedral(group: Generated, elements: Tensor, turn: Tensor, count: int) -> bool:
-    """Whether an element outside the powers of `turn` inverts it."""
-    powers, power = set(), group.identity(1)
-    for _ in range(count):
-        powers.add(tuple(power[0].tolist()))
-        power = group.compose(turn[None], power)
-    outside = next(e for e in elements if tuple(e.tolist()) not in powers)[None]
-    twisted = group.compose(group.compose(outside, turn[None]), group.inverse(outside))
-    square = group.compose(outside, outside)
-    return bool((twisted == group.inverse(turn[None])).all() and (square == group.identity(1)).all())
-
-
 def _has_odd(group: Generated) -> bool:
-
     return bool(odd(torch.tensor(group.rows)[:, :-1]).any())
-
-
-def _primes(n: int) -> list[int]:
-    found, p = [], 2
-    while n > 1:
-        if n % p == 0:
-            found.append(p)
-            while n % p == 0:
-                n //= p
-        p += 1
-    return found

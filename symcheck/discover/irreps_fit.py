@@ -10,8 +10,10 @@ from torch import Tensor
 
 from symcheck.discover.discrete_result import Multiplicity
 from symcheck.groups.base import Group
+from symcheck.groups.characters import characters
 from symcheck.groups.finite import Cyclic
 from symcheck.groups.matrices import determinant
+from symcheck.groups.subgroups import table_of
 
 LISTED = 200  # the largest finite group whose character table is computed
 _DEGREE = 8
@@ -49,69 +51,22 @@ def integrality(found: tuple[Multiplicity, ...]) -> float | None:
     return max((abs(m.value - max(m.count, 0)) for m in found), default=None)
 
 
-def character_table(group: Group, elements: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """(classes (n,), characters (irreps, n) complex), the trivial one first, by Burnside's method.
-
-    A random combination of the class sums has the central characters ω as eigenvectors; χ(1) = √(|G| / Σ_k |ω_k|²/c_k),
-    where c_k is the size of class k (Burnside 1911; Dixon 1967 in exact arithmetic).
-    """
-    table = _products(group, elements)
-    classes = _classes(table)
-    count = int(classes.max()) + 1
-    sizes = np.bincount(classes)
-    first = np.array([int(np.flatnonzero(classes == k)[0]) for k in range(count)])
-    back = np.argmax(table == 0, axis=1)  # element 0 is the identity
-    constants = np.zeros((count, count, count))
-    for k in range(count):  # z = x y with z fixed: y = x⁻¹ z
-        pair = classes * count + classes[table[back, first[k]]]
-        constants[:, :, k] = np.bincount(pair, minlength=count * count).reshape(count, count)
-    weights = np.random.default_rng(0).standard_normal(count)
-    _, vectors = np.linalg.eig(np.einsum("i,ijk->jk", weights, constants))
-    omega = vectors / vectors[classes[0]]
-    squares = (np.abs(omega) ** 2 / sizes[:, None]).sum(0)
-    dimensions = np.sqrt(len(elements) / squares)
-    characters = (omega * dimensions / sizes[:, None]).T[:, classes]
-    order = sorted(range(count), key=lambda i: (round(dimensions[i]), -round(float(characters[i].real.sum()), 6),
-                                                tuple(np.round(-characters[i].real, 6))))  # fmt: skip
-    return classes, characters[order]
-
-
 def _finite(group: Group, elements: Tensor, traces: Tensor) -> tuple[Multiplicity, ...]:
     values = traces.double().numpy()
     if isinstance(group, Cyclic):
         turn = np.exp(2j * math.pi * np.outer(np.arange(group.n), elements.numpy()) / group.n)
-        names, characters = [f"k{k}" for k in range(group.n)], turn
+        names, rows = [f"k{k}" for k in range(group.n)], turn
     else:
-        _, characters = character_table(group, elements)
-        sizes = [round(float(row[0].real)) for row in characters]
+        table = table_of(group.compose, elements)
+        if table is None:
+            return ()
+        rows = characters(table)
+        sizes = [round(float(row[0].real)) for row in rows]
         names = ["trivial" if i == 0 else f"{size}d#{sizes[:i].count(size)}" for i, size in enumerate(sizes)]
-    found = (characters.conj() @ values / len(elements)).real
-    dimensions = [round(float(row[0].real)) for row in characters]
+    found = (rows.conj() @ values / len(elements)).real
+    dimensions = [round(float(row[0].real)) for row in rows]
     triples = zip(names, dimensions, found.tolist(), strict=True)
     return tuple(Multiplicity(name, size, m, round(m)) for name, size, m in triples)
-
-
-def _products(group: Group, elements: Tensor) -> np.ndarray:
-    """(n, n): the number of element i times element j."""
-    n = len(elements)
-    product = group.compose(elements.repeat_interleave(n, 0), elements.repeat(n, *[1] * (elements.dim() - 1)))
-    keys = {_key(e): i for i, e in enumerate(elements)}
-    return np.array([keys[_key(e)] for e in product]).reshape(n, n)
-
-
-def _key(element: Tensor) -> tuple[float, ...]:
-    return tuple((element.double().flatten() * 1e6).round().add(0.0).tolist())
-
-
-def _classes(table: np.ndarray) -> np.ndarray:
-    """The conjugacy class of every element, (n,)."""
-    n = len(table)
-    back = np.argmax(table == 0, axis=1)
-    classes = np.full(n, -1)
-    for i in range(n):
-        if classes[i] < 0:
-            classes[[table[table[h, i], back[h]] for h in range(n)]] = classes.max() + 1
-    return classes
 
 
 def _planar(matrix: Tensor, rank: int, mirrors: bool) -> tuple[list[str], list[int], Tensor]:

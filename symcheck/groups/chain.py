@@ -71,7 +71,7 @@ class Chain:
         i, j = rng.choice(len(pool), 2, replace=False)
         other = pool[j] if rng.integers(2) else np.argsort(pool[j])
         pool[i] = pool[i][other] if rng.integers(2) else other[pool[i]]
-        return pool[i]
+        return np.asarray(pool[i])
 
     def _sift(self, g: np.ndarray) -> tuple[np.ndarray, int]:
         """What is left of g when elements of the chain are divided out, and the level where that ends."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from symcheck.groups.arguments import whole
 from symcheck.groups.base import Group, groups
 from symcheck.groups.draws import Draws
+from symcheck.groups.rotations import in_plane
 
 LISTED = 5040
 
@@ -186,11 +187,7 @@ class Sign(Group):
 
 def turns(k: Tensor, n: int) -> Tensor:
     """R(2πk/n), (K, 2, 2) float64, free of rounding at quarter turns."""
-    angle = k.double() * (2 * math.pi / n)
-    # cos(π/2) is 6e-17 in floating point, yet a quarter turn of a grid has to be recognised as one
-    quarter = 4 * k % n == 0
-    c, s = (torch.where(quarter, v.round() + 0.0, v) for v in (angle.cos(), angle.sin()))
-    return torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], -2)
+    return in_plane((k % n).double() * (2 * math.pi / n))
 
 
 def _step(n: int, rng: Draws) -> Tensor:

@@ -48,11 +48,27 @@ def nearest_rotation(g: Tensor) -> Tensor:
     return torch.matmul(u, vh)
 
 
+def in_plane(angle: Tensor) -> Tensor:
+    """R(θ), (n, 2, 2) float64, free of rounding at quarter turns."""
+    # cos(π/2) is 6e-17 in floating point, yet a quarter turn of a grid has to be recognised as one
+    quarters = angle / (math.pi / 2)
+    quarter = (quarters - quarters.round()).abs() < 1e-14
+    c, s = (torch.where(quarter, v.round() + 0.0, v) for v in (angle.cos(), angle.sin()))
+    return torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], -2)
+
+
 def about_axis(axis: tuple[float, float, float], angle: Tensor) -> Tensor:
-    """Rotation by `angle` (n,) about `axis`: I + sin θ K + (1 - cos θ) K² (Rodrigues), (n, 3, 3)."""
-    x, y, z = (v / math.hypot(*axis) for v in axis)
-    k = torch.tensor([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]], dtype=torch.float64)
-    angle = angle.double()[:, None, None]
+    """Rotation by `angle` (n,) about `axis`, of any length, (n, 3, 3)."""
+    unit = torch.tensor([[v / math.hypot(*axis) for v in axis]], dtype=torch.float64)
+    return about_axes(unit, angle)
+
+
+def about_axes(axis: Tensor, angle: Tensor | float) -> Tensor:
+    """Rotations by `angle`, one or (n,), about unit vectors (n, 3): I + sin θ K + (1 - cos θ) K² (Rodrigues)."""
+    x, y, z = axis.unbind(1)
+    o = torch.zeros_like(x)
+    k = torch.stack([o, -z, y, z, o, -x, -y, x, o], 1).reshape(-1, 3, 3)
+    angle = torch.as_tensor(angle, dtype=torch.float64).reshape(-1, 1, 1)
     return torch.eye(3, dtype=torch.float64) + angle.sin() * k + (1.0 - angle.cos()) * (k @ k)
 
 

@@ -6,8 +6,6 @@ Elements are numbers 0..n-1 of one list, 0 the identity; a subgroup is the sorte
 from __future__ import annotations
 
 import itertools
-import math
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +16,7 @@ from torch import Tensor
 
 from symcheck.errors import ClaimError
 from symcheck.groups.base import Group
+from symcheck.groups.structures import by_orders
 
 Members = tuple[int, ...]
 MANY = 600  # conjugacy classes of subgroups beyond which they are not listed
@@ -161,22 +160,15 @@ def elements_of(group: Group) -> Tensor:
 
 def structure(table: Table, members: Members) -> str:
     """What an abstract group of this table is called: `C4`, `D3`, `C2 x C4`, `A4`, `S4`, `A5`, else `order 24`."""
-    n, orders = len(members), table.orders[list(members)]
-    top = int(orders.max())
-    if top == n:
-        return f"C{n}"
-    count = Counter(orders.tolist())
+    orders = table.orders[list(members)].tolist()
     product = table.product[np.ix_(members, members)]
-    if bool((product == product.T).all()):
-        return _abelian(n, count)
-    if n == 2 * top and _dihedral(table, members, top):
-        return f"D{top}"
-    known = {(12, 3, 8): "A4", (24, 4, 9): "S4", (60, 5, 15): "A5", (120, 6, 25): "S5", (8, 4, 1): "Q8"}
-    pairs = count[3] if n == 12 else count[2]
-    if (n, top, pairs) in known:
-        return known[n, top, pairs]
+    abelian = bool((product == product.T).all())
+    if names := by_orders(orders, abelian):
+        return " x ".join(names[::-1] if abelian else names)
+    if len(members) == 1:
+        return "C1"
     split = _beside(table, members)
-    return f"order {n}" if split is None else f"{structure(table, split)} x C2"
+    return f"order {len(members)}" if split is None else f"{structure(table, split)} x C2"
 
 
 def _beside(table: Table, members: Members) -> Members | None:
@@ -193,30 +185,6 @@ def _beside(table: Table, members: Members) -> Members | None:
         if 2 * len(half) == len(members) and any(h not in half for h in flips):
             return half
     return None
-
-
-def _abelian(n: int, count: Counter[int]) -> str:
-    """C_a x C_b x …, each dividing the next: p^Σ min(e_i, k) elements have an order that divides p^k."""
-    factors: list[int] = []
-    for p in (p for p in range(2, n + 1) if n % p == 0 and all(p % q for q in range(2, p))):
-        powers: list[int] = []
-        k, before = 1, 1
-        while (here := sum(c for order, c in count.items() if p**k % order == 0)) > before:
-            rank = round(math.log(here / before, p))
-            powers = [*(powers or [1] * rank)]
-            powers[:rank] = [power * p for power in powers[:rank]]
-            k, before = k + 1, here
-        factors += [1] * (len(powers) - len(factors))
-        factors = [f * (powers[i] if i < len(powers) else 1) for i, f in enumerate(factors)]
-    return " x ".join(f"C{k}" for k in reversed(factors))
-
-
-def _dihedral(table: Table, members: Members, top: int) -> bool:
-    turn = next(h for h in members if table.orders[h] == top)
-    turns = set(table.generated([turn]))
-    others = [h for h in members if h not in turns]
-    back = int(table.inverse[turn])
-    return all(table.orders[h] == 2 and int(table.conjugate[h, turn]) == back for h in others)
 
 
 def _prime_power(n: int) -> bool:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from symcheck.actions.base import Action, Bound, gather
 from symcheck.actions.geometric import CartesianTensor, Components
@@ -18,6 +16,7 @@ from symcheck.actions.linear import linear_dimension
 from symcheck.actions.multivector import Multivector
 from symcheck.actions.nodes import Regular, Slots
 from symcheck.actions.plain import make_actions
+from symcheck.actions.tangents import clock, level, tangent
 from symcheck.errors import ClaimError
 from symcheck.grammar import Slot, parse_term
 from symcheck.groups.base import Extents, Flow, Group
@@ -52,12 +51,8 @@ class Representation:
 
     def derivative(self, flow: Flow) -> Tensor:
         """dρ(X) = d/dt ρ(exp tX) at 0, (size, size)."""
-        at = torch.zeros(1, dtype=torch.float64)
-        untyped: Any = forward_ad
-        with untyped.dual_level():
-            moved = self.matrices(flow.at(untyped.make_dual(at, torch.ones_like(at))))
-            tangent: Tensor | None = untyped.unpack_dual(moved).tangent
-        return torch.zeros(self.size, self.size, dtype=torch.float64) if tangent is None else tangent[0]
+        with level():
+            return tangent(self.matrices(flow.at(clock())))[0]
 
     def signed_permutation(self, g: Tensor) -> tuple[Tensor, Tensor] | None:
         """(source, sign) with (ρ(g) x)[i] = sign[i] x[source[i]] for one element (1, *E); None for other matrices."""

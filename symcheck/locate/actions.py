@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -96,9 +97,12 @@ def batch_axis(shape: Sequence[int], pairs: int) -> tuple[int, int] | None:
 
 
 def candidates(
-    bound: BoundClaim, shape: Sequence[int], pairs: int, texts: Collection[str], module: nn.Module | None
+    bound: BoundClaim, shape: Sequence[int], pairs: int, texts: Collection[str], said: Sequence[str] = ()
 ) -> Iterator[Hidden]:
-    """The readings of a hidden tensor of this shape, the likely ones first: `texts` are those of what it is made of."""
+    """The readings of a hidden tensor of this shape, the likely ones first.
+
+    `texts` are those of what it is made of, `said` what modules declare of themselves.
+    """
     place = batch_axis(shape, pairs)
     if place is None:
         return
@@ -107,7 +111,7 @@ def candidates(
     sample = (fold, *sample) if fold > 1 else sample
     pieces = {piece for text in texts for piece in text.split(" * ")}
     options = [
-        [None, *_parts(bound, place, sample, fold > 1, module)] for place, _ in enumerate(bound.group.factors())
+        [None, *_parts(bound, place, sample, fold > 1, said, pieces)] for place, _ in enumerate(bound.group.factors())
     ]
 
     def rank(parts: tuple[Part | None, ...]) -> tuple[int, int]:
@@ -136,12 +140,16 @@ def declared(bound: BoundClaim, text: str, shape: Sequence[int], pairs: int) -> 
 
 
 def _parts(
-    bound: BoundClaim, place: int, sample: tuple[int, ...], folded: bool, module: nn.Module | None
+    bound: BoundClaim, place: int, sample: tuple[int, ...], folded: bool, said: Sequence[str], pieces: Collection[str]
 ) -> Iterator[Part]:
     """Every reading under one factor of the group."""
     group = bound.group.factors()[place]
+    declared = [text for text in (*pieces, *said) if " on " not in text and text.startswith("irreps(")]
     for text, view in itertools.chain(
-        _said(bound), _read_off(module), _linear(group, sample), _slots(group, sample), _grids(group, sample, folded)
+        ((named(text, group), View()) for text in (*_said(bound), *declared)),
+        _linear(group, sample),
+        _slots(group, sample),
+        _grids(group, sample, folded),
     ):
         shape = view.shape(sample)
         part = None if shape is None else _bound(text.partition(" on ")[0], group, shape)
@@ -149,19 +157,26 @@ def _parts(
             yield Part(text, part, view, place)
 
 
-def _said(bound: BoundClaim) -> Iterator[tuple[str, View]]:
+def _said(bound: BoundClaim) -> list[str]:
     """The actions that the claim names."""
     tree = bound.claim.tree
-    for slot in (*tree.inputs, *tree.outputs):
-        for term in slot.terms:
-            yield str(term), View()
+    return [str(term) for slot in (*tree.inputs, *tree.outputs) for term in slot.terms]
 
 
-def _read_off(module: nn.Module | None) -> Iterator[tuple[str, View]]:
-    """What a module says of its own output: irreps of e3nn."""
-    said = getattr(module, "irreps_out", None)
-    if said is not None:
-        yield f"irreps({str(said).replace(' ', '')})", View()
+def named(text: str, group: Group) -> str:
+    """An action in words: points are vectors where nothing translates."""
+    return text if "translation" in group.faces else re.sub(r"\bpoints\b", "vector", text)
+
+
+def irreps_of(module: nn.Module | None) -> dict[str, None]:
+    """What e3nn modules say of what they read and return, in order."""
+    found: dict[str, None] = {}
+    for part in module.modules() if module is not None else ():
+        for name in ("irreps_out", "irreps_in", "irreps_in1", "irreps_in2"):
+            said = str(getattr(part, name, "") or "").replace(" ", "")
+            if re.fullmatch(r"\d+x\d+[eo](\+\d+x\d+[eo])*", said):
+                found[f"irreps({said})"] = None
+    return found
 
 
 def _linear(group: Group, sample: tuple[int, ...]) -> Iterator[tuple[str, View]]:
@@ -225,12 +240,14 @@ def _grids(group: Group, sample: tuple[int, ...], folded: bool) -> Iterator[tupl
     if n >= 3:
         yield "image on axes 1 and 2", View(sample, (*range(2, n), 0, 1))
     side = math.isqrt(sample[0]) if sample else 0
-    for apart in (0, 1):
-        root = math.isqrt(max(sample[0] - apart, 0)) if sample else 0
-        if n >= 2 and root > 1 and root * root == sample[0] - apart:
-            first = (root, root, *sample[1:])
+    for axis, apart in itertools.product(range(min(n - 1, 2)), (0, 1)):  # tokens first, or after the heads
+        root = math.isqrt(max(sample[axis] - apart, 0))
+        if root > 1 and root * root == sample[axis] - apart:
+            first = (*sample[:axis], root, root, *sample[axis + 1 :])
+            rest = (i for i in range(len(first)) if i not in (axis, axis + 1))
             name = f"image on {root} x {root} tokens" + (", the first apart" if apart else "")
-            yield name, View(first, (*range(2, len(first)), 0, 1), (), apart)
+            name += f" of axis {axis + 1}" if axis else ""
+            yield name, View(first, (*rest, axis, axis + 1), (), apart, axis)
     inner = math.isqrt(sample[1]) if n >= 3 else 0
     if folded and n >= 3 and side > 1 and side * side == sample[0] and inner * inner == sample[1]:
         first = (side, side, inner, inner, *sample[2:])

@@ -17,6 +17,7 @@ from symcheck.actions.image import Image
 from symcheck.batch import Batch
 from symcheck.claim import BoundClaim, Claim
 from symcheck.errors import SymcheckError
+from symcheck.groups.subgroups import table_of
 from symcheck.locate.aliasing_result import Aliasing, Control, Size
 from symcheck.locate.phases import FEW, few, phases_of
 from symcheck.measure.audit import Audit
@@ -30,7 +31,6 @@ from symcheck.report.model import Finding
 from symcheck.subject import Subject
 
 SIZES, SMALLEST = 8, 4  # how many sizes are tried, from that of the data downwards
-_SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _controls(scene: _Scene, notes: list[str]) -> Iterator[Control]:
         notes.append(f"{group.name} has no element here that needs resampling beside the lattice: there is no control")
         return
     g = torch.cat([group.identity(1), *lattice])
-    if not _closed(scene.bound, g):
+    if table_of(group.compose, g) is None:
         notes.append("the elements that need no resampling are no group, over which the network could be averaged")
         return
     common = audit.common(scene.bound, scene.base, [part], scene.actions)
@@ -119,14 +119,6 @@ def _controls(scene: _Scene, notes: list[str]) -> Iterator[Control]:
 
 def _root(value: float) -> float:
     return float(np.sqrt(np.maximum(value, 0.0)))  # NaN stays NaN
-
-
-def _closed(bound: BoundClaim, g: Tensor) -> bool:
-    """Whether the product of any two of the elements is one of them."""
-    count, flat = len(g), g.reshape(len(g), -1).double()
-    products = bound.group.compose(g.repeat_interleave(count, 0), g.repeat(count, *[1] * (g.dim() - 1)))
-    gaps = torch.cdist(products.reshape(count * count, -1).double(), flat)
-    return bool((gaps.min(1).values <= _SAME).all())
 
 
 def _averaged(scene: _Scene, g: Tensor) -> Runner:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from symcheck.intertwiners.kinds import FUNCTIONS, Kind
+
 _VECTOR = re.compile(r"\b(vector|points|pseudovector|covector|tensor\(|rotation|multivector|irreps\(.*x?[1-9]\d*[eo])")
 
 
@@ -22,10 +24,8 @@ DECISIONS = _words(
     "le lt ge gt eq ne less greater less_equal greater_equal not_equal topk sort argsort msort kthvalue argmax argmin "
     "round floor ceil trunc sign heaviside bucketize searchsorted nonzero unique masked_fill masked_select where"
 )
-POINTWISE = _words(
-    "relu relu6 leaky_relu prelu elu selu celu gelu silu mish sigmoid logsigmoid tanh softplus softsign softshrink "
-    "hardshrink hardtanh hardswish hardsigmoid tanhshrink threshold exp log log1p expm1 sin cos erf sqrt abs square "
-    "pow clamp clip reciprocal softmax log_softmax glu sign round floor ceil trunc heaviside"
+POINTWISE = frozenset(name for name, kind in FUNCTIONS.items() if kind is not Kind.LINEAR) | _words(
+    "prelu threshold log log1p sqrt pow clamp clip reciprocal softmax log_softmax glu round floor ceil trunc heaviside"
 )
 EVEN = _words("square pow abs")
 PRODUCTS = _words("linear matmul mm bmm mv einsum mul addmm baddbmm bilinear tensordot dot")
@@ -33,6 +33,8 @@ SUMS = _words("add sub rsub addcmul addcdiv")
 MASKS = _words("masked_fill masked_select where")
 SETTLED = _words("softmax log_softmax scatter_add index_add sum mean gather index_select")
 TURNS = _words("cos sin atan2 arctan2 angle svd qr eigh eig matrix_exp inv")
+IN_ORDER = _words("lstm gru rnn_tanh rnn_relu cumsum cumprod cummax cummin logcumsumexp")
+ATTENTION = _words("scaled_dot_product_attention multi_head_attention_forward")
 HANDED = _words("cross det slogdet")
 RESAMPLING = _words("interpolate upsample grid_sample affine_grid upsample_bilinear upsample_nearest")
 
@@ -50,10 +52,11 @@ class Facts:
 
     `names` are the parameters and buffers that it reads, directly or by way of other operations on them; `before` the
     functions that lead to it inside its module; `action` and `given` the hidden actions of its result and of what it
-    reads, empty where unknown; `faces` those of the claim's group; `only` the elements that alone carry an error
-    (`improper`, `odd shifts`); `error` is relative to the output, `epsilon` that of the run's numbers; `inverse` says
-    that its result follows ρ(g⁻¹) instead of ρ(g), `single` that the stored numbers it reads are rounded to float32,
-    None where it reads none.
+    reads, empty where unknown; `picked` whether places are taken out by number in between, `shape` that of the first
+    tensor it reads, `fixed` whether it reads numbers made on the way (a mask, a ramp); `faces` those of the claim's
+    group; `only` the elements that alone carry an error (`improper`, `odd shifts`); `error` is relative to the output,
+    `epsilon` that of the run's numbers; `inverse` says that its result follows ρ(g⁻¹) instead of ρ(g), `single` that
+    the stored numbers it reads are rounded to float32, None where it reads none.
     """
 
     function: str
@@ -70,6 +73,9 @@ class Facts:
     epsilon: float = math.nan
     inverse: bool = False
     single: bool | None = None
+    fixed: bool = False
+    shape: tuple[int, ...] = ()
+    picked: bool = False
 
     @property
     def operation(self) -> str:

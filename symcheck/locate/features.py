@@ -8,8 +8,8 @@ from torch import nn
 
 from symcheck.intertwiners.result import Certificate
 from symcheck.locate.actions import Hidden
-from symcheck.locate.attribution import Attributed
 from symcheck.locate.certificates import Declared, certify_layers
+from symcheck.locate.terms import Attributed
 
 _GRIDS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _SCALAR = "scalar"

@@ -81,13 +81,16 @@ class Swept:
 
     `local` is ||h(g·) − g·h|| / ||h|| of each station whose action is known, (pairs,), its inputs being equivariant;
     `values` what stands in the place of those that differ, `own` what they returned; `unknown` are the stations whose
-    action nobody knows.
+    action nobody knows. `tries` counts the readings that were tried by finishing the network, `ends` are the errors
+    that they are compared with.
     """
 
     local: dict[int, Tensor] = field(default_factory=dict)
     own: dict[int, Values] = field(default_factory=dict)
     values: dict[int, Values] = field(default_factory=dict)
     unknown: list[int] = field(default_factory=list)
+    tries: int = 0
+    ends: dict[tuple[int, int], float] = field(default_factory=dict)
 
 
 def led(own: Tensor, value: Tensor) -> Tensor:

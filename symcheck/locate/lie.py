@@ -23,11 +23,12 @@ from symcheck.claim import Claim
 from symcheck.errors import ClaimError, ModelError
 from symcheck.groups.base import Flow, Group
 from symcheck.locate.actions import Hidden, Part
-from symcheck.locate.attribution import END, ROUNDING, Attributed, attribute
+from symcheck.locate.attribution import ROUNDING, attribute
 from symcheck.locate.hybrids import Chart
 from symcheck.locate.lie_result import LieLayers, LieTerm
 from symcheck.locate.recorder import record
 from symcheck.locate.stations import Call, Recording, passing, put, same_way
+from symcheck.locate.terms import END, Attributed
 from symcheck.measure.audit import Audit
 from symcheck.measure.defect import Slot, widest
 from symcheck.measure.dual import carrying

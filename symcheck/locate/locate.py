@@ -11,13 +11,15 @@ from typing import Any
 from symcheck.claim import Claim
 from symcheck.errors import ConfigError, SymcheckError
 from symcheck.locate.aliasing import aliasing
-from symcheck.locate.attribution import PAIRS, Attributed, attribute
+from symcheck.locate.attribution import attribute
 from symcheck.locate.features import certificate_of
 from symcheck.locate.lie import lie_layers
 from symcheck.locate.numerics import Asked as Numbers
 from symcheck.locate.numerics import numerics_matrix
+from symcheck.locate.pairs import PAIRS
 from symcheck.locate.result import Infinitesimal, Located
-from symcheck.locate.subgroups import which_part
+from symcheck.locate.subgroups.search import which_part
+from symcheck.locate.terms import Attributed
 from symcheck.locate.told import told
 from symcheck.measure.audit import Audit, Options
 from symcheck.measure.evaluator import Evaluator
@@ -100,7 +102,7 @@ def _parts(
         for f in findings if f.verdict in _SILENT
     ]  # fmt: skip
     layers: Attributed | None = None
-    if {"layers", "certificates", "lie"} & {*how.parts}:
+    if {"layers", "certificates", "lie"} & {*how.parts} and not all(f.verdict in _SILENT for f in findings):
         if audit.evaluator.runner.module is None:
             notes.append("the subject is a function without a module: its operations have no names")
         else:
@@ -108,6 +110,9 @@ def _parts(
             layers = attribute(audit, claim, how.hidden, how.pairs)
     if layers is not None and "layers" in how.parts:
         found["attribution"] = told(layers, str(claim), {f.output: f.spread or 1.0 for f in findings})
+        unseen = [f.output for f in findings if f.verdict is Verdict.BROKEN and f.output not in layers.terms]
+        if unseen:
+            notes.append(f"the error of {', '.join(unseen)} does not show on these pairs: follow more with --pairs")
     for part, measure in _FURTHER.items():
         if part in how.parts:
             tell(part)

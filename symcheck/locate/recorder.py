@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from symcheck.batch import Batch
-from symcheck.locate.signatures import options
-from symcheck.locate.stations import LAYOUT, Call, Recording, Station, passing, tensors_in
+from symcheck.locate.signatures import options, picked
+from symcheck.locate.stations import LAYOUT, Call, Recording, Station, hollow, passing, tensors_in
 from symcheck.measure.runner import Runner
 
 _FRESH = {f"new_{kind}" for kind in ("zeros", "ones", "full", "empty", "tensor")} | {
@@ -112,11 +112,12 @@ class _Recorder:
             fixed = any(t.numel() > 1 and not (self.trails[id(t)].sources or self.trails[id(t)].names) for t in read)
             self.found.stations[call.place] = _station(call, (path, kind or call.name, line), trail, read, fixed)
             self.found.values[call.place] = tuple(t.detach().clone() for t in tensors)
-            self.found.results[call.place] = result
+            self.found.results[call.place] = hollow(result)
             trail = replace(trail, sources=frozenset({call.place}), names=frozenset(), layout=())
         else:
-            trail = replace(trail, layout=(*trail.layout, call.name))
-        trail = replace(trail, functions=(*trail.functions, (path, call.name))[-_TRAIL:])
+            trail = replace(trail, layout=(*trail.layout, call.name, *picked(call)))
+        if trail.sources or trail.names:
+            trail = replace(trail, functions=(*trail.functions, (path, call.name))[-_TRAIL:])
         if call.written is not None:
             self._written(call.written, trail)
         self._keep(tensors, trail)
@@ -155,7 +156,7 @@ def _station(call: Call, where: tuple[str, str, str], trail: _Trail, read: list[
         sources=tuple(sorted(trail.sources)),
         before=tuple(name for at, name in trail.functions if at == path or name in LAYOUT),
         layout=trail.layout,
-        options=options(call.name, call.function, call.args, call.kwargs),
+        options=options(call),
         fixed=fixed,
         shape=tuple(read[0].shape) if read else (),
     )

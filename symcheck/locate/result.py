@@ -9,9 +9,9 @@ from typing import Any
 
 from symcheck.intertwiners.result import Certificate
 from symcheck.locate.aliasing_result import Aliasing
-from symcheck.locate.group_result import GroupPart
 from symcheck.locate.lie_result import LieLayers
 from symcheck.locate.numerics_result import Numerics
+from symcheck.locate.subgroups.result import GroupPart
 from symcheck.measure.lie_result import LieDerivative
 from symcheck.report.model import Finding, finite
 
@@ -126,7 +126,8 @@ class Located:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data without NaN."""
-        plain = asdict(self)
+        parts = {name: getattr(self, name) for name in ("group", "numerics")}
+        plain = asdict(self) | {name: part.to_dict() for name, part in parts.items() if part is not None}
         ordered: dict[str, Any] = finite({"schema": plain.pop("schema"), **plain}, [0])
         return ordered
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from types import EllipsisType
 from typing import Any
+
+from torch import Tensor
+
+from symcheck.locate.stations import Call
 
 _CONV = "input weight bias stride padding dilation groups"
 _POOL = "input kernel_size stride padding"
@@ -21,15 +26,37 @@ _BUILT_IN = {  # functions without a signature that Python knows
 _PLAIN = (bool, int, float, str, tuple)
 
 
-def options(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain arguments of a call by name; of a tensor that may be left out only that it is there.
+def options(call: Call) -> dict[str, Any]:
+    """The plain arguments of a call by name; `attn_mask` is True where a mask is given.
 
-    `attn_mask` is True where a mask is given. Arguments of functions whose signature nobody knows are left out.
+    Arguments by position are left out where nobody knows the signature of the function.
     """
-    given = {**dict(zip(_names(name, function), args, strict=False)), **kwargs}
+    given = {**dict(zip(_names(call.name, call.function), call.args, strict=False)), **call.kwargs}
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
-    masks = {key: True for key, value in given.items() if key.endswith("mask") and not isinstance(value, (*_PLAIN, type(None)))}
-    return {key: value for key, value in plain.items() if isinstance(value, _PLAIN)} | masks
+    masks = {key for key, value in given.items() if key.endswith("mask") and isinstance(value, Tensor)}
+    return {key: value for key, value in plain.items() if isinstance(value, _PLAIN)} | dict.fromkeys(masks, True)
+
+
+def picked(call: Call) -> list[str]:
+    """`pick n` for every axis of length n of which a call takes out entries by their number."""
+    whole = call.args[0] if call.args else None
+    if not isinstance(whole, Tensor):
+        return []
+    if call.name in ("select", "narrow") and len(call.args) > 1 and isinstance(call.args[1], int):
+        return [f"pick {whole.shape[call.args[1]]}"]
+    if call.name not in ("__getitem__", "getitem") or len(call.args) < 2:
+        return []
+    index = [one for one in (call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)) if one is not None]
+    if not all(isinstance(one, int | slice | EllipsisType) for one in index):
+        return []
+    after = index.index(...) if ... in index else len(index)
+    axes = [*enumerate(index[:after]), *((i - len(index), one) for i, one in enumerate(index) if i > after)]
+    sizes = [(whole.shape[axis], one) for axis, one in axes]
+    return [f"pick {size}" for size, one in sizes if isinstance(one, int) or _partial(one, size)]
+
+
+def _partial(one: Any, size: int) -> bool:
+    return isinstance(one, slice) and len(range(*one.indices(size))) < size
 
 
 def _names(name: str, function: Callable[..., Any]) -> list[str]:

@@ -226,6 +226,11 @@ def tensors_in(value: Any) -> list[Tensor]:
     return [tensor for item in value for tensor in tensors_in(item)]
 
 
+def hollow(value: Any) -> Any:
+    """The same structure with empty tensors, of which only is known whether they need gradients."""
+    return _filled(value, (torch.empty(0, requires_grad=t.requires_grad) for t in tensors_in(value)))
+
+
 def _filled(template: Any, values: Iterator[Tensor]) -> Any:
     """The same structure with other tensors."""
     if isinstance(template, Tensor):

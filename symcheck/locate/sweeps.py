@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from symcheck.errors import SymcheckError
-from symcheck.locate.actions import Hidden, candidates, declared
+from symcheck.locate.actions import Hidden, candidates, declared, irreps_of
 from symcheck.locate.fitted import LOSS
 from symcheck.locate.gaps import apart, rms
 from symcheck.locate.hybrids import Chart, Course, Swept, Values, led
@@ -42,6 +42,7 @@ def sweep(course: Course, chart: Chart, hidden: Mapping[str, str], eps: float) -
                 for part, one in enumerate(readings)
             )
             if None not in chart[place]:
+                found.ends.clear()
                 for known in (chart, found.local, found.own, found.values):
                     for later in [later for later in known if later > place]:
                         del known[later]
@@ -78,7 +79,7 @@ class _Sweep:
 
     def __post_init__(self) -> None:
         module, stations = self.course.runner.module, self.course.recording.stations
-        self.modules = dict(module.named_modules()) if module is not None else {}
+        self.said = [*irreps_of(module)]
         self.lasts = {station.path: place for place, station in stations.items()}
 
     def __call__(self, call: Call) -> Any:
@@ -119,7 +120,7 @@ class _Sweep:
             return declared(course.bound, said, h.shape, pairs)
         known = inherited(course, self.chart, place)
         tried: Tried = []
-        for hidden in candidates(course.bound, h.shape, pairs, known, self.modules.get(station.path)):
+        for hidden in candidates(course.bound, h.shape, pairs, known, self.said):
             try:
                 gap = rms(apart(y, course.moved_value(place, part, hidden), pairs))
             except (SymcheckError, RuntimeError, IndexError):

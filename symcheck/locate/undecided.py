@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from symcheck.locate.actions import Hidden, candidates
+from symcheck.locate.actions import Hidden, candidates, named
 from symcheck.locate.fitted import fit
 from symcheck.locate.gaps import size
 from symcheck.locate.hybrids import Chart, Course, Swept, Values
 
 Tried = list[tuple[float, Hidden]]  # readings of one result, each with its distance, the nearest first
 CLEAR = 5.0  # how much better a reading must end than the last one
-_FINISHED = 6  # readings that are tried by finishing the network
+_FINISHED, _TRIES = 6, 120  # readings that are tried by finishing the network: of one result, of all
 _LAYERED = re.compile(r"conv|linear|pool|norm|interpolate|upsample")  # maps of channels, place by place
 _LOOSE = 2.0  # how much worse a reading may end that is kept from what a station reads
 
@@ -51,11 +51,16 @@ def _by_the_end(
     moving = [hidden for gap, hidden in tried if hidden.parts][:_FINISHED]
     known = {p: value for p, value in found.values.items() if p < place}
     texts = inherited(course, chart, place)
-    least = min(least, size(course.delta(course.hybrid(known))))
+    if not moving or found.tries >= _TRIES:
+        return None
+    if (at := (len(known), max(known, default=-1))) not in found.ends:
+        found.ends[at] = size(course.delta(course.hybrid(known)))
+    least = min(least, found.ends[at])
     best, end = None, least
     layered = _LAYERED.search(course.recording.stations[place].function) is not None
     same = inherited(course, chart, place, own[part].shape)
     for hidden in moving:
+        found.tries += 1
         values = [course.moved_value(place, part, hidden) if i == part else y for i, y in enumerate(own)]
         ends = size(course.delta(course.hybrid({**known, place: tuple(values)})))
         kept = _LOOSE if hidden.places and best is None and (layered or hidden.text in same) else 0.999
@@ -75,7 +80,8 @@ def inherited(course: Course, chart: Chart, place: int, shape: Sequence[int] | N
     }
     if -1 in sources:
         moved = {name: x for name, x in course.moved.tensors.items() if shape in (None, x.shape)}
-        texts |= {str(action) for name in moved for action in course.bound.inputs[name].actions}
+        actions = [str(action) for name in moved for action in course.bound.inputs[name].actions]
+        texts |= {named(text, course.bound.group) for text in actions}
     return texts
 
 
@@ -89,7 +95,7 @@ def reconsider(course: Course, found: Swept, chart: Chart, unknown: int, least: 
         own, readings = course.recording.values[place], chart[place]
         for part, reading in enumerate(readings):
             texts = inherited(course, chart, place)
-            others = candidates(course.bound, own[part].shape, len(course.index), texts, None)
+            others = candidates(course.bound, own[part].shape, len(course.index), texts)
             tried = [(0.0, one) for one in others if reading is not None and _mirrored(one.text, reading.text)]
             best = _by_the_end(course, found, chart, place, part, own, tried, least)
             if best is not None:

@@ -14,17 +14,19 @@ from torch import Tensor
 class View:
     """Axes of a sample read in another way: reshape to `first`, permute by `order`, reshape to `last`; and back.
 
-    The first `apart` entries of the first axis are kept as they are (a class token).
+    The first `apart` entries of the axis `along` are kept as they are (a class token).
     """
 
     first: tuple[int, ...] = ()
     order: tuple[int, ...] = ()
     last: tuple[int, ...] = ()
     apart: int = 0
+    along: int = 0
 
     def through(self, x: Tensor, act: Callable[[Tensor], Tensor]) -> Tensor:
         """`act` on the other reading of rows x, (n, *S), brought back to the shape of x."""
-        kept, x = x[:, : self.apart], x[:, self.apart :]
+        axis = self.along + 1
+        kept, x = x.narrow(axis, 0, self.apart), x.narrow(axis, self.apart, x.shape[axis] - self.apart)
         if not self.first:
             y = act(x)
         else:
@@ -32,12 +34,12 @@ class View:
             read = x.reshape(len(x), *self.first).permute(order)
             y = act(read.reshape(len(x), *(self.last or read.shape[1:]))).reshape(read.shape)
             y = y.permute([order.index(axis) for axis in range(len(order))]).reshape(x.shape)
-        return torch.cat([kept, y], 1) if self.apart else y
+        return torch.cat([kept, y], axis) if self.apart else y
 
     def shape(self, sample: tuple[int, ...]) -> tuple[int, ...] | None:
         """The shape that the action sees; None where this is no reading of such a sample."""
         if self.apart:
-            sample = (sample[0] - self.apart, *sample[1:])
+            sample = tuple(size - self.apart if i == self.along else size for i, size in enumerate(sample))
         if not self.first:
             return sample
         if math.prod(self.first) != math.prod(sample):

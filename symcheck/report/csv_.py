@@ -2,7 +2,7 @@
 
 Errors are on the spread scale (dimensionless), losses in their own unit. `at1` … `at4` say where on the curve a number
 lies: what a curve over the group says of its element, the level 0..1 of a quantile, the least and the largest margin of
-some samples, or t along a path.
+some samples, t along a path, or the parameter of a flow.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from symcheck.errors import LoadError
-from symcheck.report.documents import Document
+from symcheck.report.csv_told import told_points
+from symcheck.report.documents import TOLD, Document
 from symcheck.report.model import Finding, Report
 from symcheck.report.outcome import GateReport
 
@@ -55,6 +56,8 @@ def _rows(document: Document) -> Iterator[Row]:
             yield from _rows(report)
     elif document["schema"] == "symcheck.connect/1":
         yield from _connection(document)
+    elif document["schema"] in TOLD:
+        yield from ((*head, *_at(where), value) for *head, where, value in told_points(document))
     else:
         raise LoadError(
             f"a {document['schema']} document has no curves",

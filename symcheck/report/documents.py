@@ -17,8 +17,8 @@ from symcheck.report.outcome import SCHEMA as GATE
 from symcheck.report.outcome import GateReport, outcomes_of
 from symcheck.report.reading import unfit
 
-PLAIN = ("symcheck.connect/1", "symcheck.align/1", "symcheck.merge/1", "symcheck.distance/1", "symcheck.locate/1",
-         "symcheck.discover/1")  # fmt: skip
+TOLD = ("symcheck.locate/1", "symcheck.discover/1")  # whose text is that of their pages
+PLAIN = ("symcheck.connect/1", "symcheck.align/1", "symcheck.merge/1", "symcheck.distance/1", *TOLD)
 Document = Report | GateReport | Mapping[str, Any]
 _HINT = "give a file written with symcheck audit -o FILE.json or symcheck gate -o FILE.json"
 

@@ -92,6 +92,11 @@ class Entry:
         return [one.text for one in self]
 
     @property
+    def sentences(self) -> list[str]:
+        """A list of text in full length."""
+        return [one.whole for one in self]
+
+    @property
     def numbers(self) -> list[float]:
         """A list of numbers."""
         return [one.number for one in self]

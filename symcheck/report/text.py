@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from symcheck.report import numbers
-from symcheck.report.documents import Document
+from symcheck.report.documents import TOLD, Document
 from symcheck.report.model import Finding, Report, Verdict
 from symcheck.report.outcome import GateReport
 from symcheck.report.page import GAP, INDENT, Page, packed, style_of
@@ -42,6 +42,10 @@ def render_document(document: Document, console: Console, *, detailed: bool = Fa
         from symcheck.report.gate_text import render_gate_text
 
         render_gate_text(document, console, detailed=detailed)
+    elif document.get("schema") in TOLD:
+        from symcheck.report.told_text import render_told
+
+        render_told(Page(console), document, detailed=detailed)
     else:
         _plain(Page(console), document)
 

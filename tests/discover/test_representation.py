@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 from planted_finite import mlp, normal, session
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from symcheck.cli.discover_parts_text import representation_lines
 from symcheck.discover.discrete_result import OutputAction, Representations
-from symcheck.discover.irreps_fit import character_table, multiplicities
+from symcheck.discover.irreps_fit import multiplicities
 from symcheck.discover.representation import find_representations, fitted, represent, sampled_elements
 from symcheck.groups.products import make_group
 from symcheck.report.page import Page
@@ -150,17 +149,6 @@ def test_linear_maps_that_do_not_compose_are_no_action() -> None:
     fit = fitted(y, torch.stack([y @ m for m in maps]), sampled)
     assert fit is not None
     assert fit.residual < 1e-10 and fit.homomorphism > 0.5
-
-
-@pytest.mark.parametrize("text", ["D4", "O", "I", "Perm((0 1),(0 1 2 3))", "Ih", "A(5)", "D4 x C3"])
-def test_characters_are_orthonormal(text: str) -> None:
-    group = make_group(text)
-    elements = group.elements()
-    assert elements is not None
-    _, characters = character_table(group, elements)
-    gram = characters @ characters.conj().T / len(elements)
-    assert np.abs(gram - np.eye(len(gram))).max() < 1e-10
-    assert round(float((characters[:, 0].real ** 2).sum())) == len(elements)  # Σ d² = |G|
 
 
 def test_the_regular_representation_has_every_irrep_as_often_as_its_dimension() -> None:

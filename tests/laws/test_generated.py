@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 
@@ -44,6 +45,12 @@ def test_a_chain_knows_its_members() -> None:
     assert chain.order == 12
     assert chain.contains(torch.tensor([1, 0, 3, 2]).numpy())
     assert not chain.contains(torch.tensor([1, 0, 2, 3]).numpy())
+
+
+@pytest.mark.parametrize("n", [40, 60])
+def test_many_generators_of_little_moves_give_the_whole_group(n: int) -> None:
+    exchanges = [np.array([*range(k), k + 1, k, *range(k + 2, n)]) for k in reversed(range(n - 1))]
+    assert Chain(exchanges, n).order == math.factorial(n)
 
 
 def test_cycles_move_slots_as_they_say() -> None:

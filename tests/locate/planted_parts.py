@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from symcheck.claim import Claim
-from symcheck.locate.group_result import GroupPart, Spectrum
-from symcheck.locate.parts_plane import reflections, rotations
-from symcheck.locate.spectrum import spectra_of
-from symcheck.locate.subgroups import which_part
+from symcheck.groups.rotations import in_plane
+from symcheck.locate.subgroups.plane import reflections
+from symcheck.locate.subgroups.result import GroupPart, Spectrum
+from symcheck.locate.subgroups.search import which_part
+from symcheck.locate.subgroups.spectrum import spectra_of
 from symcheck.measure.audit import Audit, Options
 from symcheck.measure.plan import strata
 from symcheck.measure.runner import measuring
@@ -114,7 +115,7 @@ def points(d: int, n: int = 4, count: int = SAMPLES, seed: int = 5) -> Tensor:
 
 def turns(n: int) -> Tensor:
     """The elements of C_n in the plane, (n, 2, 2)."""
-    return rotations(torch.arange(n, dtype=torch.float64) * (2 * math.pi / n))
+    return in_plane(torch.arange(n, dtype=torch.float64) * (2 * math.pi / n))
 
 
 def dihedral(n: int, at: float) -> Tensor:

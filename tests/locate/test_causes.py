@@ -182,14 +182,15 @@ def test_of_several_operations_the_most_specific_counts() -> None:
         ([VECTORS, square], "pointwise_on_vectors"),
         ([VECTORS, weighs], "unsymmetrised_weight"),
     ):
-        cause = most_likely(facts)
-        assert cause is not None and cause.key == key
+        likely = most_likely(facts)
+        assert likely is not None and likely[1].key == key
 
 
 def test_of_one_kind_the_first_is_named() -> None:
     first, second = replace(VECTORS, names=("table",)), replace(VECTORS, names=("weight",))
-    cause = most_likely([first, second])
-    assert cause is not None and "'table'" in cause.sentence and "'weight'" not in cause.sentence
+    likely = most_likely([first, second])
+    assert likely is not None and likely[0] == 0
+    assert "'table'" in likely[1].sentence and "'weight'" not in likely[1].sentence
 
 
 def test_an_error_that_is_no_number_is_no_float32_constant() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from planted_parts import Averaged, Axial, part_of, points, turns
 
-from symcheck.locate.group_result import Along, GroupPart
+from symcheck.locate.subgroups.result import Along, GroupPart
 
 
 def curve(part: GroupPart, name: str) -> Along:

@@ -16,9 +16,10 @@ from torch import nn
 
 from symcheck.api import audit
 from symcheck.claim import Claim
-from symcheck.locate.attribution import Attributed, attribute
+from symcheck.locate.attribution import attribute
 from symcheck.locate.locate import How, locate
 from symcheck.locate.result import Located
+from symcheck.locate.terms import Attributed
 from symcheck.measure.audit import Options
 from symcheck.measure.runner import measuring
 from symcheck.measure.session import open_session, runner_for

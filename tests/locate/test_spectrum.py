@@ -13,7 +13,7 @@ from symcheck.groups.characters import characters
 from symcheck.groups.point_groups import named_groups
 from symcheck.groups.products import make_group
 from symcheck.groups.subgroups import elements_of, table_of
-from symcheck.locate.spectrum import (
+from symcheck.locate.subgroups.spectrum import (
     character_powers,
     degree_powers,
     frequency_powers,

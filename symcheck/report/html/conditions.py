@@ -9,7 +9,6 @@ from symcheck.report.entry import Entry
 from symcheck.report.html.view import Block, Section, Words, tables
 
 
-
 def conditions(found: Entry) -> Iterator[Section]:
     """The parts `aliasing` and `numerics` of a symcheck.locate/1 document."""
     if found["aliasing"]:
@@ -22,9 +21,8 @@ def _aliasing(found: Entry) -> Section:
     """The control, the stride, and sizes."""
     blocks: list[Block] = []
     controls = [
-        [one["output"].text, *(numbers.ratio(one[key].number) for key in ("resampled", "control")),
-         numbers.interval(*(one[key].number for key in ("excess", "low", "high"))),
-         *(numbers.ratio(one[key].number) for key in ("lattice", "floor"))]
+        [one["output"].text, _ratio(one["resampled"]), _ratio(one["control"]), _interval(one),
+         _ratio(one["lattice"]), _ratio(one["floor"])]
         for one in found["controls"]
     ]  # fmt: skip
     head = ("output", "resampled", "of sampling", "of the weights", "at exact elements", "floor")
@@ -32,14 +30,22 @@ def _aliasing(found: Entry) -> Section:
     for one in found["phases"]:
         blocks.append(Words(_stride(one)))
         rows = [_phase(phase) for phase in one["phases"]] or [_phase(phase) for phase in one["along"]]
-        blocks += tables(("shift", "error", "verdict"), rows, f"Shifts, {one['output'].text}")
+        blocks += tables(("shift: rows, columns", "error", "verdict"), rows, f"Shifts, {one['output'].text}")
     sizes = [
         [_by(one["size"]), one["output"].text, numbers.ratio(one["error"].optional), one["verdict"].text,
          one["why"].text] for one in found["sizes"]
     ]  # fmt: skip
     blocks += tables(("size", "output", "error", "verdict", "why not"), sizes, "Images of other sizes")
-    blocks += [Words(note) for note in found["notes"].texts]
+    blocks += [Words(note) for note in found["notes"].sentences]
     return Section("Sampling apart from weights", blocks)
+
+
+def _ratio(one: Entry) -> str:
+    return numbers.ratio(one.number)
+
+
+def _interval(one: Entry) -> str:
+    return numbers.interval(one["excess"].number, one["low"].number, one["high"].number)
 
 
 def _stride(one: Entry) -> str:
@@ -51,7 +57,8 @@ def _stride(one: Entry) -> str:
 
 
 def _phase(one: Entry) -> list[str]:
-    return [_by(one["shift"]), numbers.ratio(one["error"].number), one["verdict"].text]
+    shift = ", ".join(str(step.count) for step in one["shift"])
+    return [shift, _ratio(one["error"]), one["verdict"].text]
 
 
 def _by(size: Entry) -> str:
@@ -73,7 +80,8 @@ def _numerics(found: Entry) -> Section:
         head = ("precision", *(f"{engine}, batch {batch}" for engine, batch in ways))
         blocks += tables(head, rows, f"Error / spread, and its verdict: {Entry(output).text}")
     cheapest = found["cheapest"].text
-    words = f"The cheapest within {numbers.ratio(tolerance)}: {cheapest}." if cheapest else "No arithmetic here will do."
+    best = f"The cheapest within {numbers.stated(tolerance)}: {cheapest}."
+    words = best if cheapest else "No arithmetic here will do."
     blocks += [Words(words)] if "cheapest" in found.named else []
     told: dict[str, list[str]] = {}
     for cell in cells:
@@ -82,7 +90,7 @@ def _numerics(found: Entry) -> Section:
             name = f"{cell['precision'].text}, {cell['engine'].text}, batch {cell['batch'].count}"
             told.setdefault(how, []).append(name)
     blocks += [Words(f"{'; '.join(names)}: {how}") for how, names in told.items()]
-    blocks += [Words(note) for note in found["notes"].texts]
+    blocks += [Words(note) for note in found["notes"].sentences]
     return Section("In other arithmetic", blocks)
 
 

@@ -32,7 +32,7 @@ def discover_sections(data: Mapping[str, Any], easel: Easel) -> Iterator[Section
     if found["profile"]:
         yield profile_section(found["profile"])
     if found["notes"]:
-        yield Section("Notes", [Words(note) for note in dict.fromkeys(one.whole for one in found["notes"])])
+        yield Section("Notes", [Words(note) for note in dict.fromkeys(found["notes"].sentences)])
 
 
 def discovered(data: Mapping[str, Any]) -> str:
@@ -44,7 +44,8 @@ def discovered(data: Mapping[str, Any]) -> str:
         if algebra:
             where = "" if algebra["standard"].flag else " up to a change of basis"
             kind = "" if continuous["dimension"].count else "nearly "
-            pieces.append(f"{kind}{algebra['name'].text}{where}, {numbers.count(algebra['dimension'].count, 'generator')}")
+            size = numbers.count(algebra["dimension"].count, "generator")
+            pieces.append(f"{kind}{algebra['name'].text}{where}, {size}")
             nearly = continuous["nearly"].text
             pieces += [f"{continuous['near'].count} more nearly: together {nearly}"] if nearly else []
         elif continuous["verdict"].text == "nothing":
@@ -67,11 +68,12 @@ def _continuous(found: Entry, easel: Easel) -> Iterator[Section]:
     if len(rows) > shown:
         last = numbers.number(spectrum[-1]["sigma"].number)
         blocks.append(Words(f"and {len(rows) - shown} more, up to {last}; 1 is ordinary"))
-    told = Facts([("verdict", one["verdict"].text), *_extent(one), *(("note", note) for note in one["notes"].texts)])
+    notes = [("note", note) for note in one["notes"].sentences]
+    told = Facts([("verdict", one["verdict"].text), *_extent(one), *notes])
     yield Section("Generators: J_f(x) X x = Y f(x), X on the inputs, Y on the outputs", [*blocks, told])
     audited = [
         [each["what"].text, each["output"].text, each["verdict"].text, numbers.ratio(each["error"].optional),
-         numbers.ratio(each["tolerance"].number), str(each["elements"].count), str(each["samples"].count)]
+         numbers.stated(each["tolerance"].number), str(each["elements"].count), str(each["samples"].count)]
         for each in one["verified"]
     ]  # fmt: skip
     head = ("what", "output", "verdict", "error / spread", "tolerance", "elements", "fresh samples")
@@ -121,9 +123,10 @@ def _algebra(one: Entry) -> Section:
          "inside" if each["contained"].flag else ""] for each in one["nearest"]
     ]  # fmt: skip
     basis = [[f"X{i}", each["name"].text, _entries(each["inputs"])] for i, each in enumerate(one["basis"], 1)]
-    tables_ = [*tables(("algebra", "dimension", "least cosine", ""), near, "Compared with, in the coordinates of the data"),
-               *tables(("generator", "name", "entries [row, column]; the last column is the shift"), basis, "Basis")]
-    return Section(f"The algebra: {one['name'].text}", [Facts([pair for pair in pairs if pair[1]]), *tables_])
+    blocks: list[Block] = [Facts([pair for pair in pairs if pair[1]])]
+    blocks += tables(("algebra", "dimension", "least cosine", ""), near, "Compared in the coordinates of the data")
+    blocks += tables(("generator", "name", "entries [row, column]; the last column is the shift"), basis, "Basis")
+    return Section(f"The algebra: {one['name'].text}", blocks)
 
 
 def _signature(one: Entry, size: int) -> list[int]:

@@ -29,8 +29,10 @@ def discrete_section(found: Entry) -> Section:
          numbers.ratio(one["error"].optional), one["verdict"].text] for one in near
     ]  # fmt: skip
     blocks += tables(("candidate", "on", "output", "error / spread", "verdict"), rows, "Nearly")
-    counted = "; ".join(f"{origin}: {many}" for origin, many in Counter(one["origin"].text for one in tried).items())
-    blocks.append(Words(f"{numbers.count(len(tried), 'candidate')} tried: {counted}." if tried else "Nothing was tried."))
+    origins = Counter(one["origin"].text for one in tried)
+    counted = "; ".join(f"{origin}: {many}" for origin, many in origins.items())
+    words = f"{numbers.count(len(tried), 'candidate')} tried: {counted}."
+    blocks.append(Words(words if tried else "Nothing was tried."))
     return Section("Finite symmetries", [*blocks, *_notes(found)])
 
 
@@ -40,7 +42,7 @@ def _does(one: Entry) -> str:
 
 
 def _notes(found: Entry) -> list[Block]:
-    return [Words(note) for note in found["notes"].texts]
+    return [Words(note) for note in found["notes"].sentences]
 
 
 def representation_section(found: Entry) -> Section:
@@ -49,7 +51,8 @@ def representation_section(found: Entry) -> Section:
     for one in found["outputs"]:
         best, verdict, irreps = one["best"].text, one["verdict"].text, one["irreps"].text
         action = {"linear": "a linear action", "": verdict}.get(best, best)
-        nearest = ", ".join(f"{c['action'].text} {numbers.ratio(c['residual'].number)}" for c in [*one["candidates"]][:3])
+        first = [*one["candidates"]][:3]
+        nearest = ", ".join(f"{each['action'].text} {numbers.ratio(each['residual'].number)}" for each in first)
         fit = (numbers.ratio(one[key].optional) for key in ("residual", "homomorphism", "shuffled"))
         name = f"{one['group'].text}: {one['inputs'].text} → {one['output'].text}"
         rows.append([name, verdict, action, numbers.number(one["margin"].optional), irreps, *fit, nearest])

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from symcheck.errors import LoadError
 from symcheck.report import numbers
-from symcheck.report.entry import brief
+from symcheck.report.documents import TOLD
+from symcheck.report.entry import Entry, brief
 from symcheck.report.html.discover import discover_sections, discovered
 from symcheck.report.html.figures.barrier import barrier_panels, checkpoint_names, data_name, ends
 from symcheck.report.html.locate import locate_sections
@@ -14,10 +16,11 @@ from symcheck.report.html.reproduce import pair_command, subject_command
 from symcheck.report.html.view import Block, Easel, Facts, Section, Table, Words
 from symcheck.report.model import SCHEMA as REPORT
 from symcheck.report.model import Report
+from symcheck.report.reading import unfit
 
 _LONG = 200  # characters of one value among plain facts
 _LAYERS = 40
-LOCATED, DISCOVERED = "symcheck.locate/1", "symcheck.discover/1"
+LOCATED, DISCOVERED = TOLD
 _FOUND = ("subject", "settings", "environment", "findings")
 
 
@@ -45,6 +48,9 @@ def document_summary(data: Mapping[str, Any]) -> list[str]:
     environment = data.get("environment") or {}
     pieces = [_command(data), str(data.get("method") or data.get("loss") or "").replace("_", "-")]
     pieces += [f"{environment['dtype']} on {environment['device']}"] if "dtype" in environment else []
+    settings = data.get("settings") if data.get("schema") in TOLD else None
+    if isinstance(settings, Mapping) and type(settings.get("samples")) is int:
+        pieces.append(numbers.count(settings["samples"], "sample"))
     pieces += [numbers.count(data["forwards"], "forward")] if type(data.get("forwards")) is int else []
     pieces += [numbers.duration(data["seconds"])] if isinstance(data.get("seconds"), float | int) else []
     return [piece for piece in pieces if piece]
@@ -54,6 +60,8 @@ def document_sections(data: Mapping[str, Any], easel: Easel) -> list[Section]:
     """What the document of this schema holds; then its notes, the command, settings and environment."""
     command = _command(data)
     own = _SUBJECTS.get(command)
+    if own:
+        _sound(Entry(data))
     found = own or _PAIRS.get(command)
     sections = [*found(data, easel)] if found else [Section("Content", [Facts(facts(data))])]
     if data.get("notes") and not own:
@@ -66,6 +74,15 @@ def document_sections(data: Mapping[str, Any], easel: Easel) -> list[Section]:
     sources = data.get("checkpoints") or data.get("sources") or ()
     about += [Facts(facts(source), f"checkpoint {i}") for i, source in enumerate(sources, 1)]
     return [*sections, Section("Settings and environment", about, folded=True)]
+
+
+def _sound(data: Entry) -> None:
+    """Raise `LoadError` for what no section reads: settings that are no object, numbers beyond all floats."""
+    if fault := unfit(data.value):
+        raise LoadError(f"the document {fault}", where="report", hint="write it again with the command that made it")
+    for name in _FOUND[:3]:
+        if not isinstance(data[name].value, Mapping):
+            data[name].refuse("an object")
 
 
 def facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:

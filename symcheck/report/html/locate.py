@@ -10,7 +10,7 @@ from symcheck.report import numbers
 from symcheck.report.entry import Entry
 from symcheck.report.html.conditions import conditions
 from symcheck.report.html.figures.told import module_name, percent, share_bars
-from symcheck.report.html.subgroups import group_section
+from symcheck.report.html.subgroups import group_sections
 from symcheck.report.html.view import Bars, Block, Easel, Section, Words, tables
 
 _HOW = {"assumed": "assumed", "near": "nearest", "unknown": "unknown", "declared": "declared", "fitted": "fitted"}
@@ -18,6 +18,7 @@ _UNKNOWN = (
     "unknown: nobody knows how the group acts in between, so that the error may come from any operation of the group; "
     "declare it with --hidden PATH=ACTION"
 )
+_REASONS, _OUTPUTS = 20, 6  # reasons below a table, and outputs with a column
 _ORDER = ("broken", "approximate", "exact", "trivial", "unknown")
 
 
@@ -27,13 +28,13 @@ def locate_sections(data: Mapping[str, Any], easel: Easel) -> Iterator[Section]:
     if found["attribution"]:
         yield from _attribution(found["attribution"], easel)
     if found["group"]:
-        yield group_section(found, easel)
+        yield from group_sections(found, easel)
     if found["certificates"]:
         yield _certificates(found["certificates"])
     if found["lie"]:
         yield from _lie(found["lie"], easel)
     yield from conditions(found)
-    notes = [*found["notes"].texts, *(found["attribution"]["notes"].texts if found["attribution"] else ())]
+    notes = [*found["notes"].sentences, *(found["attribution"]["notes"].sentences if found["attribution"] else ())]
     if notes:
         yield Section("Notes", [Words(note) for note in notes])
 
@@ -48,32 +49,34 @@ def _attribution(found: Entry, easel: Easel) -> Iterator[Section]:
         f"{numbers.count(found['pairs'].count, 'pair')}, {found['runs'].count} passes",
     ]
     if not found["operations"]:
-        yield Section("Where the error is made", [Words("Layer by layer, nothing but rounding."), Words(_joined(about))])
+        words = [Words("Layer by layer, nothing but rounding."), Words(_joined(about))]
+        yield Section("Where the error is made", words)
     else:
         yield Section("Most likely cause", [Words(found["sentence"].whole or "unknown")])
         blocks = easel.bars(Bars(title, rows) for title, rows in share_bars(found))
         first = next(iter(found["modules"]), None)
         again = [f"{module_name(first)} is first in {100 * first['again'].number:.0f} % of redraws"] if first else []
         operations = [*found["operations"]]
-        rows = [_operation(one) for one in operations]
-        head = ("operation", "at", "hidden action", "own defect", "at the output", "share")
+        outputs = [*dict.fromkeys(name for one in operations for name in one["share"].named)][:_OUTPUTS]
+        rows = [_operation(one, outputs) for one in operations]
+        many = [f"share, {Entry(name).text}" for name in outputs] if len(outputs) > 1 else ["share"]
+        head = ("operation", "at", "hidden action", "own defect", "at the output", *many)
         blocks += [Words("Signed shares, which sum to 100 %."), *tables(head, rows, "Operations")]
         blocks += [Words(_UNKNOWN)] if any(one["group"] for one in operations) else []
         yield Section("Where the error is made", [*blocks, Words(_joined([*again, *about]))])
     if layers:
-        rows = [_layer(one) for one in layers]
-        head = ("operation", "at", "hidden action", "own defect")
-        yield Section("Every operation", tables(head, rows), folded=True)
+        every = tables(("operation", "at", "hidden action", "own defect"), [_layer(one) for one in layers])
+        yield Section("Every operation", every, folded=True)
 
 
 def _joined(pieces: Sequence[str]) -> str:
     return " · ".join(pieces)
 
 
-def _operation(one: Entry) -> list[str]:
+def _operation(one: Entry, outputs: Sequence[str]) -> list[str]:
     group = one["group"].texts
     many = f" … {group[-1].rpartition(': ')[2]}" if len(group) > 1 else ""
-    sizes, shares = [*one["size"].by_name.values()], [*one["share"].by_name.values()]
+    sizes, shares = [*one["size"].by_name.values()], one["share"].by_name
     how = one["how"].text
     action = " ".join(filter(None, (one["action"].text, f"({_HOW[how]})" if how in _HOW else "")))
     return [
@@ -82,7 +85,7 @@ def _operation(one: Entry) -> list[str]:
         action,
         ratio(one["local"].optional),
         ratio(max(sizes, key=lambda v: math.inf if math.isnan(v) else v, default=None)),
-        percent(sum(shares) / len(shares)) if shares else "",
+        *(percent(shares[name]) if name in shares else "" for name in outputs),
     ]
 
 
@@ -102,13 +105,14 @@ def _certificates(found: Entry) -> Section:
     rows = [*found["rows"]]
     known = [row for row in rows if row["verdict"].text != "unknown"]
     known.sort(key=lambda row: _ORDER.index(row["verdict"].text) if row["verdict"].text in _ORDER else 0)
-    head = ("layer", "representations", "s_G", "used", "verdict", "why")
+    head = ("layer", "representations", "s_G", "used", "verdict")
     blocks: list[Block] = [*tables(head, [_certificate(row) for row in known])]
+    broken = [row for row in known if row["verdict"].text == "broken" and row["reason"]]
+    blocks += [Words(f"{row['layer'].text}: {row['reason'].whole}") for row in broken[:_REASONS]]
     missing = len(rows) - len(known)
     if missing:
         words = "layers are not certified: nobody knows how the group acts on their features"
         blocks.append(Words(f"{missing} of {len(rows)} {words}."))
-    blocks += [Words(note) for note in found["notes"].texts]
     return Section("Layers by their weights alone, without data", blocks)
 
 
@@ -117,8 +121,8 @@ def _certificate(row: Entry) -> list[str]:
     some = "" if allowed.value is None else f"{'?' if used.value is None else used.count} of {allowed.count}"
     types = source if source == target else f"{source} → {target}"
     verdict = row["verdict"].text
-    why = row["reason"].text if verdict == "broken" else ""
-    return [f"{row['layer'].text} ({row['kind'].text})", types, numbers.number(row["level"].optional), some, verdict, why]
+    level = numbers.number(row["level"].optional)
+    return [f"{row['layer'].text} ({row['kind'].text})", types, level, some, verdict]
 
 
 def _lie(found: Entry, easel: Easel) -> Iterator[Section]:

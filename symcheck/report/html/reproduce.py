@@ -60,9 +60,9 @@ def subject_command(data: Mapping[str, Any], command: str) -> str:
     words += _inputs(settings.get("inputs" if located else "source of inputs"))
     if settings.get("source of structures"):
         words += ["--structures", str(settings["source of structures"])]
-    for flag, key in (("--part", "parts"), ("--under", "under"), ("--input", "inputs")):
-        if located == (key == "parts") and isinstance(settings.get(key), list | tuple):
-            words += [word for one in settings[key] for word in (flag, str(one))]
+    for flag, key in (("--part", "parts"),) if located else (("--under", "under"), ("--input", "inputs")):
+        found = settings.get(key)
+        words += [word for one in (found if isinstance(found, list | tuple) else ()) for word in (flag, str(one))]
     for name, default in (("samples", 64 if located else 256), ("elements", 32), ("seed", 0), ("tolerance", 1e-3)):
         value = settings.get(name)
         if value is not None and value != default and isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""Which part of a group holds, as a section: what holds and breaks, the lattice, spectra, curves, the worst elements."""
+"""Which part of a group holds, as sections: what holds and breaks, lattices, spectra, curves, the worst elements."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from collections.abc import Iterator, Sequence
 from symcheck.report import numbers
 from symcheck.report.entry import Entry, brief
 from symcheck.report.html.figures.told import group_panels, node_name, tolerance_of
-from symcheck.report.html.view import Block, Easel, Facts, Section, Words, tables
+from symcheck.report.html.view import Easel, Facts, Section, Words, tables
 
 _WORST = 3  # elements of an output
 _HEAD = ("subgroup", "where", "order", "verdict", "error", "worst", "at")
 
 
-def group_section(found: Entry, easel: Easel) -> Section:
-    """The part `group` of a symcheck.locate/1 document."""
+def group_sections(found: Entry, easel: Easel) -> Iterator[Section]:
+    """The part `group` of a symcheck.locate/1 document: first what holds, then every subgroup and curve."""
     group = found["group"]
-    blocks: list[Block] = []
     held = [(lattice["output"].text, _sentence(lattice)) for lattice in group["lattices"]]
-    blocks += easel.figures(group_panels(group, tolerance_of(found)))
+    told = [*held, *_readings(group), *_curves(group), *_elements(group)]
+    notes = [Words(note) for note in group["notes"].sentences]
+    yield Section("Which part of the group holds", [*([Facts(told)] if told else []), *notes])
+    blocks = easel.figures(group_panels(group, tolerance_of(found)))
     for lattice in group["lattices"]:
         nodes = [*lattice["nodes"]]
         rows = [_node(nodes[i]) for i in _order(lattice, nodes)]
         blocks += tables(_HEAD, rows, f"Subgroups, {lattice['output'].text}") if len(rows) > 1 else []
-    blocks.append(Facts([*held, *_readings(group), *_curves(group), *_elements(group)]))
-    blocks += [Words(note) for note in group["notes"].texts]
-    return Section("Which part of the group holds", blocks)
+    if blocks:
+        yield Section("Subgroups, spectra and curves", blocks)
 
 
 def _sentence(lattice: Entry) -> str:
@@ -55,8 +56,10 @@ def _size(node: Entry) -> float:
 def _node(node: Entry) -> list[str]:
     order = "∞" if node["order"].value is None else str(node["order"].count)
     errors = [numbers.ratio(node[key].optional) for key in ("error", "worst_error")]
-    where, worst = brief(node["where"].text, 40), brief(node["worst"].text, 48)
-    return [node_name(node), where, order, node["verdict"].text, *errors, worst]
+    where = node["where"].text
+    place = "" if where.startswith("standard orientation") else brief(where, 40)
+    worst = brief(node["worst"].text, 48)
+    return [node_name(node), place, order, node["verdict"].text, *errors, worst]
 
 
 def _readings(group: Entry) -> Iterator[tuple[str, str]]:

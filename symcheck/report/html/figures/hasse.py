@@ -8,6 +8,7 @@ from typing import Any
 from symcheck.report import numbers
 from symcheck.report.entry import brief
 from symcheck.report.html.figures.canvas import Panel, colour
+from symcheck.report.model import Verdict
 from symcheck.report.page import symbol_of
 
 _TONES = {"exact": "c", "approximate": "a", "broken": "b", "inconclusive": "e", "trivial": "d", "invalid": "d"}
@@ -35,7 +36,7 @@ def hasse_panel(title: str, nodes: Sequence[Node]) -> Panel | None:
         size = 8.5 if max(map(len, rows)) <= 8 else 7
         for (name, verdict, _, _), at in zip(nodes, places, strict=True):
             tone = colour(_TONES.get(verdict, "muted"))
-            mark = symbol_of(verdict) if verdict in _TONES else "?"
+            mark = symbol_of(Verdict(verdict)) if verdict in _TONES else "?"
             box = {"boxstyle": "round,pad=0.3", "fc": colour("surface"), "ec": tone, "lw": 1.2}
             axes.text(*at, f"{mark} {brief(name, 16)}", fontsize=size, color=tone, ha="center", va="center", bbox=box,
                       zorder=2)  # fmt: skip
@@ -68,5 +69,7 @@ def _placed(rows: Sequence[Sequence[int]], nodes: Sequence[Node]) -> list[tuple[
 
 
 def _words(nodes: Sequence[Node]) -> str:
-    told = [f"{name} {verdict}{'' if error is None else f' {numbers.ratio(error)}'}" for name, verdict, error, _ in nodes]
+    told = [
+        f"{name} {verdict}{'' if error is None else f' {numbers.ratio(error)}'}" for name, verdict, error, _ in nodes
+    ]
     return "; ".join(told[::-1][:12]) + ("; and so on." if len(told) > 12 else ".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ Direction = tuple[float, float, float, str]
 
 def singular_panel(title: str, found: Sequence[Direction]) -> Panel:
     """Every direction (σ, floor, held out, kind) on a log axis: 1 is an ordinary direction."""
-    rows = [(*(max(drawable(v), _LOWEST) for v in one[:3]), one[3]) for one in found[:_SHOWN]]
+    rows = [(_drawn(one[0]), _drawn(one[1]), _drawn(one[2]), one[3]) for one in found[:_SHOWN]]
 
     def draw(axes: Any) -> None:
         plain(axes)
@@ -34,9 +35,9 @@ def singular_panel(title: str, found: Sequence[Direction]) -> Panel:
         inside = sum(row[3] != "other" for row in rows)
         if 0 < inside < len(rows):
             axes.axvline(inside + 0.5, color=colour("muted"), lw=0.8, ls=(0, (4, 3)))
-            note(axes, (inside + 0.5, 0.98), " gap", va="top", transform=axes.get_xaxis_transform())
-        lowest = min(v for row in rows for v in row[:3] if v == v)
-        axes.set_ylim(lowest / 5, 10 * max(1.0, *(row[0] for row in rows if row[0] == row[0])))
+            note(axes, (inside + 0.5, 0.4), " gap", transform=axes.get_xaxis_transform())
+        known = [v for row in rows for v in (row[0], row[1], row[2]) if v == v]
+        axes.set_ylim(min([*known, 1.0]) / 5, 10 * max([*known, 1.0]))
         axes.set_xlim(0.4, len(rows) + 0.6)
         axes.minorticks_off()
         ratios(axes.yaxis)
@@ -51,3 +52,9 @@ def singular_panel(title: str, found: Sequence[Direction]) -> Panel:
     more = f" The first {_SHOWN} of {len(found)} are drawn." if len(found) > _SHOWN else ""
     words = f"{counts}; sizes from {span}.{more}"
     return Panel(title, words, draw, 420, 250, (60, 10, 26, 40))
+
+
+def _drawn(value: float) -> float:
+    """The number, of which a log axis has room down to the lowest; NaN where there is none."""
+    known = drawable(value)
+    return known if math.isnan(known) else max(known, _LOWEST)

@@ -63,7 +63,7 @@ def percent(share: float) -> str:
 
 def lattice_nodes(lattice: Entry) -> list[Node]:
     """Name, verdict, error and parents of every subgroup of a lattice."""
-    nodes = []
+    nodes: list[Node] = []
     for one in lattice["nodes"]:
         nodes.append((node_name(one), one["verdict"].text, one["error"].optional, one["parents"].places))
     return nodes

@@ -12,7 +12,7 @@ from symcheck.groups.base import Group
 from symcheck.groups.permutations import odd
 from symcheck.groups.point_groups import schoenflies
 from symcheck.groups.subgroups import Members, Table, elements_of, structure, table_of
-from symcheck.locate.orientation import Sought
+from symcheck.locate.subgroups.orientation import Sought
 
 Holds = Callable[[Tensor], Tensor]
 _NEAR = 1e-6

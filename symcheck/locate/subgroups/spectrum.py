@@ -21,12 +21,12 @@ from symcheck.actions.wigner import wigner
 from symcheck.claim import Claim
 from symcheck.groups.base import Group
 from symcheck.groups.characters import characters
+from symcheck.groups.rotations import about_axes, in_plane
 from symcheck.groups.subgroups import elements_of, table_of
-from symcheck.locate.group_result import Spectrum
-from symcheck.locate.landscape import Landscape, landscape_of
-from symcheck.locate.parts import LISTED, Factor, factors_of, turns_in
-from symcheck.locate.parts_plane import rotations
-from symcheck.locate.reading import read_characters, read_degrees, read_frequencies
+from symcheck.locate.subgroups.factors import LISTED, Factor, factors_of, turns_in
+from symcheck.locate.subgroups.landscape import Landscape, landscape_of
+from symcheck.locate.subgroups.result import Spectrum
+from symcheck.locate.subgroups.spectrum_words import read_characters, read_degrees, read_frequencies
 from symcheck.measure.audit import Audit
 from symcheck.measure.plan import Stratum
 
@@ -94,15 +94,8 @@ def quadrature(highest: int) -> tuple[Tensor, Tensor]:
     a, b, c = (grid.flatten() for grid in torch.meshgrid(around, beta, around, indexing="ij"))
     share = torch.from_numpy(weights) / 2 / len(around) ** 2
     weight = share[None, :, None].expand(len(around), len(beta), len(around)).flatten()
-    return _about(2, a) @ _about(1, b) @ _about(2, c), weight
-
-
-def _about(axis: int, angle: Tensor) -> Tensor:
-    i, j = [k for k in range(3) if k != axis]
-    g = torch.eye(3, dtype=torch.float64).repeat(len(angle), 1, 1)
-    g[:, i, i] = g[:, j, j] = angle.cos()
-    g[:, i, j], g[:, j, i] = -angle.sin(), angle.sin()
-    return g
+    y, z = torch.eye(3, dtype=torch.float64)[1:, None]
+    return about_axes(z, a) @ about_axes(y, b) @ about_axes(z, c), weight
 
 
 def character_powers(flat: np.ndarray, chi: np.ndarray, quotient: np.ndarray) -> np.ndarray:
@@ -126,7 +119,7 @@ def _frequencies(high: Landscape, low: Landscape, factor: Factor, title: str, re
     turns = turns_in(factor.group)
     count = RESAMPLED if resampled else ANGLES
     angle = torch.arange(count, dtype=torch.float64) * (2 * math.pi / count)
-    g = factor.embed(turns.embed(rotations(angle)) if turns else rotations(angle))
+    g = factor.embed(turns.embed(in_plane(angle)) if turns else in_plane(angle))
     exact, rough = high.defects(g, pulled=True), low.defects(g, pulled=True)
     found = []
     for name in high.slots:

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from symcheck.claim import Claim
 from symcheck.groups.draws import Draws
-from symcheck.locate.candidates import Subgroup
-from symcheck.locate.curves import curves_of
-from symcheck.locate.group_result import Element, GroupPart, Lattice, Node
-from symcheck.locate.judging import Candidate, Findings, Scene, judge, together
-from symcheck.locate.landscape import landscape_of
-from symcheck.locate.parts import LISTED, Factor, Wanted, factors_of, subgroups_of
-from symcheck.locate.spectrum import spectra_of
+from symcheck.locate.subgroups.candidates import Subgroup
+from symcheck.locate.subgroups.curves import curves_of
+from symcheck.locate.subgroups.factors import LISTED, Factor, Wanted, factors_of, subgroups_of
+from symcheck.locate.subgroups.judging import Candidate, Findings, Scene, judge, together
+from symcheck.locate.subgroups.landscape import landscape_of
+from symcheck.locate.subgroups.result import Element, GroupPart, Lattice, Node
+from symcheck.locate.subgroups.spectrum import spectra_of
 from symcheck.measure.audit import Audit
 from symcheck.measure.plan import Stratum, strata
 from symcheck.report.model import Finding, Verdict

@@ -11,10 +11,10 @@ from torch import Tensor
 from symcheck.groups.draws import Draws
 from symcheck.groups.matrices import determinant
 from symcheck.groups.point_groups import closure, named_groups, order_of, polished, schoenflies, unlike
-from symcheck.groups.rotations import haar_rotation, vector
+from symcheck.groups.rotations import about_axes, haar_rotation, vector
 from symcheck.groups.subgroups import table_of
-from symcheck.locate.candidates import Holds, Subgroup, among
-from symcheck.locate.orientation import HIGHEST, PRIMES, Sought, axes, turned, turns_about
+from symcheck.locate.subgroups.candidates import Holds, Subgroup, among
+from symcheck.locate.subgroups.orientation import HIGHEST, PRIMES, Sought, axes, turns_about
 
 ANY = 1.0  # radians: no multiple of it is a full turn, so that its powers fill the circle
 _NEAR = 1e-6
@@ -42,9 +42,9 @@ def space_subgroups(sought: Sought, mirrors: bool, count: int) -> tuple[list[Sub
 
 def about(u: Tensor, mirrors: bool, count: int) -> list[Subgroup]:
     """The groups that hold all turns about the axis u: C∞ = SO(2), D∞, and with mirrors C∞v, C∞h, D∞h."""
-    turn = turned(u.expand(count, 3), Draws(0, "axis").uniform(count, high=2 * math.pi))
+    turn = about_axes(u[None], Draws(0, "axis").uniform(count, high=2 * math.pi))
     v = _across(u)
-    half, level, upright = (turned(v[None], torch.tensor([math.pi]).double())[0], _mirror(u), _mirror(v))
+    half, level, upright = (about_axes(v[None], math.pi)[0], _mirror(u), _mirror(v))
     where = f"about {vector(u)}"
 
     def kept(g: Tensor, sign: Tensor | float) -> Tensor:
@@ -80,7 +80,7 @@ def _point_group(sought: Sought, mirrors: bool) -> Tensor | None:
         generators.append(steps[sought.holding(steps)])
     if mirrors:
         normal = axes(sought, math.pi, -1.0)
-        generators.append(-turned(normal, torch.full((len(normal),), math.pi, dtype=torch.float64)))
+        generators.append(-about_axes(normal, math.pi))
         more = [-_EYE, *(-turns_about(u, n)[1] for u in lines for n in (4, 8, 16))]
         generators.append(torch.stack(more)[sought.holding(torch.stack(more))])
     found = torch.cat(generators)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from symcheck.groups.draws import Draws
 from symcheck.groups.matrices import determinant
-from symcheck.locate.candidates import Subgroup
-from symcheck.locate.orientation import HIGHEST, Sought, mirror_angle
+from symcheck.groups.rotations import in_plane
+from symcheck.locate.subgroups.candidates import Subgroup
+from symcheck.locate.subgroups.orientation import HIGHEST, Sought, mirror_angle
 
 SHOWN = (2, 3, 4, 6, 8)  # turns that are listed whether they hold or not
 FULL = 2 * math.pi
@@ -24,7 +25,7 @@ def plane_subgroups(sought: Sought, mirrors: bool, lattice: bool, count: int, or
     `lattice`: only quarter turns and the four mirrors of a square move the data without resampling.
     """
     tried = [2, 4] if lattice else sorted({*range(2, HIGHEST + 1), *orders})
-    steps = sought.holding(rotations(FULL / torch.tensor(tried, dtype=torch.float64)))
+    steps = sought.holding(in_plane(FULL / torch.tensor(tried, dtype=torch.float64)))
     holding = [n for n, holds in zip(tried, steps.tolist(), strict=True) if holds]
     top = math.lcm(*holding) if holding else 1
     wanted = {n for n in SHOWN if n in tried} | {*holding}
@@ -34,35 +35,27 @@ def plane_subgroups(sought: Sought, mirrors: bool, lattice: bool, count: int, or
     if not mirrors:
         return turns
     random = Draws(0, "plane").uniform(count, high=FULL)
-    found = [Subgroup("SO(2)", rotations(random), lambda g: determinant(g) > 0), *turns]
+    found = [Subgroup("SO(2)", in_plane(random), lambda g: determinant(g) > 0), *turns]
     angle = _lattice_mirror(sought) if lattice else mirror_angle(sought, lambda t: reflections(t[:, 0]), FULL)
     at = 0.0 if angle is None else angle
     return found + [dihedral(n, at, angle is not None) for n in sorted({1} | wanted)]
 
 
-def rotations(angle: Tensor) -> Tensor:
-    """R(θ), (n, 2, 2); quarter turns are free of rounding."""
-    c, s = angle.cos(), angle.sin()
-    quarter = (angle / (math.pi / 2) - (angle / (math.pi / 2)).round()).abs() < 1e-14
-    c, s = torch.where(quarter, c.round(), c) + 0.0, torch.where(quarter, s.round(), s) + 0.0
-    return torch.stack([torch.stack([c, -s], 1), torch.stack([s, c], 1)], 1)
-
-
 def reflections(angle: Tensor) -> Tensor:
     """R(φ) diag(1, −1), the mirror in the line at φ/2, (n, 2, 2)."""
-    return rotations(angle) * torch.tensor([1.0, -1.0], dtype=torch.float64)
+    return in_plane(angle) * torch.tensor([1.0, -1.0], dtype=torch.float64)
 
 
 def cyclic(n: int) -> Subgroup:
     """C_n of the plane."""
-    g = rotations(torch.arange(1, n, dtype=torch.float64) * (FULL / n))
+    g = in_plane(torch.arange(1, n, dtype=torch.float64) * (FULL / n))
     return Subgroup(f"C{n}", g, lambda m: (determinant(m) > 0) & _multiple(_angle(m), n), n)
 
 
 def dihedral(n: int, at: float, found: bool) -> Subgroup:
     """D_n of the plane with the mirror R(at) diag(1, −1)."""
     angles = torch.arange(n, dtype=torch.float64) * (FULL / n)
-    g = torch.cat([rotations(angles[1:]), reflections(angles + at)])
+    g = torch.cat([in_plane(angles[1:]), reflections(angles + at)])
 
     def contains(m: Tensor) -> Tensor:
         return _multiple(_angle(m) - torch.where(determinant(m) > 0, 0.0, at), n)

@@ -10,8 +10,8 @@ from torch import Tensor
 from symcheck.groups.draws import Draws
 from symcheck.groups.permutations import Permutations, odd
 from symcheck.groups.shifts import CircularShifts, Shifts
-from symcheck.locate.candidates import Subgroup, among, symmetric_name
-from symcheck.locate.orientation import Sought
+from symcheck.locate.subgroups.candidates import Subgroup, among, symmetric_name
+from symcheck.locate.subgroups.orientation import Sought
 
 PAIRS, TRIPLES = 300, 300  # so many transpositions and 3-cycles are tried one by one
 _LISTED = 64

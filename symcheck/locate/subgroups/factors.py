@@ -17,12 +17,12 @@ from symcheck.groups.permutations import Permutations
 from symcheck.groups.products import Product
 from symcheck.groups.semidirect import Semidirect
 from symcheck.groups.shifts import Shifts
-from symcheck.locate.candidates import Holds, Subgroup, listed_subgroups
-from symcheck.locate.landscape import Landscape
-from symcheck.locate.orientation import Sought
-from symcheck.locate.parts_plane import plane_subgroups
-from symcheck.locate.parts_slots import permutation_subgroups, shift_subgroups
-from symcheck.locate.parts_space import space_subgroups
+from symcheck.locate.subgroups.candidates import Holds, Subgroup, listed_subgroups
+from symcheck.locate.subgroups.landscape import Landscape
+from symcheck.locate.subgroups.orientation import Sought
+from symcheck.locate.subgroups.plane import plane_subgroups
+from symcheck.locate.subgroups.slots import permutation_subgroups, shift_subgroups
+from symcheck.locate.subgroups.space import space_subgroups
 
 LISTED = 128
 _NEAR = 1e-6

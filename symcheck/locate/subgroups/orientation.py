@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from symcheck.groups.rotations import about_axis
-from symcheck.locate.landscape import Landscape
+from symcheck.groups.rotations import about_axes
+from symcheck.locate.subgroups.landscape import Landscape
 
 Embed = Callable[[Tensor], Tensor]
 Family = Callable[[Tensor], Tensor]  # parameters (n, p) to elements (n, *E)
@@ -83,7 +83,7 @@ def refine(sought: Sought, family: Family, start: Tensor) -> tuple[Tensor, np.nd
 def axes(sought: Sought, angle: float, sign: float = 1.0) -> Tensor:
     """The axes (k, 3) about which `sign` times the turn by `angle` leaves no error, each once up to its direction."""
     grid = _half_sphere(AXES)
-    errors = sought.coarse().errors(sign * turned(grid, torch.full((AXES,), angle, dtype=torch.float64)))
+    errors = sought.coarse().errors(sign * about_axes(grid, angle))
     near = (grid @ grid.T).abs().topk(7, dim=1).indices.numpy()
     lowest = np.flatnonzero(errors <= errors[near].min(1))
     lowest = lowest[errors[lowest].argsort()][:LEADERS]
@@ -97,7 +97,7 @@ def axes(sought: Sought, angle: float, sign: float = 1.0) -> Tensor:
         return torch.nn.functional.normalize(moved, dim=1)
 
     def family(theta: Tensor) -> Tensor:
-        return sign * turned(towards(theta), torch.full((len(theta),), angle, dtype=torch.float64))
+        return sign * about_axes(towards(theta), angle)
 
     theta, left = refine(sought, family, torch.zeros(len(base), 2, dtype=torch.float64))
     found = towards(theta)[torch.from_numpy(left <= sought.limit)]
@@ -118,19 +118,9 @@ def mirror_angle(sought: Sought, matrices: Family, period: float) -> float | Non
     return float(theta[best, 0]) % period if left[best] <= sought.limit else None
 
 
-def turned(axis: Tensor, angle: Tensor) -> Tensor:
-    """Rotations by `angle` (n,) about the unit vectors `axis` (n, 3): I + sin θ K + (1 − cos θ) K², (n, 3, 3)."""
-    x, y, z = axis.unbind(1)
-    o = torch.zeros_like(x)
-    k = torch.stack([o, -z, y, z, o, -x, -y, x, o], 1).reshape(-1, 3, 3)
-    sine, cosine = angle.sin()[:, None, None], angle.cos()[:, None, None]
-    return torch.eye(3, dtype=torch.float64) + sine * k + (1.0 - cosine) * (k @ k)
-
-
 def turns_about(axis: Tensor, n: int) -> Tensor:
     """The n turns by multiples of 2π/n about one unit vector (3,), identity first."""
-    x, y, z = axis.tolist()
-    return about_axis((x, y, z), torch.arange(n, dtype=torch.float64) * (2 * math.pi / n))
+    return about_axes(axis[None], torch.arange(n, dtype=torch.float64) * (2 * math.pi / n))
 
 
 def _half_sphere(n: int) -> Tensor:
@@ -139,7 +129,7 @@ def _half_sphere(n: int) -> Tensor:
     z, angle = i / n, i * math.pi * (3 - math.sqrt(5))
     ring = (1 - z * z).sqrt()
     spiral = torch.stack([ring * angle.cos(), ring * angle.sin(), z], 1)
-    return spiral @ turned(torch.tensor([[0.36, 0.48, 0.8]], dtype=torch.float64), torch.tensor([0.7]).double())[0]
+    return spiral @ about_axes(torch.tensor([[0.36, 0.48, 0.8]], dtype=torch.float64), 0.7)[0]
 
 
 def _least(u: Tensor) -> Tensor:
@@ -153,11 +143,8 @@ def _snapped(sought: Sought, found: Tensor, angle: float, sign: float) -> Tensor
     steps = steps[steps.norm(dim=1) > 0]
     standard = steps / steps.norm(dim=1, keepdim=True)
     near = (found @ standard.T).max(1)
-    exact = standard[near.indices] if len(found) else found
-    if not len(found):
-        return found
-    angles = torch.full((len(found),), angle, dtype=torch.float64)
-    fine = (near.values > 1 - _SAME**2) & sought.holding(sign * turned(exact, angles))
+    exact = standard[near.indices]
+    fine = (near.values > 1 - _SAME**2) & sought.holding(sign * about_axes(exact, angle))
     return torch.where(fine[:, None], exact, found)
 
 

@@ -11,8 +11,8 @@ from symcheck.claim import Claim
 from symcheck.groups.base import Flow, Group
 from symcheck.groups.finite import LISTED
 from symcheck.groups.subgroups import table_of
-from symcheck.locate.group_result import Along
-from symcheck.locate.landscape import Landscape, landscape_of
+from symcheck.locate.subgroups.landscape import Landscape, landscape_of
+from symcheck.locate.subgroups.result import Along
 from symcheck.measure.audit import Audit
 from symcheck.measure.plan import Stratum
 

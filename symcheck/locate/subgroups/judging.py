@@ -10,8 +10,8 @@ from torch import Tensor
 
 from symcheck.actions.base import Bound
 from symcheck.claim import BoundClaim, Claim
-from symcheck.locate.candidates import Subgroup
-from symcheck.locate.group_result import Element
+from symcheck.locate.subgroups.candidates import Subgroup
+from symcheck.locate.subgroups.result import Element
 from symcheck.measure.audit import Audit
 from symcheck.measure.plan import Stratum, parts_of
 from symcheck.report.model import Finding, Verdict

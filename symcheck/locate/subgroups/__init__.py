@@ -1,0 +1,1 @@
+"""Which part of a group a network respects: its subgroups, spectra over the group, curves along it."""
