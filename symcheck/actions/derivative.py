@@ -102,7 +102,7 @@ def _curve(bound: Bound, part: Part, flow: Flow) -> Curve:
 
 
 def _velocity(part: Part, curve: Curve, x: Tensor) -> Velocity | None:
-    if not _moves(part, curve):
+    if not _moves(curve):
         return None
     if isinstance(part.action, Image):
         value, doubt = image_velocity(part.action, part.group, curve, x)
@@ -124,8 +124,8 @@ def _velocity(part: Part, curve: Curve, x: Tensor) -> Velocity | None:
     return Velocity(moved, EXACT)
 
 
-def _moves(part: Part, curve: Curve) -> bool:
-    """Whether the flow moves this part's factor at all."""
+def _moves(curve: Curve) -> bool:
+    """Whether the flow moves a part's factor at all."""
     g = curve(torch.tensor([0.0, 0.37], dtype=torch.float64))
     return not torch.equal(g[0], g[1])
 

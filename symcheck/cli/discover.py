@@ -56,6 +56,13 @@ Also = Annotated[
         rich_help_panel=_SEARCH, autocompletion=words("data", "profile"),
     ),
 ]  # fmt: skip
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels", help="The array of labels, for the profile: do x and g·x have one? [default: y, label or target]",
+        rich_help_panel=_SEARCH,
+    ),
+]  # fmt: skip
 AsClaims = Annotated[
     bool, typer.Option("--as-claims", help="Print only the claims that hold, one a line.", rich_help_panel=_OUTPUT)
 ]
@@ -90,6 +97,7 @@ def discover(
     under: Under = None,
     only: Only = None,
     also: Also = None,
+    labels: Labels = None,
     samples: Samples = None,
     elements: options.Elements = None,
     seed: options.Seed = None,
@@ -118,6 +126,7 @@ def discover(
         "output": tuple(take or ()), "takes": takes, "graph": graph, "calculator": calculator,
         "structures": structures, "inputs": input_sources(inputs), "samples": samples, "elements": elements,
         "seed": seed, "tolerance": tolerance, "device": device, "dtype": dtype, "batch_size": batch_size,
+        "labels": labels,
     }  # fmt: skip
     from symcheck.cli.console import error_console, output_console
     from symcheck.cli.discover_run import Asked, concluded, run_discover

@@ -18,6 +18,7 @@ from symcheck.report.numbers import count, number, ratio
 from symcheck.report.page import INDENT, Page
 
 _SHOWN = 6  # candidates that nearly hold
+_LONG = 10**12  # orders that are not written out
 
 
 def discrete_lines(page: Page, found: Discrete) -> None:
@@ -38,7 +39,7 @@ def discrete_lines(page: Page, found: Discrete) -> None:
 
 
 def _group(page: Page, group: FiniteGroup) -> None:
-    order = f" of order {group.order:,}" if group.order and str(group.order) not in group.name else ""
+    order = f" of order {group.order:,}" if 0 < group.order < _LONG and str(group.order) not in group.name else ""
     words = f"{group.name}{order} on {group.input}: {group.output} {_does(group.action)}, error {ratio(group.error)}"
     page.row([(page.mark(Verdict(group.verdict)), 14), (page.text(words), max(page.width - 18, 20))], INDENT)
     if group.claim:

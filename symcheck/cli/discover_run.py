@@ -14,6 +14,7 @@ from rich.console import Console
 
 from symcheck.cli.run import file_settings, loaded
 from symcheck.cli.steps import steps
+from symcheck.cli.wrap_audit import label_name, without_slot
 from symcheck.discover.discover import PARTS, Search, discover
 from symcheck.discover.result import Discovery
 from symcheck.discover.unknowns import ACTING, Ask
@@ -52,8 +53,12 @@ def run_discover(
     search = _search(asked, settings)
     with steps(console) as tell, redirect_stdout(sys.stderr):
         tell("loading")
-        subject, inputs = loaded(settings, allow_program, "discover")
-        found = discover(subject, inputs, search, claims=claims, tell=tell)
+        subject, given_inputs = loaded(settings, allow_program, "discover")
+        inputs = dict(given_inputs)
+        name = label_name(inputs, settings, subject)
+        labels = inputs.pop(name) if name is not None else None
+        claims = [without_slot(text, name) for text in claims] if name is not None else claims
+        found = discover(subject, inputs, search, claims=claims, labels=labels, tell=tell)
         given = {name: settings[name] for name in ("inputs", "structures") if name in settings}
         found = replace(found, settings={**found.settings, **{f"source of {n}": v for n, v in given.items()}})
         for output in asked.outputs:

@@ -116,20 +116,26 @@ def how_of(settings: Mapping[str, Any]) -> How:
 def labels_in(
     inputs: Mapping[str, Tensor], claim: str, settings: Mapping[str, Any], subject: Subject
 ) -> tuple[Tensor | None, dict[str, Tensor], str]:
-    """The array of labels, if there is one, and inputs and claim without it.
+    """The array of labels, if there is one, and inputs and claim without it; see `label_name`."""
+    name = label_name(inputs, settings, subject)
+    if name is None:
+        return None, dict(inputs), claim
+    return inputs[name], {n: x for n, x in inputs.items() if n != name}, without_slot(claim, name)
 
-    It is the one that the settings name, or else the only one with a name that labels have and the network takes not.
-    """
+
+def label_name(inputs: Mapping[str, Tensor], settings: Mapping[str, Any], subject: Subject) -> str | None:
+    """The array that the settings name, or else the only one with a name that labels have and the network takes not."""
     given = settings.get("labels")
     if given is not None and given not in inputs:
         raise DataError(f"there is no array '{given}'", where="--labels", hint=suggest(given, [*inputs]))
     found = [n for n in inputs if n == given or (given is None and n in NAMES and not by_keyword(subject, [n]))]
-    if len(found) != 1 or len(inputs) < 2:
-        return None, dict(inputs), claim
-    tree, name = parse_claim(claim), found[0]
-    slots = tuple(slot for slot in tree.inputs if slot.name != name)
-    kept = {n: x for n, x in inputs.items() if n != name}
-    return inputs[name], kept, str(replace(tree, inputs=slots))
+    return found[0] if len(found) == 1 and len(inputs) > 1 else None
+
+
+def without_slot(claim: str, name: str) -> str:
+    """The claim without one input."""
+    tree = parse_claim(claim)
+    return str(replace(tree, inputs=tuple(slot for slot in tree.inputs if slot.name != name)))
 
 
 def compared(

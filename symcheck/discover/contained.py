@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from symcheck.discover.discrete_result import Discrete, FiniteGroup
@@ -11,56 +11,62 @@ from symcheck.grammar import ClaimTree, Slot, parse_claim
 
 _WHOLE = re.compile(r"(O|E)\(\d+\)")  # every signed permutation of coordinates
 _PROPER = re.compile(r"(SO|SE)\(\d+\)")  # those with determinant 1
-_ELEMENT = re.compile(r"\(([^()]*)\)")
+_CYCLE = re.compile(r"\(([^()]*)\)")
+Shapes = Mapping[str, tuple[int, ...]]
 
 
-def without_contained(found: Discrete, claims: Sequence[str]) -> Discrete:
-    """The finite groups that are no part of the groups of `claims`, for the same inputs and output; a note of others."""
-    trees, kept, notes = [parse_claim(text) for text in claims], [], []
+def without_contained(found: Discrete, claims: Sequence[str], shapes: Shapes) -> Discrete:
+    """The finite groups that are no part of the groups of `claims`, on the same inputs and output; a note of others.
+
+    `shapes` are those of one sample of each input.
+    """
+    trees = [parse_claim(text) for text in claims]
+    kept: list[FiniteGroup] = []
+    notes: list[str] = []
     for group in found.groups:
-        larger = next((str(tree.group) for tree in trees if _inside(group, tree)), "")
+        larger = next((str(tree.group) for tree in trees if _inside(group, tree, shapes)), "")
         if larger:
-            notes.append(f"{group.name} on {group.input} is part of {larger}, and not listed ({group.output})")
+            notes.append(f"{group.name} on {group.input} is part of {larger}, and not listed again ({group.output})")
         else:
             kept.append(group)
     return replace(found, groups=tuple(kept), notes=(*found.notes, *notes))
 
 
-def _inside(group: FiniteGroup, tree: ClaimTree) -> bool:
-    """Whether the elements move the coordinates that the group of the claim turns, with an output that it covers."""
+def _inside(group: FiniteGroup, tree: ClaimTree, shapes: Shapes) -> bool:
+    """Whether the elements move the coordinates that the group of the claim turns, and it tells of their output."""
     name = str(tree.group)
     proper = bool(_PROPER.fullmatch(name))
     if not group.claim or not (proper or _WHOLE.fullmatch(name)) or (proper and any(map(_mirrors, group.generators))):
         return False
     own = parse_claim(group.claim)
-    moved = {slot.name: _word(slot) for slot in own.inputs if _word(slot) != "scalar"}
+    moved = [slot for slot in own.inputs if _word(slot) != "scalar"]
     turned = {slot.name for slot in tree.inputs if _word(slot) in ("vector", "points")}
     covered = {slot.name for slot in tree.outputs if _word(slot) != "ignore"}
     stated = {slot.name for slot in own.outputs if _word(slot) != "ignore"}
-    return set(moved) == turned and stated <= covered and all(map(_last, own.inputs))
+    along = all(_axis(slot) == len(shapes[str(slot.name)]) - 1 for slot in moved)
+    return {slot.name for slot in moved} == turned and stated <= covered and along
 
 
-def _last(slot: Slot) -> bool:
-    """Whether the coordinates are moved, the last axis: `axes(. h)`; of plain vectors, `nodes` too."""
-    word = str(slot).partition("=")[2]
-    return word == "scalar" or word.endswith("h)") or word.startswith("nodes(axis=1")
+def _axis(slot: Slot) -> int | None:
+    """The axis that `axes(. h)` or `nodes(axis=1)` moves; None for other words."""
+    term = slot.terms[0]
+    if term.name == "axes":
+        places = term.args[0].split()
+        return places.index("h") if places.count("h") == 1 else None
+    if term.name == "nodes":
+        return int(term.args[0].partition("=")[2]) if term.args else 0
+    return None
 
 
 def _mirrors(element: str) -> bool:
-    """Whether a signed permutation in cycles has determinant -1."""
-    sign = 1
-    for cycle in _ELEMENT.findall(element):
+    """Whether a signed permutation in cycles has determinant -1; a cycle that comes back with a minus names it."""
+    even = True
+    for cycle in _CYCLE.findall(element):
         points = cycle.split()
-        slots = {point.lstrip("-") for point in points}
-        if len(slots) < len(points):  # it comes back with a minus
-            sign = -sign
-            flips = 0
-        else:
-            flips = sum(a.startswith("-") != b.startswith("-") for a, b in zip(points, points[1:], strict=False))
-            flips += points[0].startswith("-") != points[-1].startswith("-")
-        sign *= (-1) ** (len(slots) - 1 + flips)
-    return sign < 0
+        slots = len({point.lstrip("-") for point in points})
+        even ^= (slots - 1 + (len(points) > slots)) % 2 == 1
+    return not even
 
 
 def _word(slot: Slot) -> str:
-    return str(slot.terms[0].name)
+    return slot.terms[0].name

@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from symcheck.discover.claims import claims_of, holding, joined
+from symcheck.discover.contained import without_contained
 from symcheck.discover.continuous import Found, find_continuous
 from symcheck.discover.discrete import find_discrete
 from symcheck.discover.from_data import data_symmetries
@@ -55,12 +58,13 @@ def discover(
     search: Search | None = None,
     *,
     claims: Sequence[str] = (),
+    labels: torch.Tensor | None = None,
     tell: Tell = lambda step: None,
 ) -> Discovery:
     """The Lie algebra, the finite groups and the output actions of a network that nobody declared.
 
-    `claims` only name the outputs and the owner of packed rows, as those of a subject file do. Raises DataError where
-    nothing can be searched, ConfigError for unknown parts and forms.
+    `claims` only name the outputs and the owner of packed rows, as those of a subject file do; `labels` (B, ...) are
+    for the profile. Raises DataError where nothing can be searched, ConfigError for unknown parts and forms.
     """
     start, search = time.perf_counter(), search or Search()
     if unknown := [part for part in search.parts if part not in PARTS + SLOW]:
@@ -76,12 +80,33 @@ def discover(
         options = Options(search.elements, search.seed, search.tolerance)
         session = open_session(runner, tensors, texts, options, search.batch_size)
         about = {"name": subject.name, "parameters": subject.parameters, **vars(subject.source)}
+        unread = _unread(session)
         settings = _settings(search, session, digest(tensors))
         versions = environment(runner, {"symcheck": __version__, "python": platform.python_version()})
         found = _searched(session, search, tell, Discovery(about, settings, versions))
-        found = _beside(session, search, tell, found, texts)
-    notes = (*subject.notes, *found.notes)
+        found = _beside(session, search, tell, found, texts, labels)
+    notes = (*subject.notes, *unread, *found.notes)
     return replace(found, notes=notes, seconds=time.perf_counter() - start, forwards=runner.forwards)
+
+
+def _unread(session: Audit) -> list[str]:
+    """What is said of outputs that hold no real numbers; DataError where none does, or where they are not finite."""
+    samples = session.evaluator.samples
+    values = session.low.kept(samples.take(torch.arange(samples.count, device=session.low.device)))
+    real = {name: y for name, y in values.items() if y.is_floating_point()}
+    bad = {name: int((~torch.isfinite(y)).reshape(len(y), -1).any(1).sum()) for name, y in real.items()}
+    if wrong := [name for name, many in bad.items() if many]:
+        raise DataError(
+            f"output '{wrong[0]}' is NaN or infinite in {bad[wrong[0]]} of {len(real[wrong[0]])} rows",
+            where=session.low.subject.name, hint="leave such samples out, or name the other outputs: --output NAME",
+        )  # fmt: skip
+    other = {name: str(y.dtype).removeprefix("torch.") for name, y in values.items() if name not in real}
+    if not real:
+        raise DataError(
+            "no output holds real numbers: nothing can be compared", where=", ".join(f"{n} {t}" for n, t in other.items()),
+            hint="return scores instead of labels, a complex number as its two parts (torch.view_as_real)",
+        )  # fmt: skip
+    return [f"output '{name}' holds {kind}, and was not searched" for name, kind in other.items()]
 
 
 def _searched(session: Audit, search: Search, tell: Tell, result: Discovery) -> Discovery:
@@ -104,7 +129,8 @@ def _searched(session: Audit, search: Search, tell: Tell, result: Discovery) -> 
             under += stated.open
     if "discrete" in search.parts:
         tell("trying finite elements")
-        discrete = find_discrete(session)
+        shapes = {name: tuple(x.shape[1:]) for name, x in session.evaluator.samples.tensors.items()}
+        discrete = without_contained(find_discrete(session), claims, shapes)
         result = replace(result, discrete=discrete)
         claims += discrete.claims
     if "representations" in search.parts and under:
@@ -115,7 +141,9 @@ def _searched(session: Audit, search: Search, tell: Tell, result: Discovery) -> 
     return replace(result, claims=tuple(joined(session, claims)), notes=tuple(notes))
 
 
-def _beside(session: Audit, search: Search, tell: Tell, result: Discovery, stated: Sequence[str]) -> Discovery:
+def _beside(
+    session: Audit, search: Search, tell: Tell, result: Discovery, stated: Sequence[str], labels: torch.Tensor | None
+) -> Discovery:
     """The result with the slow parts: what the data have without the network, and the profile of every claim."""
     samples, notes = session.evaluator.samples, list(result.notes)
     if "data" in search.parts:
@@ -130,7 +158,13 @@ def _beside(session: Audit, search: Search, tell: Tell, result: Discovery, state
         result = replace(result, data=found, notes=tuple(notes))
     if "profile" in search.parts:
         tell("comparing network and data")
-        result = replace(result, profile=find_profile(session, stated, found=result.claims))
+        if labels is not None and len(labels) < samples.count:
+            raise DataError(
+                f"there are {len(labels)} labels for {samples.count} samples", where="--labels",
+                hint="give one row of labels for each sample",
+            )  # fmt: skip
+        own = None if labels is None else labels[: samples.count]
+        result = replace(result, profile=find_profile(session, stated, found=result.claims, labels=own))
     return result
 
 

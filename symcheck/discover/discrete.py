@@ -6,7 +6,8 @@ permutation, or none of these); what passes is audited; what is exact generates 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,6 +24,8 @@ from symcheck.groups.generated import Generated, generated, spelled_row
 from symcheck.measure.audit import Audit
 from symcheck.report.model import Finding, Verdict
 
+_COUNTED = 170  # slots of which the order is told
+_SURE = 1e-5  # of the spread: alike to rounding
 SCREEN = 0.3  # a candidate that is off by more, of the spread, gets no audit
 _SAME, _SIGN, _STILL = "same", "sign", "invariant"
 _ORDER = {verdict: i for i, verdict in enumerate(Verdict)}
@@ -58,6 +61,13 @@ def _search(session: Audit, joined: str, groups: list[FiniteGroup], tried: list[
         _planar(session, group, lead, groups, tried)
 
 
+def _everything(family: Family, rows: Sequence[Row]) -> bool:
+    """Whether some rows give all permutations: an exchange of neighbours and one step, no signs."""
+    n = family.degree
+    neighbours, step = (1, 0, *range(2, n), n), (*range(1, n), 0, n)
+    return n > 2 and {neighbours, step} <= set(rows) and min(map(min, rows)) >= 0
+
+
 @dataclass(frozen=True)
 class _Screened:
     """The rows of one family with what one output does under each, and the residual on the output's spread."""
@@ -71,8 +81,7 @@ class _Screened:
 def _screened(session: Audit, family: Family, notes: list[str]) -> list[_Screened]:
     """f(g·x) of all candidates at once, compared with f(x) under each output action."""
     rows = list(family.rows)
-    kind = "Signed" if family.signed(rows) else "Perm"
-    group = generated(kind, rows)
+    group = generated("Signed" if family.signed(rows) else "Perm", rows[:1])  # for its actions, not its elements
     moved_by = family.action(rows, family.shape, family.axis)
     moves = {family.input: moved_by, **family.also}
     bound = bound_to(session.evaluator, _sentence(session, group.name, moves, {}))
@@ -123,21 +132,37 @@ def _following(family: Family, shape: tuple[int, ...]) -> int | None:
 
 
 def _judge(session: Audit, one: _Screened, joined: str, groups: list[FiniteGroup], tried: list[Tried]) -> None:
-    """Audit what passed the screen, row by row, then the groups that the exact and the nearly exact rows generate."""
-    kept: dict[tuple[bool, Verdict], list[Row]] = {}
+    """Audit what passed the screen, and the groups that the exact and the nearly exact rows generate.
+
+    Rows that the screen finds alike to rounding are audited by the group that they generate; where that is not exact,
+    and all others, row by row.
+    """
     lead = joined or ", ".join((one.family.input, *one.family.also))
+    marked = {row: (*row[:-1], ~row[-1]) if action == _SIGN else row for row, (action, _) in one.actions.items()}
+    sure: dict[bool, list[Row]] = {}
+    for same in (True, False):
+        rows = [marked[r] for r, (action, size) in one.actions.items() if size <= _SURE and (action == _SAME) is same]
+        made = _generated(session, one, rows, same, joined, lead) if len(rows) > 1 else []
+        if made and made[0].verdict == Verdict.EXACT:
+            sure[same] = rows
+            groups += made
+    kept: dict[tuple[bool, Verdict], list[Row]] = {(same, Verdict.EXACT): [*rows] for same, rows in sure.items()}
     for row, (action, residual) in one.actions.items():
-        verdict, error = "", float(residual)
-        marked = (*row[:-1], ~row[-1]) if action == _SIGN else row
-        finding = _audited(session, _text(session, one, [marked], action == _SAME), one.output, residual)
-        if finding is not None:
-            verdict, error = str(finding.verdict), _error(finding, residual)
-            kept.setdefault((action == _SAME, finding.verdict), []).append(marked)
+        same, verdict, error = action == _SAME, str(Verdict.EXACT), float(residual)
+        if marked[row] not in sure.get(same, ()):
+            finding = _audited(session, _text(session, one, [marked[row]], same), one.output, residual)
+            verdict = "" if finding is None else str(finding.verdict)
+            if finding is not None:
+                error = _error(finding, residual)
+                kept.setdefault((same, finding.verdict), []).append(marked[row])
         done = action if residual <= SCREEN else ""
         tried.append(Tried(spelled_row(row), one.family.rows[row], lead, one.output, done, error, verdict))
     for same in (True, False):
         exact, near = (kept.get((same, verdict), []) for verdict in (Verdict.EXACT, Verdict.APPROXIMATE))
-        for rows in (exact, [*exact, *near] if near else []):
+        whole = exact if len(exact) > len(sure.get(same, ())) else []
+        groups[:] = [g for g in groups if not (whole and same in sure and g.input == lead and g.output == one.output
+                                               and (g.action == _SAME) is same)]  # fmt: skip
+        for rows in (whole, [*exact, *near] if near else []):
             if rows:
                 groups += _generated(session, one, rows, same, joined, lead)
 
@@ -146,6 +171,8 @@ def _generated(
     session: Audit, one: _Screened, rows: list[Row], same: bool, joined: str, lead: str
 ) -> list[FiniteGroup]:
     """The group of these rows, audited as a whole; none where their signs contradict one another or it is broken."""
+    if _everything(one.family, rows):
+        return _symmetric(session, one, same, joined, lead)
     try:
         group = needed(generated("Signed" if one.family.signed(rows) else "Perm", rows))
     except ClaimError:
@@ -156,6 +183,18 @@ def _generated(
         return []
     action = _SAME if same else _SIGN if group.odd else _STILL
     return [_group(finding, lead, group, action, "" if joined else _shorter(text, one, group))]
+
+
+def _symmetric(session: Audit, one: _Screened, same: bool, joined: str, lead: str) -> list[FiniteGroup]:
+    """All permutations of the slots, audited as `S`: of many slots nothing has to be listed."""
+    n = one.family.degree
+    steps = [(1, 0, *range(2, n), n), (*range(1, n), 0, n)]
+    text = f"S:{_text(session, one, steps[:1], same).partition(':')[2]}"
+    finding = _audited(session, text, one.output)
+    if finding is None or not finding.verdict.holds:
+        return []
+    written, order = tuple(map(spelled_row, steps)), math.factorial(n) if n <= _COUNTED else 0
+    return [_finite(finding, lead, "S", (f"S{n}", order), written, _SAME if same else _STILL, "" if joined else text)]
 
 
 def _group(finding: Finding, lead: str, group: Generated, action: str, claim: str) -> FiniteGroup:
@@ -180,8 +219,10 @@ def _planar(session: Audit, group: str, lead: str, groups: list[FiniteGroup], tr
     bound = bound_to(session.evaluator, _sentence(session, group, {lead: "image"}, {}))
     shapes = {name: tuple(y.shape[1:]) for name, y in at_rest(session.evaluator, bound).items()}
     for output, shape in shapes.items():
-        if any(_covers(g.group, group) for g in groups if (g.input, g.output) == (lead, output)):
-            continue  # it is part of a group that was found
+        flat = session.evaluator.samples.tensors[lead].dim() == 3
+        if any(_covers(g.group, group) or (flat and g.name.startswith("S")) for g in groups
+               if lead in g.input.split(", ") and g.output == output):  # fmt: skip
+            continue  # it is part of a group that was found, or the rows are a set and no picture
         for action in ("invariant", "image") if len(shape) >= 2 and min(shape[-2:]) > 1 else ("invariant",):
             text = _sentence(session, group, {lead: "image"}, {output: action})
             finding = _audited(session, text, output)

@@ -31,6 +31,7 @@ LEVELS = {"q10": 0.1, "median": 0.5, "q90": 0.9}
 DATA_ONLY = "the data has it, the network does not"
 NETWORK_ONLY = "the network has it, the data does not"
 BOTH, NEITHER = "the data and the network have it", "neither the data nor the network has it"
+_SILENT = "of the data nothing can be said"
 _POOL = 4096
 _STEPS, _FAR = 12, 3.0  # points on each side of a flow; how far along one without a period
 _ORDER = {verdict: i for i, verdict in enumerate(Verdict)}
@@ -48,17 +49,44 @@ def find_profile(
 
     `labels`, (B, ...), are those of the samples; `layers` maps a claim to a number for each layer.
     """
-    origins = {**dict.fromkeys(found, "found"), **dict.fromkeys(claims, "stated")}
+    origins = {**dict.fromkeys(claims, "stated"), **{text: "found" for text in found if text not in claims}}
     notes: list[str] = []
     if not origins:
         origins = dict.fromkeys(propose(session.evaluator), "proposed")
-    rows = []
+    rows, seen = [], set()
     for text, origin in origins.items():
         try:
+            if (meaning := _meaning(session, text)) in seen:
+                continue
+            seen.add(meaning)
             rows.append(_row(session, text, origin, labels, layers))
         except SymcheckError as error:
             notes.append(f"{text}: {error.message}")
-    return Profile(tuple(rows), tuple(notes))
+    return Profile(tuple(_corrected(rows)), tuple(notes))
+
+
+def _meaning(session: Audit, text: str) -> tuple[object, ...]:
+    """What a claim says once it is bound: equal for texts that differ in what they leave out only."""
+    bound = Claim.parse(text).bind(session.evaluator.samples.shapes())
+    if bound.relation is not None:
+        return (text,)
+    outputs = bound.outputs(session.evaluator.base(bound).shapes())
+    sides = (bound.inputs, outputs)
+    words = (tuple(sorted((n, str([p.action.name for p in one.parts])) for n, one in side.items())) for side in sides)
+    return (bound.group.name, *words)
+
+
+def _corrected(rows: Sequence[ProfileRow]) -> list[ProfileRow]:
+    """The rows with the p-values of all candidates corrected together (Holm 1979): that any is wrong has the level."""
+    tested = sorted(((i, row.data) for i, row in enumerate(rows) if row.data is not None), key=lambda one: one[1].p)
+    found, least = [*rows], 0.0
+    for k, (i, data) in enumerate(tested):
+        least = max(least, min(1.0, (len(tested) - k) * data.p))
+        lost = data.verdict == "differ" and not least <= data.level
+        data = replace(data, p=least, verdict="inconclusive" if lost else data.verdict)
+        told = rows[i].finding if rows[i].finding.startswith(_SILENT) else _finding(Verdict(rows[i].model), data)
+        found[i] = replace(rows[i], data=data, finding=told)
+    return found
 
 
 def data_test(session: Audit, text: str, labels: Tensor | None = None) -> TwoSample:
@@ -140,7 +168,7 @@ def _row(session: Audit, text: str, origin: str, labels: Tensor | None, layers: 
             row = replace(row, labels=agree, labels_at_rest=rest)
         row = replace(row, extents=tuple(extents(session, text)))
     except SymcheckError as error_:
-        return replace(row, finding=f"of the data nothing can be said: {error_.message}")
+        return replace(row, finding=f"{_SILENT}: {error_.message}")
     return replace(row, finding=_finding(worst.verdict, row.data))
 
 

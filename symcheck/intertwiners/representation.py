@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 import torch
@@ -19,7 +19,7 @@ from symcheck.actions.plain import make_actions
 from symcheck.actions.tangents import clock, level, tangent
 from symcheck.errors import ClaimError
 from symcheck.grammar import Slot, parse_term
-from symcheck.groups.base import Extents, Flow, Group
+from symcheck.groups.base import Flow, Group
 from symcheck.groups.draws import Draws
 
 Act = Callable[[Tensor, Tensor], Tensor]
@@ -123,18 +123,6 @@ def parse_actions(text: str) -> tuple[Action, ...]:
     if plain[:1].isdigit():
         plain = f"irreps({plain})"
     return make_actions(Slot(None, tuple(parse_term(term) for term in _factors(plain))))
-
-
-def from_text(group: Group, text: str, shape: Sequence[int]) -> Representation:
-    """The representation that an action's text gives on samples of this shape; a bare S or A takes its degree."""
-    actions, shape = parse_actions(text), tuple(shape)
-    extents = Extents()
-    for action in actions:
-        extents = extents.merge(action.extents(shape), text)
-    faces = frozenset().union(*(factor.faces for factor in group.factors()))
-    extents = extents if "permutation" in faces else replace(extents, degree=None)
-    extents = extents if "shift" in faces else replace(extents, grid=None, reach=None)
-    return of(Bound(actions, group.bind(extents)), shape, text)
 
 
 def power(group: Group, k: int) -> Representation:

@@ -176,6 +176,7 @@ def irreps_of(module: nn.Module | None) -> dict[str, None]:
             said = str(getattr(part, name, "") or "").replace(" ", "")
             if re.fullmatch(r"\d+x\d+[eo](\+\d+x\d+[eo])*", said):
                 found[f"irreps({said})"] = None
+                found |= {f"irreps(1x{one.partition('x')[2]})": None for one in said.split("+")}  # on their own axis
     return found
 
 

@@ -79,8 +79,8 @@ def _notes(found: Attributed) -> list[str]:
     loud = [p for p in found.swept.values if any(abs(one.share(p)) > _MUCH for one in found.terms.values())]
     inside = {recording.stations[p].function for place in loud for p in (place, *found.groups.get(place, ()))}
     if "grad" in inside:
-        notes.append("a gradient is taken inside the network and follows what it is a gradient of: "
-                     "measure that alone, with --output NAME, and the error is told of the operation that makes it")  # fmt: skip
+        notes.append("a gradient is taken inside the network and follows what it is a gradient of: measure that "
+                     "alone, with --output NAME, and the error is told of the operation that makes it")  # fmt: skip
     return notes
 
 

@@ -45,4 +45,8 @@ class Between(Action):
         """Raise unless there are as many grid axes, none as long as the input's."""
         grid = group.grid if isinstance(group, Shifts) else None
         if grid is None or len(shape) < len(grid) or any(a >= b for a, b in zip(shape[::-1], grid[::-1], strict=False)):
-            raise ClaimError(f"'{self.name}' is for grids smaller than the input's", where=what)
+            raise ClaimError(
+                f"'{self.name}' is for grids smaller than the input's",
+                where=what,
+                hint="a grid of the input's size is shifted by whole cells: sequence, image",
+            )

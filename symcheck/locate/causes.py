@@ -194,8 +194,8 @@ RULES: Mapping[str, tuple[Callable[[Facts], bool], Says]] = {
     "position_added": (
         positioned,
         lambda facts: (
-            f"a positional encoding or mask: {_named(facts)} stands in fixed places, whatever moves the input; "
-            "leave it out and it should vanish"
+            f"a positional encoding or mask: {_named(facts, 'pos|mask|rel')} stands in fixed places, whatever moves the "
+            "input; leave it out and it should vanish"
         ),
     ),
 }

@@ -90,7 +90,7 @@ class Facts:
     @property
     def on_vectors(self) -> bool:
         """Whether the group turns the components of what it reads."""
-        return any(_VECTOR.search(text) for text in self.given)
+        return any(_VECTOR.search(text) for text in self.given or (self.action,))
 
     @property
     def moves(self) -> bool:

@@ -43,8 +43,7 @@ def course_of(audit: Audit, claim: Claim, pairs: int = PAIRS) -> tuple[Course, t
     slots: dict[str, Slot] = {
         name: slot_for(name, bound, action, base, laws[name].isometric, resampled) for name, action in outputs.items()
     }
-    runner = copy.copy(evaluator.runner)
-    runner.limit = None  # all pairs go through the network at once, or their operations could not be compared
+    runner = _whole(evaluator.runner)
     wanted = min(pairs, len(g) * (count := min(evaluator.samples.count, max(2, pairs // min(len(g), pairs)))))
     room = _room(runner, bound, evaluator.samples)
     place = torch.arange(_prime(min(wanted, room)), device=runner.device)
@@ -59,6 +58,16 @@ def course_of(audit: Audit, claim: Claim, pairs: int = PAIRS) -> tuple[Course, t
             room < wanted,
     }  # fmt: skip
     return course, tuple(note for note, holds in said.items() if holds)
+
+
+def _whole(runner: Runner) -> Runner:
+    """The runner for all pairs at once, or their operations could not be compared; TorchScript is cast for good."""
+    other = copy.copy(runner)
+    other.limit, module = None, runner.module
+    if module is not None and any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        other.module = copy.deepcopy(module).to(runner.dtype)
+        other.call = other.module if runner.subject.call is runner.subject.module else runner.call
+    return other
 
 
 def _room(runner: Runner, bound: BoundClaim, samples: Samples) -> int:

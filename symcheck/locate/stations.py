@@ -7,6 +7,7 @@ and computes something; what only moves entries (a reshape, a slice) lies betwee
 from __future__ import annotations
 
 import copy
+import functools
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, handle_torch_function
 
 from symcheck.errors import ModelError
 from symcheck.measure.runner import Runner
@@ -154,7 +155,7 @@ def passing(runner: Runner, visit: Callable[[Call], Any]) -> Runner:
     other, call = copy.copy(runner), runner.call
 
     def seen(*args: Any, **named: Any) -> Any:
-        with uncompiled(), Passage(visit) as passage, opaque(runner.module, passage):
+        with uncompiled(), opaque(runner.module), Passage(visit):
             return call(*args, **named)
 
     other.call = seen
@@ -172,36 +173,47 @@ def uncompiled() -> Iterator[None]:
 
 
 @contextmanager
-def opaque(module: nn.Module | None, passage: Passage) -> Iterator[None]:
-    """Modules whose operations cannot be seen (TorchScript) are one call each, after which the result stands."""
-    parts = {} if module is None else {name: m for name, m in module.named_modules() if _scripted(m)}
-    tops = [part for name, part in parts.items() if not any(name.startswith(f"{other}.") for other in parts)]
-
-    def hook(part: nn.Module, args: Any, result: Any) -> Any:
-        def script(*given: Any) -> Any:
-            return result
-
-        return passage.__torch_function__(script, (), tuple(args))
-
-    handles = [part.register_forward_hook(hook) for part in tops if part is not module]
+def opaque(module: nn.Module | None) -> Iterator[None]:
+    """Parts whose operations cannot be seen (TorchScript) are one call each."""
+    parents = [] if module is None or isinstance(module, torch.jit.ScriptModule) else [*module.modules()]
+    found = [
+        (parent._modules, name, part)
+        for parent in parents
+        for name, part in parent.named_children()
+        if isinstance(part, torch.jit.ScriptModule) and not isinstance(parent, torch.jit.ScriptModule)
+    ]
     try:
+        for modules, name, part in found:
+            modules[name] = stand_in = nn.Module()
+            stand_in.forward = functools.partial(_script, part)
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        for modules, name, part in found:
+            modules[name] = part
 
 
-def _scripted(part: nn.Module) -> bool:
-    return isinstance(part, torch.jit.ScriptModule)
+def _script(part: nn.Module, *args: Any, **named: Any) -> Any:
+    """A TorchScript part as one call, in whose frame the part stands first."""
+
+    def torchscript(*given: Any, **more: Any) -> Any:
+        return part(*given, **more)
+
+    return handle_torch_function(torchscript, args, *args, **named)
 
 
 def put(call: Call, recorded: Any, values: Sequence[Tensor]) -> Any:
-    """`values` in the place of what the call would have returned, or written."""
-    written, fresh = call.written, iter([v.clone() for v in values])
+    """`values` in the place of what the call would have returned, or written, laid out in memory as that was."""
+    written = call.written
     if written is not None:
-        written.copy_(next(fresh))
+        written.copy_(values[0])
         return None if call.name == "__setitem__" else written
-    return _filled(recorded, fresh)
+    return _filled(recorded, map(_laid, tensors_in(recorded), values))
+
+
+def _laid(recorded: Tensor, value: Tensor) -> Tensor:
+    if value.shape != recorded.shape or 0 in recorded.stride():
+        return value.clone()
+    return torch.empty_strided(value.shape, recorded.stride(), dtype=value.dtype, device=value.device).copy_(value)
 
 
 def same_way(recording: Recording, call: Call) -> None:
@@ -227,8 +239,14 @@ def tensors_in(value: Any) -> list[Tensor]:
 
 
 def hollow(value: Any) -> Any:
-    """The same structure with empty tensors, of which only is known whether they need gradients."""
-    return _filled(value, (torch.empty(0, requires_grad=t.requires_grad) for t in tensors_in(value)))
+    """The same structure with tensors of the same layout, which hold nothing."""
+    return _filled(value, map(_emptied, tensors_in(value)))
+
+
+def _emptied(t: Tensor) -> Tensor:
+    if t.layout is not torch.strided:
+        return torch.empty(0, requires_grad=t.requires_grad)
+    return torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device="meta", requires_grad=t.requires_grad)
 
 
 def _filled(template: Any, values: Iterator[Tensor]) -> Any:

@@ -101,7 +101,8 @@ def biased(facts: Facts) -> bool:
     if not facts.on_vectors:
         return False
     reads = "bias" in facts.names and (facts.operation in PRODUCTS or _convolves(facts))
-    return reads or (facts.operation in SUMS and bool(facts.names))
+    number = isinstance(facts.attributes.get("other"), int | float)
+    return reads or (facts.operation in SUMS and (bool(facts.names) or facts.fixed or number))
 
 
 def class_token(facts: Facts) -> bool:

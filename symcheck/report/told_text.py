@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-from rich.text import Text
 
 from symcheck.report import numbers
 from symcheck.report.html.documents import (
@@ -16,8 +14,7 @@ from symcheck.report.html.documents import (
     document_words,
     findings_in,
 )
-from symcheck.report.html.figures.canvas import Panel
-from symcheck.report.html.view import Bars, Block, Easel, Facts, Figure, Section, Table
+from symcheck.report.html.view import Bars, Easel, Facts, Figure, Section, Table
 from symcheck.report.page import GAP, INDENT, Page, packed
 
 _ROWS, _BAR, _LABEL = 12, 24, 24
@@ -25,21 +22,9 @@ _NARROW = 16  # a column of fewer letters stays in its table
 _COMPLETE = 400  # rows of a table with all details
 
 
-class _Blocks(Easel):
-    """Draws nothing: bars stay what they are, and tables hold the numbers of the other figures."""
-
-    def figures(self, panels: Iterable[Panel]) -> list[Block]:
-        """Nothing."""
-        return []
-
-    def bars(self, bars: Iterable[Bars]) -> list[Block]:
-        """The bars themselves."""
-        return [one for one in bars if one.rows]
-
-
 def render_told(page: Page, document: Mapping[str, Any], *, detailed: bool = False) -> None:
     """Print a document whose page has sections of its own; `detailed`: folded sections, and tables in full."""
-    sections, report = document_sections(document, _Blocks()), findings_in(document)
+    sections, report = document_sections(document, Easel(words=True)), findings_in(document)
     page.line(document_title(document), "bold")
     about = filter(None, (*document_summary(document), document_words(document)))
     for line in packed(about, " · ", page.width - INDENT):
@@ -47,8 +32,8 @@ def render_told(page: Page, document: Mapping[str, Any], *, detailed: bool = Fal
     for claim in dict.fromkeys(finding.claim for finding in report.findings) if report is not None else ():
         page.line(claim, "", INDENT)
     for finding in numbers.worst_first(report.findings) if report is not None else ():
-        what = page.text(f"  {numbers.label(finding)}  {numbers.error(finding)}")
-        page.row([(Text.assemble(page.mark(finding.verdict), what), max(page.width - INDENT, 1))], INDENT)
+        mark, what = page.mark(finding.verdict), f"{numbers.label(finding)}  {numbers.error(finding)}"
+        page.row([(mark, mark.cell_len), (page.text(what), max(page.width - mark.cell_len - 2 * INDENT, 1))], INDENT)
     for section in sections:
         if detailed or not section.folded:
             _section(page, section, detailed)
@@ -67,7 +52,7 @@ def _section(page: Page, section: Section, detailed: bool) -> None:
         elif isinstance(block, Figure):
             page.line(block.title, "dim", INDENT)
         elif block.kind == "command":
-            page.whole(Text.assemble(" " * INDENT, page.text(block.text)))
+            page.whole(page.text(" " * INDENT + block.text))
         else:
             page.line(block.text, "", INDENT)
 

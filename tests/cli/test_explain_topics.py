@@ -24,6 +24,7 @@ from symcheck.gate.config import Gate, Waiver
 from symcheck.groups.base import groups
 from symcheck.loading.loaders import loaders
 from symcheck.loading.sniff import Kind
+from symcheck.locate.locate import PARTS as LOCATED
 from symcheck.merge.methods import methods
 from symcheck.preset import built_in
 from symcheck.report.formats import PRINTED, SUFFIXES
@@ -68,6 +69,8 @@ PART: dict[str, Callable[[], Collection[str]]] = {
     "statistics": lambda: WORDS["stat"],
     "formats": lambda: {*(set(Kind) - NO_FORMATS), *PRINTED, *(suffix.strip(".") for suffix in SUFFIXES)},
     "frameworks": loaders.names,
+    "locating": lambda: ({*LOCATED} - {"group"} | {"subgroups", "attribution", "own defect", "hidden action", "cause"}),
+    "discovering": lambda: ("generators", "Killing form", "finite symmetries", "representation", "profile", "frame"),
     "words": lambda: ("group", "element", "action", "orbit", "claim", "subject", "finding", "report", "tolerance"),
 }
 

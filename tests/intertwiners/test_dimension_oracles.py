@@ -20,7 +20,8 @@ from symcheck.intertwiners.dimension import (
     symmetric,
     symplectic,
 )
-from symcheck.intertwiners.representation import Representation, from_text, power
+from symcheck.intertwiners.features import space
+from symcheck.intertwiners.representation import Representation, power
 from symcheck.intertwiners.symplectic import Symplectic
 
 BELL = (1, 1, 2, 5, 15, 52)
@@ -111,15 +112,15 @@ def test_reduced_convolutions_have_2min_plus_one_paths_and_a_mirror_leaves_min_p
     for name, count in (("SO(2)", 2 * min(l_out, l_in) + 1), ("O(2)", min(l_out, l_in) + 1)):
         group = make_group(name)
         out, into = (
-            from_text(group, f"1x{degree}{'eo'[degree % 2]}", (2 * degree + 1,)) for degree in (l_out, l_in)
+            space(group, f"1x{degree}{'eo'[degree % 2]}", 2 * degree + 1) for degree in (l_out, l_in)
         )
         assert dimension(out, into) == dimension(out, into, method="characters") == count
 
 
 @pytest.mark.parametrize(("name", "count"), [("E(3,1)", 9), ("SE(3,1)", 16)])
 def test_projective_geometric_algebra(name: str, count: int) -> None:
-    space = from_text(make_group(name), "multivector(3,0,1)", (16,))
-    assert dimension(space, space) == dimension(space, space, method="krylov") == count
+    algebra = space(make_group(name), "multivector(3,0,1)", 16)
+    assert dimension(algebra, algebra) == dimension(algebra, algebra, method="krylov") == count
 
 
 def test_the_elasticity_tensor_is_two_scalars_two_quadrupoles_and_one_of_degree_four() -> None:
@@ -136,7 +137,7 @@ def test_the_elasticity_tensor_is_two_scalars_two_quadrupoles_and_one_of_degree_
     found = {}
     for degree in range(6):
         for parity in "eo":
-            irrep = from_text(group, f"1x{degree}{parity}", (2 * degree + 1,))
+            irrep = space(group, f"1x{degree}{parity}", 2 * degree + 1)
             count = dimension(stiffness, irrep)
             assert count == dimension(stiffness, irrep, method="characters")
             if count:

@@ -20,10 +20,10 @@ from symcheck.groups.draws import Draws
 from symcheck.groups.products import make_group
 from symcheck.groups.rotations import about_axis
 from symcheck.intertwiners.dimension import dimension
-from symcheck.intertwiners.features import space
+from symcheck.intertwiners.features import Features, space
 from symcheck.intertwiners.generating import generating
 from symcheck.intertwiners.projection import project, spanned, subspace
-from symcheck.intertwiners.representation import Representation, from_text, given, of, power, trivial
+from symcheck.intertwiners.representation import Representation, given, of, power, trivial
 from symcheck.intertwiners.symplectic import Symplectic
 from symcheck.intertwiners.within import kernel, on_grid
 
@@ -62,14 +62,10 @@ FINITE = (
 )
 
 
-def rep(group: Group, text: str, size: int) -> Representation:
-    return space(group, text, size)
-
-
 @pytest.mark.parametrize(("name", "a", "n", "b", "m"), FINITE)
 def test_finite_groups_project_to_the_average_over_their_elements(name: str, a: str, n: int, b: str, m: int) -> None:
     group = make_group(name)
-    out, into = rep(group, a, n), rep(group, b, m)
+    out, into = space(group, a, n), space(group, b, m)
     w = weight(n, m)
     truth = by_elements(w, out, into)
     found = project(w, out, into)
@@ -95,7 +91,7 @@ CONTINUOUS = (
 
 def sized(group: Group, text: str) -> Representation:
     if text.startswith("irreps"):
-        return from_text(group, text, (sum(b.size for b in parse_irreps(text[7:-1])),))
+        return space(group, text, sum(b.size for b in parse_irreps(text[7:-1])))
     return power(group, {"vector": 1, "tensor(ij)": 2, "tensor(ijk)": 3}[text])
 
 
@@ -129,7 +125,7 @@ def test_diagrams_span_the_null_space(group: Group, legs: tuple[int, int]) -> No
 
 def symmetrised(name: str, a: str, n: int, b: str, m: int) -> tuple[Tensor, Representation, Representation]:
     group = make_group(name)
-    out, into = rep(group, a, n), rep(group, b, m)
+    out, into = space(group, a, n), space(group, b, m)
     return by_elements(weight(n, m), out, into), out, into
 
 
@@ -160,7 +156,7 @@ def test_a_planted_fault_in_a_rotation_layer_is_found(name: str, a: str, b: str,
 @pytest.mark.parametrize("size", [0.0, 1e-3, 1e-8])
 def test_biases_and_kernels_take_the_same_way(size: float) -> None:
     group = make_group("C4")
-    out, into = rep(group, "regular", 8), from_text(group, "image(fiber=vector)", (2, 1, 1))
+    out, into = space(group, "regular", 8), space(group, "image(fiber=vector)", 2)
     grid = kernel(on_grid(group, 2), (3, 3))
     spaces = replace(out, group=grid.group), replace(into, group=grid.group)
     found = project(weight(8, 2, 9), *spaces, grid)
@@ -184,12 +180,12 @@ def test_a_kernel_turns_as_an_image_does() -> None:
         elements = group.elements()
         assert elements is not None
         mine = kernel(on_grid(group, 2), (3, 3)).matrices(elements)
-        assert torch.equal(mine, from_text(group, "image", (1, 3, 3)).matrices(elements))
+        assert torch.equal(mine, space(group, Features("image", (1, 3, 3)), 9).matrices(elements))
 
 
 def test_groups_without_a_mean_have_a_null_space() -> None:
     group = make_group("SO(1,3,1)")
-    vector, covector = from_text(group, "vector", (4,)), from_text(group, "covector", (4,))
+    vector, covector = space(group, "vector", 4), space(group, "covector", 4)
     assert dimension(vector, vector) == 1
     metric = torch.diag(torch.tensor([1.0, -1, -1, -1], dtype=torch.float64))
     assert project(metric, covector, vector).level < 1e-12
@@ -237,7 +233,7 @@ def test_bad_input_is_never_a_silent_pass() -> None:
     with pytest.raises(ClaimError, match="does not apply"):
         project(weight(4, 4), nodes, nodes, method="schur")
     with pytest.raises(ClaimError, match="not linear"):
-        from_text(make_group("SE(3)"), "points", (3,))
+        space(make_group("SE(3)"), "points", 3)
     assert project(torch.zeros(4, 4), nodes, nodes).level == 0.0
 
 
@@ -273,6 +269,6 @@ def test_channels_are_projected_pair_by_pair(name: str, text: str) -> None:
 
 def test_sums_of_representations_stack() -> None:
     group = make_group("SO(3)")
-    both = from_text(group, "2x0e", (2,)) + power(group, 1)
+    both = space(group, "2x0e", 2) + power(group, 1)
     assert dimension(both, both) == 5
     assert dimension(both, trivial(group, 3), method="null space") == 6

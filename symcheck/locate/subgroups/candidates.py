@@ -46,6 +46,11 @@ class Subgroup:
         return replace(self, g=into(self.g), contains=holds)
 
 
+def everything(g: Tensor) -> Tensor:
+    """Every element belongs."""
+    return torch.ones(len(g), dtype=torch.bool)
+
+
 def among(listed: Tensor) -> Holds:
     """Whether elements stand in a list."""
     flat = listed.reshape(len(listed), -1).double()

@@ -17,7 +17,7 @@ from symcheck.groups.permutations import Permutations
 from symcheck.groups.products import Product
 from symcheck.groups.semidirect import Semidirect
 from symcheck.groups.shifts import Shifts
-from symcheck.locate.subgroups.candidates import Holds, Subgroup, listed_subgroups
+from symcheck.locate.subgroups.candidates import Holds, Subgroup, everything, listed_subgroups
 from symcheck.locate.subgroups.landscape import Landscape
 from symcheck.locate.subgroups.orientation import Sought
 from symcheck.locate.subgroups.plane import plane_subgroups
@@ -67,7 +67,7 @@ class Turns:
 def turns_in(group: Group) -> Turns | None:
     """The turns of SO(n), O(n), SE(n), E(n) and SO(1,n); None for other groups."""
     if isinstance(group, Orthogonal):
-        return Turns(group.dimension, group.has_improper, _same, _same, _everything)
+        return Turns(group.dimension, group.has_improper, _same, _same, everything)
     if not isinstance(group, Euclidean | Lorentz):
         return None
     first = int(isinstance(group, Lorentz))  # time comes before space
@@ -90,7 +90,7 @@ def factors_of(bound: BoundClaim) -> list[Factor]:
     group = bound.group
     listed = group.order is not None and group.order <= LISTED
     if not isinstance(group, Product | Semidirect) or listed:
-        return [Factor(group, _same, _everything, _same, True)]
+        return [Factor(group, _same, everything, _same, True)]
     return [_factor(group, i) for i in range(len(group.factors()))]
 
 
@@ -118,7 +118,7 @@ def subgroups_of(
     sought = Sought(landscape, names, embed, limit)
     notes: list[str] = []
     if isinstance(group, Shifts):
-        found = shift_subgroups(sought, group, count)
+        found = shift_subgroups(group, count)
     elif isinstance(group, Permutations) and (group.order or 0) > LISTED:
         found, notes = permutation_subgroups(sought, group, count)
     elif group.order is not None and group.order <= LISTED and group.elements() is not None:
@@ -195,10 +195,6 @@ def _along_flows(group: Group, count: int, words: tuple[str, ...] = ("",)) -> li
 
 def _same(g: Tensor) -> Tensor:
     return g
-
-
-def _everything(g: Tensor) -> Tensor:
-    return torch.ones(len(g), dtype=torch.bool)
 
 
 def _nothing(g: Tensor) -> Tensor:

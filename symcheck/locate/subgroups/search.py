@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
 from symcheck.claim import Claim
 from symcheck.groups.draws import Draws
-from symcheck.locate.subgroups.candidates import Subgroup
+from symcheck.locate.subgroups.candidates import Subgroup, everything
 from symcheck.locate.subgroups.curves import curves_of
 from symcheck.locate.subgroups.factors import LISTED, Factor, Wanted, factors_of, subgroups_of
 from symcheck.locate.subgroups.judging import Candidate, Findings, Scene, judge, together
@@ -47,9 +46,9 @@ def which_part(audit: Audit, claim: Claim) -> GroupPart:
     spectra, more = spectra_of(audit, claim, parts) if failing and not silent else ([], [])
     orders = [one.order for one in spectra if one.kind == "frequency" and one.order]
     notes = ["the whole group already says: " + next(iter(whole.values())).note] if silent else []
-    top = Candidate("", Subgroup(bound.group.name, torch.cat([p.g for p in parts]), _everything, bound.group.order))
+    top = Candidate("", Subgroup(bound.group.name, torch.cat([p.g for p in parts]), everything, bound.group.order))
     singles: dict[str, list[Element]] = {}
-    lattices = _lattices(scene, [top], whole)
+    lattices = _lattices([top], whole)
     if not silent and failing:
         search = _Search(scene, parts, orders)
         lattices, singles = search.run([n for n in failing if not whole[n].verdict.holds], search.tolerance, whole, top)
@@ -94,7 +93,7 @@ class _Search:
                 self.found.append(one)
         judged, singles = judge(self.scene, self.found)
         rows = {name: [one[name] for one in judged] for name in whole}
-        return _lattices(self.scene, [*self.found, top], {n: [*rows[n], one] for n, one in whole.items()}), singles
+        return _lattices([*self.found, top], {n: [*rows[n], one] for n, one in whole.items()}), singles
 
     def _candidates(self, names: Sequence[str], limit: float) -> Iterator[Candidate]:
         """Subgroups of every factor, and the factors themselves where there are several."""
@@ -114,7 +113,7 @@ class _Search:
 
 
 def _lattices(
-    scene: Scene, candidates: Sequence[Candidate], findings: Mapping[str, Finding | Sequence[Finding]]
+    candidates: Sequence[Candidate], findings: Mapping[str, Finding | Sequence[Finding]]
 ) -> list[Lattice]:
     parents = _parents([one.sub for one in candidates])
     return [
@@ -134,10 +133,10 @@ def _alone(factor: Factor, count: int) -> Subgroup:
     group = factor.group
     listed = group.elements() if group.order is not None and group.order <= LISTED else None
     if listed is not None:
-        return Subgroup(group.name, listed[1:], _everything, group.order)
+        return Subgroup(group.name, listed[1:], everything, group.order)
     drawn = group.sample(2 * count, Draws(0, "alone"))
     moving = (drawn != group.identity(len(drawn))).reshape(len(drawn), -1).any(1)
-    return Subgroup(group.name, drawn[moving], _everything, group.order)
+    return Subgroup(group.name, drawn[moving], everything, group.order)
 
 
 def _parents(subs: Sequence[Subgroup]) -> list[list[int]]:
@@ -228,7 +227,3 @@ def _elements(
                     own.setdefault(word, Element(name, word, error))
         rows += sorted(own.values(), key=lambda one: -one.error)[:_SHOWN]
     return rows
-
-
-def _everything(g: Tensor) -> Tensor:
-    return torch.ones(len(g), dtype=torch.bool)

@@ -71,13 +71,13 @@ def _blocks(sought: Sought, tied: Tensor, n: int, letter: str, count: int) -> li
     return [Subgroup(symmetric_name(blocks, n, letter), _moving(g), contains)]
 
 
-def shift_subgroups(sought: Sought, group: Shifts, count: int) -> list[Subgroup]:
+def shift_subgroups(group: Shifts, count: int) -> list[Subgroup]:
     """Multiples of larger steps, along each axis alone and along all of them."""
     one = group.identity(1)
     axes, room = one.shape[1], _room(group)
     found, alike = [], set()
     for axis in range(axes):
-        for factor in _factors(group, axis, room[axis]):
+        for factor in _factors(group, room[axis]):
             step = group.steps[axis] * factor
             steps = tuple(step if k == axis else 0 for k in range(axes))
             found += [_multiples(group, steps, room, count)] if steps != tuple(group.steps) else []
@@ -97,7 +97,7 @@ def _room(group: Shifts) -> list[int]:
     return [int(r) // max(s, 1) for r, s in zip(reach.tolist(), group.steps, strict=True)]
 
 
-def _factors(group: Shifts, axis: int, room: int) -> list[int]:
+def _factors(group: Shifts, room: int) -> list[int]:
     """By what the step of an axis may be multiplied and something still moves."""
     if isinstance(group, CircularShifts):
         return [f for f in range(1, room) if room % f == 0]
@@ -106,7 +106,7 @@ def _factors(group: Shifts, axis: int, room: int) -> list[int]:
 
 def _fits(group: Shifts, axis: int, step: int, room: int) -> bool:
     own = group.steps[axis]
-    return own > 0 and step % own == 0 and step // own in _factors(group, axis, room)
+    return own > 0 and step % own == 0 and step // own in _factors(group, room)
 
 
 def _multiples(group: Shifts, steps: tuple[int, ...], room: list[int], count: int) -> Subgroup:

@@ -94,15 +94,16 @@ class Section:
 
 @dataclass
 class Easel:
-    """Draws panels one after another, each with ids of its own, as long as the page has room."""
+    """Draws panels one after another, each with ids of its own, as long as the page has room; in words, none."""
 
     room: int = ROOM
+    words: bool = False
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def figures(self, panels: Iterable[Panel]) -> list[Block]:
         """The panels as figures; one sentence where the page is full."""
         drawn: list[Block] = []
-        for panel in panels:
+        for panel in () if self.words else panels:
             if self.room <= 0:
                 return [*drawn, Words("Not drawn, to keep this page small: the numbers are in the data of this page.")]
             title, words = clean(panel.title), clean(panel.words)
@@ -113,5 +114,7 @@ class Easel:
         return drawn
 
     def bars(self, bars: Iterable[Bars]) -> list[Block]:
-        """Bars as figures."""
+        """Bars as figures; in words as they are."""
+        if self.words:
+            return [one for one in bars if one.rows]
         return self.figures(bars_panel(one.title, one.rows) for one in bars if one.rows)
