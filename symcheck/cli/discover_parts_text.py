@@ -95,6 +95,9 @@ def profile_lines(page: Page, found: Profile) -> None:
     page.line("Symmetry profile", "bold")
     head = ("", "network", "error", "data", "p", "labels", "at rest")
     page.table(head, [_cells(row) for row in found.rows])
+    if found.rows:
+        seen = "" if any(row.layers for row in found.rows) else "; what each layer keeps of them: symcheck locate"
+        page.line(f"p is that of all candidates together (Holm){seen}", "dim", INDENT)
     for row in found.rows:
         page.line(f"{row.claim}: {row.finding}", indent=INDENT)
         for name, value in row.layers.items():

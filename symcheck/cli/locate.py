@@ -42,7 +42,7 @@ HiddenActions = Annotated[
 Pairs = Annotated[
     int | None,
     typer.Option(
-        min=2, help="Pairs of an element and a sample that are followed through the layers. [default: 61]",
+        "--pairs", min=2, help="Pairs of an element and a sample that are followed through the layers. [default: 61]",
         rich_help_panel=_WHERE,
     ),
 ]  # fmt: skip
@@ -112,6 +112,15 @@ def locate(
     from symcheck.cli.locate_text import show
 
     given = {name: value for name, value in flags.items() if value not in (None, {}, [], ())}
-    asked = Asked(tuple(parts or ()), pairs(hidden, "--hidden"), pairs_, tuple(output or ()))
+    asked = Asked(tuple(parts or ()), _declared(hidden), pairs_, tuple(output or ()))
     found = run_locate(checkpoint, given, allow_program, asked, None if quiet else error_console())
     show(found, output_console(), details=details, written=asked.outputs)
+
+
+def _declared(items: list[str] | None) -> dict[str, str]:
+    """The hidden actions by module."""
+    for item in items or []:
+        if not all(part.strip() for part in item.partition("=")):
+            raise ConfigError(f"'{item}' is not module=action", where="--hidden", hint="write --hidden blocks.0=vector")
+    found: dict[str, str] = pairs(items, "--hidden")
+    return found

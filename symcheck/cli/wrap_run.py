@@ -137,7 +137,7 @@ def _tolerance(settings: Mapping[str, Any], claim: str) -> float:
 def _subject_file(
     stem: Path, settings: Mapping[str, Any], module: Symmetrised, claim: str, asked: Asked, allow_program: bool
 ) -> Path:
-    """Write OUT.toml; checkpoints, code and data keep their places and are named by absolute paths."""
+    """Write OUT.toml: data beside it are named from there; what its factory is given, and other data, from the root."""
     arguments = {
         "claim": str(module.claim), "by": asked.by, "inputs": [*module.inputs],
         "checkpoint": _absolute(settings.get("checkpoint")), "model": _absolute(settings.get("model")),
@@ -147,10 +147,14 @@ def _subject_file(
         "derive": dict(settings.get("derive", {})), "takes": settings.get("takes"),
     }  # fmt: skip
     base, given = settings.get("base", Path.cwd()), settings.get("inputs")
-    many = {n: _absolute(t, base) for n, t in given.items()} if isinstance(given, Mapping) else _absolute(given, base)
+    folder = stem.parent.resolve()
+    many = (
+        {n: _beside(_absolute(t, base), folder) for n, t in given.items()}
+        if isinstance(given, Mapping) else _beside(_absolute(given, base), folder)
+    )  # fmt: skip
     document = {
         "name": f"{module.subject.name}, by {asked.by}", "model": FACTORY, "claims": [claim],
-        "takes": "dict", "graph": settings.get("graph"), "structures": _absolute(settings.get("structures")),
+        "takes": "dict", "graph": settings.get("graph"), "structures": _beside(_absolute(settings.get("structures"), base), folder),
         "reference": settings.get("reference"), "inputs": many, "derive": dict(settings.get("derive", {})),
         "arguments": {name: value for name, value in arguments.items() if value not in (None, {}, "")},
     }  # fmt: skip
@@ -178,6 +182,11 @@ def _absolute(text: Any, base: Path | None = None) -> str | None:
     if colon and name.endswith(".py"):
         return f"{opened}{bracket}{(folder / name).resolve()}:{tail}"
     return str(text)
+
+
+def _beside(text: str | None, folder: Path) -> str | None:
+    """A path in a folder from there, and a file of code in it; any other text as it is."""
+    return text.replace(f"{folder}/", "", 1) if text is not None and text.startswith(f"{folder}/") else text
 
 
 def _program(module: Symmetrised, tensors: Mapping[str, Tensor], stem: Path, written: list[Path]) -> str:

@@ -92,7 +92,7 @@ def discover(
 def _unread(session: Audit) -> list[str]:
     """What is said of outputs that hold no real numbers; DataError where none does, or where they are not finite."""
     samples = session.evaluator.samples
-    values = session.low.kept(samples.take(torch.arange(samples.count, device=session.low.device)))
+    values = session.evaluator.run(samples.take(torch.arange(samples.count, device=session.evaluator.runner.device)))
     real = {name: y for name, y in values.items() if y.is_floating_point()}
     bad = {name: int((~torch.isfinite(y)).reshape(len(y), -1).any(1).sum()) for name, y in real.items()}
     if wrong := [name for name, many in bad.items() if many]:
@@ -103,7 +103,8 @@ def _unread(session: Audit) -> list[str]:
     other = {name: str(y.dtype).removeprefix("torch.") for name, y in values.items() if name not in real}
     if not real:
         raise DataError(
-            "no output holds real numbers: nothing can be compared", where=", ".join(f"{n} {t}" for n, t in other.items()),
+            "no output holds real numbers: nothing can be compared",
+            where=", ".join(f"{name} {kind}" for name, kind in other.items()),
             hint="return scores instead of labels, a complex number as its two parts (torch.view_as_real)",
         )  # fmt: skip
     return [f"output '{name}' holds {kind}, and was not searched" for name, kind in other.items()]

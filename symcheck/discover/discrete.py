@@ -19,6 +19,7 @@ from symcheck.discover.discrete_result import Discrete, FiniteGroup, Tried
 from symcheck.discover.exchange import exchanged
 from symcheck.discover.group_names import name_of, needed
 from symcheck.discover.moved import at_rest, bound_to, moved_outputs, spread_of
+from symcheck.discover.packed import packed_rows
 from symcheck.errors import ClaimError, SymcheckError
 from symcheck.groups.generated import Generated, generated, spelled_row
 from symcheck.measure.audit import Audit
@@ -36,6 +37,8 @@ def find_discrete(session: Audit) -> Discrete:
     groups: list[FiniteGroup] = []
     tried: list[Tried] = []
     notes: list[str] = []
+    if session.evaluator.samples.owner_name is not None:
+        return packed_rows(session)
     _search(session, "", groups, tried, notes)
     for names in exchanges(session.evaluator):
         joined = exchanged(session, names)

@@ -132,9 +132,9 @@ class TwoSample:
     """Whether x and g·x have one distribution.
 
     `p` is exact for uniform g of a compact group, else twice the median over several splits; in a profile it is that of
-    all candidates together (Holm). `control` is the same for
-    data with a planted preference of one side, and says whether so many samples could show one. `verdict`: `differ`,
-    `alike` (no difference is seen at this level, and the control is), or `inconclusive`.
+    all candidates together (Holm). `control` is the same for data with a planted preference of one side, and says
+    whether so many samples could show one. `verdict`: `differ`, `alike` (no difference is seen at this level, and the
+    control is), or `inconclusive`.
     """
 
     what: str

@@ -78,6 +78,7 @@ def explain(
     Raises SymcheckError where a stated claim cannot be asked of an explanation (ClaimError, ConfigError), or the
     explainer fails (DataError, ModelError).
     """
+    texts = list(dict.fromkeys(texts))
     how, subject, stated = how or How(), as_subject(model), [state(text) for text in texts]
     found, notes = explanations(report, subject, inputs, stated, how)
     tensors = _asked(report, inputs, how)[1]

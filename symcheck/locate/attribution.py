@@ -76,8 +76,8 @@ def _notes(found: Attributed) -> list[str]:
                      "what makes them is told of what reads them, or of the outputs")  # fmt: skip
     if not recording.stations:
         notes.append("no operation between the inputs and the outputs can be seen: nothing can be told apart")
-    loud = [p for p in found.swept.values if any(abs(one.share(p)) > _MUCH for one in found.terms.values())]
-    inside = {recording.stations[p].function for place in loud for p in (place, *found.groups.get(place, ()))}
+    loud = [p for p in found.groups if any(abs(one.share(p)) > _MUCH for one in found.terms.values())]
+    inside = {recording.stations[p].function for at in loud for p in (at, *found.groups[at]) if p != END}
     if "grad" in inside:
         notes.append("a gradient is taken inside the network and follows what it is a gradient of: measure that "
                      "alone, with --output NAME, and the error is told of the operation that makes it")  # fmt: skip

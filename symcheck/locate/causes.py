@@ -64,7 +64,8 @@ def most_likely(facts: Sequence[Facts]) -> tuple[int, Cause] | None:
 def _named(facts: Facts, part: str = "") -> str:
     """The stored tensors that it reads, of those with `part` in their name if there are."""
     names = [name for name in facts.names if re.search(part, name)] or facts.names
-    return ", ".join(f"'{name}'" for name in names) or ("what is made on the way" if facts.fixed else "its weights")
+    made = facts.fixed or "other" in facts.attributes
+    return ", ".join(f"'{name}'" for name in names) or ("a constant" if made else "its weights")
 
 
 def _precise(facts: Facts) -> str:
@@ -119,6 +120,11 @@ RULES: Mapping[str, tuple[Callable[[Facts], bool], Says]] = {
         "a frame completed by a cross product or a determinant is handed, so that mirrors flip one of its axes; "
         "claim SO(n) instead of O(n), or take the axis from a third vector, and it should vanish",
     ),
+    "attention_mask": (
+        masked,
+        "an attention mask lets places see only some of the others, by their number; "
+        "leave it out (is_causal=False), or claim what keeps it, and it should vanish",
+    ),
     "cutoff": (
         decided,
         "a comparison, a sort or a cut-off decides, so that rounding moves an item across the limit and the result "
@@ -148,11 +154,6 @@ RULES: Mapping[str, tuple[Callable[[Facts], bool], Says]] = {
         lambda facts: facts.operation in RESAMPLING,
         "interpolation repeats the border and does not commute with moves by less than a cell; "
         "take the nearest cell at a whole factor, or compare without the border (crop), and it should vanish",
-    ),
-    "attention_mask": (
-        masked,
-        "an attention mask lets places see only some of the others, by their number; "
-        "leave it out (is_causal=False), or claim what keeps it, and it should vanish",
     ),
     "in_order": (
         in_order,
@@ -194,8 +195,8 @@ RULES: Mapping[str, tuple[Callable[[Facts], bool], Says]] = {
     "position_added": (
         positioned,
         lambda facts: (
-            f"a positional encoding or mask: {_named(facts, 'pos|mask|rel')} stands in fixed places, whatever moves the "
-            "input; leave it out and it should vanish"
+            f"a positional encoding or mask: {_named(facts, 'pos|mask|rel')} stands in fixed places, whatever moves "
+            "the input; leave it out and it should vanish"
         ),
     ),
 }

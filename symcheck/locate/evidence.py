@@ -90,7 +90,12 @@ class Facts:
     @property
     def on_vectors(self) -> bool:
         """Whether the group turns the components of what it reads."""
-        return any(_VECTOR.search(text) for text in self.given or (self.action,))
+        return any(_VECTOR.search(text) for text in self.given)
+
+    @property
+    def makes_vectors(self) -> bool:
+        """Whether the group turns the components of what it returns."""
+        return _VECTOR.search(self.action) is not None
 
     @property
     def moves(self) -> bool:

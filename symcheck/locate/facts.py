@@ -118,7 +118,7 @@ def _inverse(found: Attributed, place: int) -> bool:
     readings, own = found.chart.get(place, ()), found.swept.own.get(place, ())
     if not own or len(readings) != 1 or readings[0] is None or not readings[0].parts:
         return False
-    course, pairs = found.course, len(found.course.index)
-    back = course.bound.group.inverse(course.elements.g)
-    there: Any = readings[0](course.bound.group, back, course.index, course.recording.values[place][0])
-    return rms(apart(own[0], there, pairs)) < 0.1 * rms(found.swept.local[place])
+    course, h = found.course, found.course.recording.values[place][0]
+    index, back = course.index_of(h.shape), course.bound.group.inverse(course.elements.g)
+    there: Any = readings[0](course.bound.group, back, index, h)
+    return rms(apart(own[0], there, len(index))) < 0.1 * rms(found.swept.local[place])

@@ -6,7 +6,7 @@ H_(l-1) − H_l are what each station adds to the error: they sum to f(g·x) −
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,10 +37,15 @@ class Course:
     batch: Batch
     recording: Recording = field(default_factory=Recording)
     moved: Batch = field(init=False)
+    rows: dict[int, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.recording = record(self.runner, observe_batch(self.bound, self.batch))
         self.moved = move_batch(self.bound, self.elements, self.index, self.batch)
+        owner = self.batch.owner
+        if owner is not None:
+            edges = [x for name, x in self.batch.tensors.items() if self.batch.kinds.get(name) == "edge_index"]
+            self.rows = {x.shape[1]: owner[x[0]] for x in edges} | {len(owner): owner}
 
     def run(self, visit: Callable[[Call], Any]) -> dict[str, Tensor]:
         """The outputs of one run on g·x, its calls seen by `visit`; it must take the recorded way."""
@@ -64,7 +69,13 @@ class Course:
 
     def moved_value(self, place: int, part: int, hidden: Hidden) -> Tensor:
         """g·h(x) of one result of a station."""
-        return hidden(self.bound.group, self.elements.g, self.index, self.recording.values[place][part])
+        h = self.recording.values[place][part]
+        return hidden(self.bound.group, self.elements.g, self.index_of(h.shape), h)
+
+    def index_of(self, shape: Sequence[int]) -> Tensor:
+        """The element of each pair; of a tensor with a row for each node or edge of packed graphs, that of each row."""
+        owner = self.rows.get(shape[0]) if shape else None
+        return self.index if owner is None else self.index[owner]
 
     def delta(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """δ of these outputs against f(x), for every slot of the claim."""
@@ -79,10 +90,10 @@ class Course:
 class Swept:
     """One sweep: every station is compared with g·h(x) and replaced where it differs by more than rounding.
 
-    `local` is ||h(g·) − g·h|| / ||h|| of each station whose action is known, (pairs,), its inputs being equivariant;
-    `values` what stands in the place of those that differ, `own` what they returned; `unknown` are the stations whose
-    action nobody knows. `tries` counts the readings that were tried by finishing the network, `ends` are the errors
-    that they are compared with.
+    `local` is ||h(g·) − g·h|| / ||h|| of each station whose action is known, by pair or row, its inputs being
+    equivariant; `values` what stands in the place of those that differ, `own` what they returned; `unknown` are the
+    stations whose action nobody knows. `tries` counts the readings that were tried by finishing the network, `ends`
+    are the errors that they are compared with.
     """
 
     local: dict[int, Tensor] = field(default_factory=dict)

@@ -38,7 +38,7 @@ def course_of(audit: Audit, claim: Claim, pairs: int = PAIRS) -> tuple[Course, t
     resampled = exact[0].resampled
     spread = torch.Generator().manual_seed(audit.options.seed)  # neighbours in a list are alike: shifts along one axis
     drawn = [part.g[torch.randperm(len(part.g), generator=spread)] for part in exact]
-    g = torch.cat([one[: max(1, pairs // 8 // len(exact))] for one in drawn])
+    g = torch.cat([one[: max(2, pairs // 8 // len(exact))] for one in drawn])
     laws = {name: check_law(action, g, base.example(name)) for name, action in outputs.items()}
     slots: dict[str, Slot] = {
         name: slot_for(name, bound, action, base, laws[name].isometric, resampled) for name, action in outputs.items()

@@ -172,11 +172,14 @@ def _memory(tensor: Tensor) -> int:
 
 def _where(frame: FrameType | None, paths: Mapping[int, str]) -> tuple[str, str, str]:
     """The module in whose forward a call was made: its path and class; and the line of the user's code."""
-    module, line = None, ""
+    module, line, seen = None, "", False
     while frame is not None and (module is None or not line):
         name, own = frame.f_code.co_filename, frame.f_locals.get(next(iter(frame.f_code.co_varnames), ""))
         if module is None and isinstance(own, nn.Module) and id(own) in paths:
             module = own
+        if seen and name.startswith(_OWN):  # past it stands who runs the network
+            break
+        seen = seen or not name.startswith(_OWN)
         if not line and not name.startswith((_TORCH, _OWN, "<")):
             line = f"{Path(name).name}:{frame.f_lineno}"
         frame = frame.f_back

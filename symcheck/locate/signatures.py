@@ -19,7 +19,7 @@ _BUILT_IN = {  # functions without a signature that Python knows
     **{f"avg_pool{d}d": _POOL for d in (1, 2, 3)},
     **{f"max_pool{d}d": f"{_POOL} dilation ceil_mode" for d in (1, 2, 3)},
     "scaled_dot_product_attention": "query key value attn_mask dropout_p is_causal",
-    **{name: "input other" for name in ("add", "sub", "mul", "div", "add_", "sub_", "mul_", "div_")},
+    **dict.fromkeys(("add", "sub", "mul", "div", "add_", "sub_", "mul_", "div_"), "input other"),
     "linear": "input weight bias",
     "roll": "input shifts dims",
     "flip": "input dims",

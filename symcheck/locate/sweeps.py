@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from symcheck.errors import SymcheckError
+from symcheck.errors import ConfigError, SymcheckError
 from symcheck.locate.actions import Hidden, candidates, declared, irreps_of
 from symcheck.locate.fitted import LOSS
 from symcheck.locate.gaps import apart, rms
@@ -102,8 +101,8 @@ class _Sweep:
         if len(moved) < len(own) or any(y.shape != h.shape for y, h in zip(own, recorded, strict=True)):
             found.unknown.append(place)
             return result
-        gaps = [apart(y, z, len(self.course.index)) for y, z in zip(own, moved, strict=True)]
-        found.local[place] = torch.stack(gaps).amax(0)
+        gaps = [apart(y, z, len(self.course.index_of(y.shape))) for y, z in zip(own, moved, strict=True)]
+        found.local[place] = max(gaps, key=rms)
         fitted = any(one is not None and one.maps is not None for one in self.chart[place])
         if not rms(found.local[place]) > self.eps * (LOSS if fitted else 1):
             return result
@@ -113,20 +112,27 @@ class _Sweep:
     def _reading(self, place: int, part: int, y: Tensor) -> Hidden | Tried | None:
         """How one result of a station is moved: declared; the first reading that fits; else all that there are."""
         course, station = self.course, self.course.recording.stations[place]
-        h, pairs = course.recording.values[place][part], len(course.index)
+        h, pairs = course.recording.values[place][part], len(course.index_of(y.shape))
         if h.shape != y.shape or not y.numel():
             return None
         if self.lasts[station.path] == place and (said := self.hidden.get(station.path)):
-            return declared(course.bound, said, h.shape, pairs)
-        known = inherited(course, self.chart, place)
+            known = declared(course.bound, said, h.shape, pairs)
+            if known is None and part == 0:
+                raise ConfigError(
+                    f"'{said}' does not act on what '{station.path}' returns, of shape {tuple(h.shape)}",
+                    where=f"--hidden {station.path}={said}",
+                    hint="write an action of the claim's group that fits it, such as image, nodes, vector or 'scalar'",
+                )
+            return known
+        texts = inherited(course, self.chart, place)
         tried: Tried = []
-        for hidden in candidates(course.bound, h.shape, pairs, known, self.said):
+        for hidden in candidates(course.bound, h.shape, pairs, texts, self.said):
             try:
                 gap = rms(apart(y, course.moved_value(place, part, hidden), pairs))
             except (SymcheckError, RuntimeError, IndexError):
                 continue
             if not gap > self.eps:
-                return replace(hidden, source="inherited" if hidden.text in known else "found")
+                return replace(hidden, source="inherited" if hidden.text in texts else "found")
             tried.append((gap, hidden))
         tried.sort(key=lambda one: one[0])
         if tried and tried[0][0] <= NEAR and (len(tried) == 1 or tried[1][0] >= CLEAR * tried[0][0]):

@@ -41,8 +41,9 @@ def handed(facts: Facts) -> bool:
 
 def transposed(facts: Facts) -> bool:
     """Turned back by the wrong inverse."""
-    built = facts.operation in PRODUCTS and not facts.names and bool(TURNS & facts.earlier)
-    return "linear" in facts.faces and (facts.inverse or built)
+    built = facts.operation in PRODUCTS and not facts.names and not facts.fixed and bool(TURNS & facts.earlier)
+    scaled = facts.fixed and (facts.on_vectors or facts.makes_vectors) and facts.operation in {"mul", "div"}
+    return "linear" in facts.faces and (scaled or facts.inverse or built)
 
 
 def decided(facts: Facts) -> bool:
@@ -113,7 +114,8 @@ def class_token(facts: Facts) -> bool:
 def masked(facts: Facts) -> bool:
     """An attention in which places see only some of the others."""
     masks = (facts.attributes.get("is_causal"), facts.attributes.get("attn_mask"))
-    return facts.moves and facts.operation in ATTENTION and True in masks
+    scores = facts.operation in SUMS and facts.fixed and not facts.names and bool({"matmul", "bmm"} & facts.earlier)
+    return facts.moves and (scores or (facts.operation in ATTENTION and True in masks))
 
 
 def picked(facts: Facts) -> bool:
@@ -147,7 +149,8 @@ def unsymmetrised(facts: Facts) -> bool:
     """Weights that the group changes."""
     if table(facts):
         return True
-    return "linear" in facts.faces and (_weighs(facts) or (_convolves(facts) and facts.moves))
+    scaled = facts.fixed and (facts.on_vectors or facts.makes_vectors) and facts.operation in {"mul", "div"}
+    return "linear" in facts.faces and (scaled or _weighs(facts) or (_convolves(facts) and facts.moves))
 
 
 def positioned(facts: Facts) -> bool:

@@ -35,7 +35,7 @@ def decided(
         return course.moved_value(place, part, hidden)
 
     readings = [hidden for _, hidden in tried]
-    return fit(own[part], moved, course.index, len(course.elements.g), readings, eps)
+    return fit(own[part], moved, course.index_of(own[part].shape), len(course.elements.g), readings, eps)
 
 
 def _by_the_end(
@@ -95,7 +95,7 @@ def reconsider(course: Course, found: Swept, chart: Chart, unknown: int, least: 
         own, readings = course.recording.values[place], chart[place]
         for part, reading in enumerate(readings):
             texts = inherited(course, chart, place)
-            others = candidates(course.bound, own[part].shape, len(course.index), texts)
+            others = candidates(course.bound, own[part].shape, len(course.index_of(own[part].shape)), texts)
             tried = [(0.0, one) for one in others if reading is not None and _mirrored(one.text, reading.text)]
             best = _by_the_end(course, found, chart, place, part, own, tried, least)
             if best is not None:

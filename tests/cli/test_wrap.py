@@ -171,3 +171,8 @@ def test_a_canonicaliser_is_audited_alone_and_with_its_network(
 def test_what_cannot_be_is_refused(args: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(args) == 2
     assert words in capsys.readouterr().err
+
+
+def test_data_beside_the_written_file_are_named_from_there(folder: Path) -> None:
+    assert main(["wrap", *net("-c", CLAIM, "--by", "frame", "-o", "out.toml")]) == 0
+    assert 'inputs = "data.npz"' in (folder / "out.toml").read_text()

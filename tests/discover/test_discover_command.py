@@ -169,3 +169,17 @@ def quadrupole():
     code, out, _ = run(capsys, "quadrupole", "--only", "representations")
     assert code == 0 and "so(3), 3 generators" in out and "1x2e" in out
     assert "O(3): x=vector -> output: a linear action, 1x2e" in out
+
+
+def test_labels_stand_in_the_profile_and_are_not_given_to_the_network(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = np.random.default_rng(0).standard_normal((64, 3)).astype("float32")
+    np.savez(folder / "labelled.npz", x=x, side=(x[:, 0] > 0).astype("int64"))
+    args = ["discover", "--model", "nets.py:radial", "-i", "labelled.npz", "--only", "discrete", "--also", "profile"]
+    assert main([*args, "--labels", "side", "-q", "-o", "found.json"]) == 0
+    rows = json.loads((folder / "found.json").read_text())["profile"]["rows"]
+    assert rows and all(0 <= row["labels"] <= 1 and row["labels_at_rest"] > 0.5 for row in rows)
+    assert "(Holm)" in capsys.readouterr().out
+    assert main([*args, "--labels", "none", "-q"]) == 2
+    assert "there is no array 'none'" in capsys.readouterr().err

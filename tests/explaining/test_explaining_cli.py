@@ -100,3 +100,9 @@ def test_methods_of_captum() -> None:
         assert all(f.verdict == "exact" for f in found.findings), text
     with pytest.raises(ConfigError, match="no method 'Salience'"):
         explain(report, model, x, ["captum(Salience)"])
+
+
+def test_one_explainer_twice_is_asked_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, printed = run(capsys, "--explainer", "gradient", "--explainer", "gradient", "-o", str(tmp_path / "r.json"))
+    assert code == 0, printed
+    assert json.loads((tmp_path / "r.json").read_text())["settings"]["explainers"] == ["gradient"]

@@ -55,6 +55,18 @@ PLANTED = {
             replace(VECTORS, function="matmul", only="improper"),
         ),
     ],
+    "attention_mask": [
+        (
+            replace(SETS, function="scaled_dot_product_attention", attributes={"is_causal": True}),
+            replace(SETS, function="scaled_dot_product_attention", attributes={"is_causal": False}),
+        ),
+        (
+            replace(SETS, function="add", fixed=True, before=("matmul",)),
+            replace(SETS, function="add", before=("matmul",)),
+        ),
+    ],
+    "in_order": [(replace(SETS, function="lstm"), replace(VECTORS, function="lstm"))],
+    "picked_place": [(replace(SETS, picked=True), replace(SETS, picked=True, action="nodes"))],
     "cutoff": [
         (replace(VECTORS, function="le", given=("invariant",)), replace(VECTORS, function="add", given=("invariant",))),
         (replace(SETS, function="softmax", before=("masked_fill", "gt")), replace(SETS, function="softmax")),

@@ -54,7 +54,8 @@ def discovered(data: Mapping[str, Any]) -> str:
             pieces.append(f"generators: {continuous['verdict'].text}")
     groups = [one["name"].text for one in found["discrete"]["groups"]] if found["discrete"] else []
     pieces += [f"finite groups: {', '.join([*dict.fromkeys(groups)][:6])}"] if groups else []
-    return "; ".join([*pieces, f"{numbers.count(len([*found['claims']]), 'claim')} hold"])
+    many = len([*found["claims"]])
+    return "; ".join([*pieces, f"{numbers.count(many, 'claim')} hold{'s' if many == 1 else ''}"])
 
 
 def _continuous(found: Entry, easel: Easel) -> Iterator[Section]:

@@ -21,6 +21,8 @@ def singular_panel(title: str, found: Sequence[Direction]) -> Panel:
     rows = [(_drawn(one[0]), _drawn(one[1]), _drawn(one[2]), one[3]) for one in found[:_SHOWN]]
 
     def draw(axes: Any) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         plain(axes)
         axes.set_yscale("log")
         places = range(1, len(rows) + 1)
@@ -40,6 +42,7 @@ def singular_panel(title: str, found: Sequence[Direction]) -> Panel:
         axes.set_ylim(min([*known, 1.0]) / 5, 10 * max([*known, 1.0]))
         axes.set_xlim(0.4, len(rows) + 0.6)
         axes.minorticks_off()
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         ratios(axes.yaxis)
         axes.set_xlabel("direction")
         axes.set_ylabel("size; 1 is ordinary")
