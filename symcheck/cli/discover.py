@@ -119,7 +119,7 @@ def discover(
 
       symcheck discover net.pt --model nets.py:net -i x.npz --form 'diag(1,-1,-1,-1)' -o found.json
 
-      symcheck discover net.toml --as-claims > claims.txt
+      symcheck discover net.toml --as-claims -q
     """
     flags = {
         "model": model, "arguments": pairs(argument, "-m", toml=True), "key": key, "derive": pairs(derive, "--derive"),

@@ -152,9 +152,10 @@ def _subject_file(
         {n: _beside(_absolute(t, base), folder) for n, t in given.items()}
         if isinstance(given, Mapping) else _beside(_absolute(given, base), folder)
     )  # fmt: skip
+    structures = _beside(_absolute(settings.get("structures"), base), folder)
     document = {
         "name": f"{module.subject.name}, by {asked.by}", "model": FACTORY, "claims": [claim],
-        "takes": "dict", "graph": settings.get("graph"), "structures": _beside(_absolute(settings.get("structures"), base), folder),
+        "takes": "dict", "graph": settings.get("graph"), "structures": structures,
         "reference": settings.get("reference"), "inputs": many, "derive": dict(settings.get("derive", {})),
         "arguments": {name: value for name, value in arguments.items() if value not in (None, {}, "")},
     }  # fmt: skip

@@ -156,9 +156,10 @@ def _check_telling(train: Equations, fresh: Equations) -> None:
     unknowns = train.inputs.shape[1]
     telling = [int((part.inputs != 0).any(1).sum()) for part in (train, fresh)]
     if telling[0] < unknowns or not telling[1]:
+        every = len(train.inputs) + len(fresh.inputs)
         raise DataError(
-            f"the derivative of the outputs is zero in all but {sum(telling)} of {len(train.inputs) + len(fresh.inputs)} "
-            f"equations, too few for {unknowns} unknown numbers", where="derivatives along the inputs",
+            f"the derivative of the outputs is zero in all but {sum(telling)} of {every} equations, too few "
+            f"for {unknowns} unknown numbers", where="derivatives along the inputs",
             hint="steps and roundings have none, saturated units lose it: move the inputs to where the network answers",
         )  # fmt: skip
 
@@ -174,10 +175,11 @@ def _unspanned(blocks: Sequence[Block]) -> list[str]:
                 "what generators do in the others is not determined"
             )
         sizes = (block.moment.diagonal()[: block.width]).sqrt()
-        if float(sizes.max()) > _UNLIKE * float(sizes[sizes > 0].min()):
+        unlike = float(sizes.max() / sizes[sizes > 0].min())
+        if unlike > _UNLIKE:
             found.append(
-                f"the components of '{block.name}' differ {number(float(sizes.max() / sizes[sizes > 0].min()))} times in "
-                "size: what moves the small ones alone looks nearly symmetric; divide each by its spread"
+                f"the components of '{block.name}' differ {number(unlike)} times in size: what "
+                "moves the small ones alone looks nearly symmetric; divide each by its spread"
             )
     return found
 

@@ -15,6 +15,7 @@ from symcheck.measure.defect import widest
 
 _PLAIN = (bool, int, float, str, tuple)
 _PLACES = re.compile(r"\b(image|nodes|set|pairs|shift|sequence)\b")
+_GRID = re.compile(r"\b(image|shift|sequence)\b")
 _SILENT = 1e-3  # of the largest error: elements below it carry none
 
 
@@ -60,11 +61,12 @@ def _faces(found: Attributed) -> frozenset[str]:
 
 def _picked(found: Attributed, layout: tuple[str, ...]) -> bool:
     """Whether entries of an axis as long as the group has places, or an input that it moves, are taken out."""
-    group, inputs = found.course.bound.group, found.course.moved.tensors
-    sizes = {int(group.face("permutation", group.identity(1)).shape[-1])} if "permutation" in group.faces else set()
+    factors, moved = found.course.bound.group.factors(), found.course.moved.tensors
+    slots = [one.face("permutation", one.identity(1)) for one in factors if "permutation" in one.faces]
+    sizes = {int(one.shape[-1]) for one in slots}
     for name, action in found.course.bound.inputs.items():
-        if any(_PLACES.search(str(one)) for one in action.actions):
-            sizes |= {*inputs[name].shape[-2:]} if "permutation" not in group.faces else set()
+        if any(_GRID.search(str(one)) for one in action.actions) and not sizes:
+            sizes |= {*moved[name].shape[-2:]}
     return any(f"pick {size}" in layout for size in sizes)
 
 

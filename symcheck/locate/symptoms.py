@@ -150,7 +150,8 @@ def unsymmetrised(facts: Facts) -> bool:
     if table(facts):
         return True
     scaled = facts.fixed and (facts.on_vectors or facts.makes_vectors) and facts.operation in {"mul", "div"}
-    return "linear" in facts.faces and (scaled or _weighs(facts) or (_convolves(facts) and facts.moves))
+    turned = facts.moves or facts.on_vectors or facts.makes_vectors  # weights on invariants are free
+    return "linear" in facts.faces and turned and (scaled or _weighs(facts) or _convolves(facts))
 
 
 def positioned(facts: Facts) -> bool:

@@ -106,4 +106,4 @@ def reconsider(course: Course, found: Swept, chart: Chart, unknown: int, least: 
 
 def _mirrored(one: str, other: str) -> bool:
     one_hand, other_hand = (text.replace("pseudo", "").replace("points", "vector") for text in (one, other))
-    return one != other and one_hand == other_hand
+    return one_hand == other_hand and ("pseudo" in one) != ("pseudo" in other)

@@ -29,7 +29,7 @@ _MISSING = re.compile(r"forward AD with (?:aten::)?(\w+)")
 _CHECKED = 2  # samples of which the derivative is also taken by differences
 _AGREE = 0.02
 _LOST = "the derivative is lost inside the network (numpy, .data)"
-_KINK = "the network has a kink at these inputs (ReLU of 0, a tie of a maximum), where one-sided slopes differ"
+_KINK = "the network has a kink at these inputs (ReLU of 0, a tied maximum)"
 
 
 @dataclass(frozen=True)

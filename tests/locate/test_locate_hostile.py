@@ -134,3 +134,21 @@ def test_a_slice_alone_is_told() -> None:
 
     found = layers(Slice())
     assert found.cause == "picked_place" and any("no operation" in note for note in found.notes)
+
+
+class Centre(nn.Module):
+    """Points, their centre, and a fault that reads where the centre is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(3, 1)
+
+    def forward(self, pos: Tensor) -> Tensor:
+        centre = pos.mean(1)
+        return torch.tanh(self.out(pos - centre[:, None])).sum((1, 2)) + 0.1 * torch.tanh(centre[:, 0])
+
+
+def test_points_are_not_read_as_vectors_under_translations() -> None:
+    found = layers(generic(Centre(), 2), "T(3): points -> scalar", draws(4, 8, 5, 3))
+    assert next(row.action for row in found.layers if row.function == "mean") == "points"
+    assert found.operations[0].function == "tanh" and found.operations[0].share["output"] > 0.99
