@@ -141,6 +141,8 @@ def discover(
     if as_claims:
         for claim in found.claims:
             typer.echo(claim)
+        for words in found.unsaid:
+            typer.echo(words, err=True)
     else:
         show(found, asked.outputs, output_console())
     if not concluded(found):

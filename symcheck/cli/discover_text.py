@@ -35,6 +35,8 @@ def show(found: Discovery, written: Sequence[Path], console: Console) -> None:
             page.whole(Text.assemble("  ", page.text(claim)))
     else:
         page.line("No claim was found that holds.")
+    for words in found.unsaid:
+        page.labelled(Text("unsaid", "dim"), page.text(words), _LABEL)
     for note in dict.fromkeys(found.notes):
         page.labelled(Text("note", "dim"), page.text(note), _LABEL)
     page.labelled(Text("cost", "dim"), page.text(duration(found.seconds), "dim"), _LABEL)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from symcheck.locate.subgroups.result import Along, GroupPart, Lattice, Node, Spectrum
 from symcheck.report.numbers import number, ratio
-from symcheck.report.page import INDENT, Page
+from symcheck.report.page import GAP, INDENT, Page
 
 _ROWS, _PEAKS, _WORST, _WIDE = 14, 4, 3, 36
-_HEAD = ("subgroup", "where", "order", "verdict", "error", "worst")
+_HEAD = ("subgroup", "where", "order", "verdict", "error", "worst pair")
 
 
 def show_group(page: Page, part: GroupPart, details: bool = False) -> None:
@@ -22,7 +22,7 @@ def show_group(page: Page, part: GroupPart, details: bool = False) -> None:
         if len(lattice.nodes) > 1:
             page.line()
             page.line(f"subgroups, {lattice.output}", "bold", INDENT)
-            page.table(_HEAD, rows)
+            _table(page, rows)
             left = len(lattice.nodes) - len(rows)
             if left:
                 page.line(f"and {left} more", "dim", INDENT)
@@ -43,11 +43,21 @@ def _row(node: Node) -> list[str]:
     kind = f"{node.title} ×{node.conjugates}" if node.conjugates > 1 else node.title
     name = f"{node.factor}: {kind}" if node.factor and node.factor != node.name else kind
     order = "∞" if node.order is None else str(node.order)
-    return [name, _cut(node.where), order, str(node.verdict), ratio(node.error), ratio(node.worst_error)]
+    return [name, node.where, order, str(node.verdict), ratio(node.error), ratio(node.worst_error)]
 
 
-def _cut(words: str) -> str:
-    return words if len(words) <= _WIDE else words[: _WIDE - 1].rstrip(' ,;') + "…"
+def _table(page: Page, body: Sequence[Sequence[str]]) -> None:
+    """A table whose names and places wrap, so that nothing is cut off; numbers to the right."""
+    rows = [[page.text(word, "dim") for word in _HEAD], *([page.text(cell) for cell in row] for row in body)]
+    sizes = [max(row[i].cell_len for row in rows) for i in range(len(_HEAD))]
+    sizes[0], sizes[1] = min(sizes[0], _WIDE), min(sizes[1], _WIDE)
+    room = page.width - INDENT - GAP * (len(sizes) - 1) - sum(sizes[2:])
+    sizes[1] = max(min(sizes[1], room - sizes[0]), 12)
+    sizes[0] = max(min(sizes[0], room - sizes[1]), 12)
+    for row in rows:
+        for cell, size in zip(row[2:], sizes[2:], strict=True):
+            cell.align("right", size)
+        page.row(list(zip(row, sizes, strict=True)), INDENT)
 
 
 def _spectra(part: GroupPart) -> Iterator[str]:
@@ -59,12 +69,13 @@ def _spectra(part: GroupPart) -> Iterator[str]:
 
 
 def _peaks(one: Spectrum) -> str:
-    """`4 92 %, 8 7 %: ` of the variance, largest first."""
+    """`m = 4: 92 %, m = 8: 7 %; ` of the variance, largest first."""
     seen = [(p, label) for p, f, label in zip(one.powers, one.floors, one.labels, strict=True) if p > f]
     if one.kind == "character" or not seen or not one.variance > 0:
         return ""
     top = sorted(seen, reverse=True)[:_PEAKS]
-    return ", ".join(f"{label} {ratio(p / one.variance)}" for p, label in top) + ": "
+    letter = {"frequency": "m", "degree": "l"}[one.kind]
+    return ", ".join(f"{letter} = {label}: {ratio(p / one.variance)}" for p, label in top) + "; "
 
 
 def _curves(part: GroupPart, details: bool) -> Iterator[str]:
@@ -76,10 +87,18 @@ def _curves(part: GroupPart, details: bool) -> Iterator[str]:
 def _extent(one: Along) -> str:
     if one.extent is None or len(one.at) < 2:
         return "" if len(one.at) < 2 else ", within the tolerance all the way"
-    return f", within the tolerance up to {number(one.extent)}"
+    return f", within the tolerance up to {number(one.extent)} {_unit(one)}"
+
+
+def _unit(one: Along) -> str:
+    """What the parameter of a flow is counted in."""
+    if one.name.startswith("translation"):
+        return "units of length"
+    return "rad" if one.period is not None else "of rapidity" if one.name.startswith("boost") else "of its parameter"
 
 
 def _elements(part: GroupPart) -> Iterator[str]:
     for output in dict.fromkeys(one.output for one in part.elements):
         own = [one for one in part.elements if one.output == output][:_WORST]
-        yield f"worst elements, {output}: " + "; ".join(f"{one.label} {ratio(one.error)}" for one in own)
+        words = "; ".join(f"{one.label} {ratio(one.error)}" for one in own)
+        yield f"worst elements, {output} (mean of each over the samples): {words}"

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from symcheck.intertwiners.result import Certificate, Certified, LayerRow
-from symcheck.locate.lie_result import LieLayers
+from symcheck.locate.certificates import UNDECLARED
+from symcheck.locate.lie_result import LieLayers, LieTerm
 from symcheck.locate.result import Infinitesimal
 from symcheck.report import numbers
 from symcheck.report.page import INDENT, Page
 
 _ROWS = 12
+_CANCELS = 1.1  # the sum of |shares| from which terms work against each other
+_STILL = "trivial: the group does not act there, so that any weights will do"
+
+
+def cancelling(shares: Sequence[float]) -> str:
+    """What is to be said of signed shares of which some cancel others; empty where they hardly do."""
+    total = sum(map(abs, shares))
+    if not total > _CANCELS:
+        return ""
+    return (
+        f"terms cancel: |shares| sum to {100 * total:.0f} %, and what one operation adds others take back, "
+        "so that a term can be larger than the whole error"
+    )
 
 
 def show_certificates(page: Page, found: Certificate, details: bool) -> None:
@@ -24,12 +41,16 @@ def show_certificates(page: Page, found: Certificate, details: bool) -> None:
         for row in rows:
             if row.verdict is Certified.BROKEN and row.reason:
                 page.line(f"{row.layer}: {row.reason}", "dim", INDENT)
-    missing = len(found.rows) - len(known)
-    if missing:
-        page.line(
-            f"{missing} of {len(found.rows)} layers are not certified: nobody knows how the group acts on their features",
-            "dim", INDENT,
-        )  # fmt: skip
+        cut = Counter(str(row.verdict) for row in known if row not in rows)
+        if cut:
+            words = ", ".join(f"{count} more {verdict}" for verdict, count in cut.items())
+            page.line(f"and {words} (all of them: --details)", "dim", INDENT)
+        if any(row.verdict is Certified.TRIVIAL for row in rows):
+            page.line(_STILL, "dim", INDENT)
+    reasons = Counter(row.reason for row in found.rows if row.verdict is Certified.UNKNOWN)
+    for reason, count in reasons.items():
+        why = "nobody knows how the group acts on their features" if reason == UNDECLARED else reason
+        page.line(f"{count} of {len(found.rows)} rows are not certified: {why}", "dim", INDENT)
 
 
 def _row(row: LayerRow) -> list[str]:
@@ -52,17 +73,27 @@ def show_lie(page: Page, found: Infinitesimal) -> None:
         _terms(page, found.layers)
 
 
+def _term(term: LieTerm) -> str:
+    """An operation, or what is left at the outputs; what stands in no part is of the network itself."""
+    if not term.function:
+        return "outputs: rest"
+    many = f" … {term.group[-1].rpartition(': ')[2]}" if len(term.group) > 1 else ""
+    return f"{term.path or 'the network'}: {term.function}{many}"
+
+
 def _terms(page: Page, found: LieLayers) -> None:
     if not found.terms:
         page.line("layer by layer, nothing but rounding", "dim", INDENT)
         return
     for output in found.error:
         rows = [
-            [f"{term.path or 'outputs'}: {term.function or 'rest'}", term.line, term.action or "?",
+            [_term(term), term.line, term.action or ("" if term.group else "?"),
              numbers.number(term.size[output]), f"{100 * term.share[output]:.1f} %"]
             for term in found.ranked(output)[:_ROWS]
         ]  # fmt: skip
         page.table((f"operation, {output}", "at", "hidden action", "RMS", "share"), rows)
+        if words := cancelling([term.share[output] for term in found.terms]):
+            page.line(words, "dim", INDENT)
     closure = max(found.closure.values())
     page.line(
         f"closes to {numbers.number(closure, 1)} · {numbers.count(found.samples, 'sample')} · "

@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.text import Text
 
 from symcheck.cli.group_text import show_group
-from symcheck.cli.locate_parts_text import show_certificates, show_lie
+from symcheck.cli.locate_parts_text import cancelling, show_certificates, show_lie
 from symcheck.cli.numerics_text import show_aliasing, show_numerics
 from symcheck.locate.result import Attribution, Located, Operation
 from symcheck.report import numbers
 from symcheck.report.page import INDENT, Page
 
-_BAR, _ROWS, _LABEL = 24, 8, 12
+_BAR, _ROWS, _LABEL, _OUTPUTS = 24, 8, 12, 3
 _HOW = {"assumed": "assumed", "near": "nearest", "unknown": "unknown", "declared": "declared", "fitted": "fitted"}
 
 
@@ -75,6 +75,7 @@ def _attribution(page: Page, found: Attribution, details: bool) -> None:
         f"{known} of {len(found.layers)} operations have a known action · closes to "
         f"{numbers.number(found.closure, 1)} · {found.pairs} pairs, {found.runs} passes", "dim",
     )  # fmt: skip
+    page.line("what shares, redraws and hidden actions are: symcheck explain attribution", "dim")
 
 
 def _bars(page: Page, found: Attribution, output: str) -> None:
@@ -89,7 +90,7 @@ def _bars(page: Page, found: Attribution, output: str) -> None:
         cells = [
             (page.text(_named(row.path, row.kind)), width),
             (page.text(bar, "red" if share > 0 else "cyan"), _BAR),
-            (page.text(f"{100 * share:6.1f} %"), 9),
+            (page.text(f"{round(100 * share, 1) + 0.0:6.1f} %"), 9),
             (page.text(again, "dim"), 28),
         ]
         page.row(cells, INDENT)
@@ -99,21 +100,28 @@ def _bars(page: Page, found: Attribution, output: str) -> None:
 
 
 def _operations(page: Page, operations: Sequence[Operation]) -> None:
-    head = ("operation", "at", "hidden action", "own defect", "at the output", "share")
+    outputs = [*operations[0].share]
+    each = len(outputs) <= _OUTPUTS
+    last = ["at the output", "share"] if len(outputs) == 1 else [f"of {n}" for n in outputs] if each else ["mean share"]
+    head = ("operation", "at", "hidden action", "own defect", *last)
     rows = []
     for row in operations[:_ROWS]:
+        shares = [*row.share.values()] if each else [_mean(row.share)]
         many = f" … {row.group[-1].rpartition(': ')[2]}" if len(row.group) > 1 else ""
         rows.append(
             [
-                f"{row.path or row.kind or 'outputs'}: {row.function}{many}",
+                f"{row.path or row.kind}: {row.function}{many}" if row.line else "at the outputs",
                 row.line,
                 " ".join(filter(None, (row.action, f"({_HOW[row.how]})" if row.how in _HOW else ""))),
                 "" if row.local is None else numbers.ratio(row.local),
-                numbers.ratio(max(row.size.values())),
-                f"{100 * _mean(row.share):.1f} %",
+                *([numbers.ratio(one) for one in row.size.values()] if len(outputs) == 1 else []),
+                *(f"{round(100 * share, 1) + 0.0:.1f} %" for share in shares),
             ]
         )
     page.table(head, rows)
+    for name in outputs:
+        if (words := cancelling([row.share[name] for row in operations])):
+            page.line(f"{name}: {words}" if len(outputs) > 1 else words, "dim", INDENT)
     grouped = [row for row in operations[:_ROWS] if row.group]
     if grouped:
         page.line(

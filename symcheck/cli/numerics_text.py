@@ -11,7 +11,7 @@ from symcheck.locate.numerics_result import Cell, Numerics
 from symcheck.report.numbers import number, ratio
 from symcheck.report.page import INDENT, Page
 
-_HEAD = ("", "error / spread", "floor", "verdict", "")
+_HEAD = ("", "error / spread", "floor", "verdict", "tolerance")
 
 
 def show_numerics(found: Numerics, console: Console) -> None:
@@ -31,7 +31,7 @@ def show_numerics(found: Numerics, console: Console) -> None:
 def _rows(cell: Cell, tolerance: float, several: bool) -> Iterator[list[str]]:
     for name, one in cell.outputs.items():
         label = f"{cell}, {name}" if several else str(cell)
-        within = "" if one.meets(tolerance) else "too much"
+        within = "within" if one.meets(tolerance) else "above"
         yield [label, number(one.error), number(one.floor), str(one.verdict), within]
 
 

@@ -24,6 +24,7 @@ from symcheck.frames.audit import Audited, How, audit_canonicalizer, reported, w
 from symcheck.frames.modules import Canonicalized, FrameAveraged
 from symcheck.frames.pose import frame_of
 from symcheck.frames.result import Accuracy
+from symcheck.frames.scene import NoFrame
 from symcheck.gate.files import read_files
 from symcheck.grammar import parse_claim
 from symcheck.measure.calling import by_keyword
@@ -65,14 +66,22 @@ def run_canonicalizer(
     with steps(console) as tell, redirect_stdout(sys.stderr):
         tell("loading")
         model, inputs = _subject(settings, allow_program)
-        audits = []
+        audits: list[Audited] = []
+        without: dict[str, NoFrame] = {}
         for claim in claims:
             tell(f"measuring {claim}")
-            audits.append(_one(canonicalizer, claim, inputs, model, settings))
+            try:
+                audits.append(_one(canonicalizer, claim, inputs, model, settings))
+            except NoFrame as error:
+                without[claim] = error
+        if not audits:
+            raise next(iter(without.values()))
         keys = {"elements", "seed", "tolerance", "samples"}
         told = {**{key: settings[key] for key in keys}, "claims": claims, "data": digest(inputs)}
         named = model or Subject(canonicalizer, frame_of)
         report = reported(audits, named, told, time.perf_counter() - start)
+        skipped = [f"not measured, {claim}: {error.message}" for claim, error in without.items()]
+        report = replace(report, notes=(*report.notes, *skipped))
     for output in outputs:
         write_report(report, output)
     return report

@@ -22,6 +22,7 @@ from symcheck.frames.audit import Audited, How, audit_canonicalizer
 from symcheck.frames.export import export
 from symcheck.frames.modules import Symmetrised
 from symcheck.frames.result import Accuracy
+from symcheck.frames.scene import scene
 from symcheck.frames.wrapped import FACTORY, symmetrised
 from symcheck.grammar import Slot, Term, parse_group
 from symcheck.measure.given import first_samples, without_ignored
@@ -56,6 +57,7 @@ class Found:
     accuracy: tuple[Accuracy, ...]
     written: tuple[Path, ...]
     exported: str  # why there is no program; empty where there is one
+    forwards: int  # of the network, for each sample
 
 
 def run_wrap(
@@ -78,6 +80,7 @@ def run_wrap(
         tell(f"writing {stem}.toml")
         written = [_subject_file(stem, settings, module, _ignoring(module, every), asked, allow_program)]
         few = first_samples(tensors, how.samples, [claim])
+        forwards = module.poses(scene(module.claim, few)).size
         problem = _program(module, few, stem, written)
         tell("measuring what was written")
         after_subject = subject_of(file_settings(written[0], {}), allow_program, "wrap")
@@ -85,7 +88,7 @@ def run_wrap(
         poses = _poses(subject, claim, tensors, asked, how)
         subjects = {"as it was": subject, f"by {asked.by}": after_subject}
         scored = compared(subjects, claim, tensors, labels, settings, how) if labels is not None else ()
-    return Found(claim, asked.by, before, after, poses, scored, tuple(written), problem)
+    return Found(claim, asked.by, before, after, poses, scored, tuple(written), problem, forwards)
 
 
 def _stem(out: Path) -> Path:

@@ -72,5 +72,4 @@ def _lines(found: Found) -> Iterator[tuple[str, str]]:
             yield "note", note
     if found.exported:
         yield "note", f"no program (.pt2) was written: {found.exported}"
-    times = found.after.seconds / max(found.before.seconds, 1e-9)
-    yield "cost", f"the audit took {numbers.number(times)} times as long as that of the network alone"
+    yield "cost", f"{numbers.count(found.forwards, 'forward')} of the network for each sample"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from symcheck.measure.runner import Runner
 
 Row = tuple[int, ...]
 Shape = tuple[int, ...]
+_FEW = 3  # inputs of one width of which every combination is flipped
 _PAIRS = 12  # axes longer than this get no flips of two
 _SIGNS = 16  # axes longer than this get no flips one by one unless they are the only axis
 _MOST_SIGNS, _CHANNELS, _GRID = 64, 8, 3
@@ -65,7 +66,23 @@ def families(evaluator: Evaluator, runner: Runner) -> list[Family]:
                 for p in _graph(evaluator, runner, name, axis, also):
                     moved.setdefault((*p, shape[axis]), "graph of answers")
                 found += [Family(name, axis, shape, moved, also)] if moved else []
-    return found
+    return [*found, *_jointly(found)]
+
+
+def _jointly(alone: list[Family]) -> Iterator[Family]:
+    """Flips of the last axis of several inputs of one width at once: of every few, of many only all together."""
+    alike: dict[int, list[Family]] = {}
+    for family in alone:
+        flips = {row: origin for row, origin in family.rows.items() if family.signed([row])}
+        if flips and not family.also and family.axis == len(family.shape) - 1:
+            alike.setdefault(family.degree, []).append(replace(family, rows=flips))
+    for same in alike.values():
+        sizes = range(2, len(same) + 1) if len(same) <= _FEW else (len(same),)
+        for first, *others in itertools.chain.from_iterable(itertools.combinations(same, n) for n in sizes):
+            rows = {row: origin for row, origin in first.rows.items() if all(row in other.rows for other in others)}
+            also = {one.input: one.action([*rows], one.shape, one.axis) for one in others}
+            if rows:
+                yield replace(first, rows=rows, also=also)
 
 
 def _graph(evaluator: Evaluator, runner: Runner, name: str, axis: int, also: Mapping[str, str]) -> list[Row]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, combinations
 
 import torch
 from torch import Tensor
 
 from symcheck.claim import Claim
+from symcheck.discover.algebra import row_space
 from symcheck.discover.finite import output_names
 from symcheck.discover.naming import Known, known
 from symcheck.discover.span import Span
@@ -41,12 +42,19 @@ class Stated:
 
     claims: tuple[str, ...] = ()
     open: tuple[str, ...] = ()
+    reach: Mapping[str, Tensor] = field(default_factory=dict)  # group and inputs -> the found generators that they are
+
+    def reached(self, claims: Iterable[str]) -> int:
+        """How many independent generators some claims speak of."""
+        rows = [self.reach[left] for left in dict.fromkeys(map(left_of, claims)) if left in self.reach]
+        return len(row_space(torch.cat(rows), 1e-6)) if rows else 0
 
 
 def claims_of(audit: Audit, span: Span) -> Stated:
     """Claims whose generators lie in the span, the largest groups only."""
     found: list[str] = []
     unnamed: list[str] = []
+    reach: dict[str, Tensor] = {}
     for width in sorted({block.width for block in span.sources}):
         table = {one.name: one for one in known(width, True)}
         same = [block for block in span.sources if block.width == width]
@@ -56,9 +64,10 @@ def claims_of(audit: Audit, span: Span) -> Stated:
                 key = tuple(block.name for block in moved)
                 if (form.group, key) in covered or form.algebra not in table:
                     continue
-                text = _claim(audit, span, form, table[form.algebra], moved)
+                text, generators = _claim(audit, span, form, table[form.algebra], moved)
                 if not text:
                     continue
+                reach[left_of(text)] = generators
                 words = [slot.terms[0].name for slot in parse_claim(text).outputs]
                 if any(word != "ignore" for word in words):
                     found.append(text)
@@ -67,7 +76,13 @@ def claims_of(audit: Audit, span: Span) -> Stated:
                 elif form.mirrored:
                     inputs = text.removeprefix(f"{form.group}:").removeprefix(f"{form.mirrored}:")
                     unnamed += [f"{name}:{inputs}" for name in (form.mirrored, form.group)]
-    return Stated(tuple(found), tuple(unnamed))
+                    reach |= {left_of(one): generators for one in unnamed[-2:]}
+    return Stated(tuple(found), tuple(unnamed), reach)
+
+
+def left_of(text: str) -> str:
+    """The group and the inputs of a claim."""
+    return text.partition("->")[0].strip()
 
 
 def joined(audit: Audit, texts: Iterable[str]) -> list[str]:
@@ -117,8 +132,8 @@ def _subsets(blocks: list[Block]) -> Iterator[tuple[Block, ...]]:
     return chain.from_iterable(combinations(blocks, size) for size in sizes)
 
 
-def _claim(audit: Audit, span: Span, form: _Form, algebra: Known, moved: tuple[Block, ...]) -> str:
-    """The claim of one group on some inputs, with mirrors where they hold; empty where it does not."""
+def _claim(audit: Audit, span: Span, form: _Form, algebra: Known, moved: tuple[Block, ...]) -> tuple[str, Tensor]:
+    """The claim of one group on some inputs, with mirrors where they hold, and its generators; empty if it does not."""
     targets = {}
     for block in span.sources:
         matrices = algebra.matrices.clone()
@@ -127,15 +142,15 @@ def _claim(audit: Audit, span: Span, form: _Form, algebra: Known, moved: tuple[B
         targets[block.name] = matrices if block in moved else torch.zeros((len(matrices), size, size)).double()
     chosen, left = span.towards(targets)
     if not left <= max(1e-6, 5 * span.tolerance):
-        return ""
+        return "", chosen.joint
     words = _outputs(audit, chosen, algebra)
     names = {name for block in moved for name in block.inputs}
     if all(word == "ignore" for word in words.values()):
-        return _sentence(audit, form.group, form.action, names, words) if chosen.outputs else ""
+        return _sentence(audit, form.group, form.action, names, words) if chosen.outputs else "", chosen.joint
     if form.mirrored and (text := _with_mirrors(audit, form, names, words)):
-        return text
+        return text, chosen.joint
     text = _sentence(audit, form.group, form.action, names, words)
-    return text if _holds(audit, text, words) else ""
+    return text if _holds(audit, text, words) else "", chosen.joint
 
 
 def _with_mirrors(audit: Audit, form: _Form, moved: set[str], words: Mapping[str, str]) -> str:

@@ -22,13 +22,17 @@ def without_contained(found: Discrete, claims: Sequence[str], shapes: Shapes) ->
     """
     trees = [parse_claim(text) for text in claims]
     kept: list[FiniteGroup] = []
-    notes: list[str] = []
+    inside: dict[tuple[str, str, str], list[str]] = {}
     for group in found.groups:
         larger = next((str(tree.group) for tree in trees if _inside(group, tree, shapes)), "")
         if larger:
-            notes.append(f"{group.name} on {group.input} is part of {larger}, and not listed again ({group.output})")
+            inside.setdefault((group.input, larger, group.output), []).append(group.name)
         else:
             kept.append(group)
+    notes = [
+        f"{', '.join(names)} on {lead} {'is' if len(names) == 1 else 'are'} part of {larger}, and not listed again "
+        f"({output})" for (lead, larger, output), names in inside.items()
+    ]  # fmt: skip
     return replace(found, groups=tuple(kept), notes=(*found.notes, *notes))
 
 
@@ -43,7 +47,7 @@ def _inside(group: FiniteGroup, tree: ClaimTree, shapes: Shapes) -> bool:
     turned = {slot.name for slot in tree.inputs if _word(slot) in ("vector", "points")}
     covered = {slot.name for slot in tree.outputs if _word(slot) != "ignore"}
     stated = {slot.name for slot in own.outputs if _word(slot) != "ignore"}
-    along = all(_axis(slot) == len(shapes[str(slot.name)]) - 1 for slot in moved)
+    along = all(_word(slot) == "vector" or _axis(slot) == len(shapes[str(slot.name)]) - 1 for slot in moved)
     return {slot.name for slot in moved} == turned and stated <= covered and along
 
 
@@ -59,8 +63,8 @@ def _axis(slot: Slot) -> int | None:
 
 
 def _mirrors(element: str) -> bool:
-    """Whether a signed permutation in cycles has determinant -1; a cycle that comes back with a minus names it."""
-    even = True
+    """Whether a signed permutation in cycles has determinant -1, and D5; a cycle that comes back with a minus names it."""
+    even = re.fullmatch(r"D\d+", element) is None
     for cycle in _CYCLE.findall(element):
         points = cycle.split()
         slots = len({point.lstrip("-") for point in points})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
-from symcheck.discover.claims import claims_of, holding, joined
+from symcheck.discover.claims import Stated, claims_of, holding, joined
 from symcheck.discover.contained import without_contained
 from symcheck.discover.continuous import Found, find_continuous
 from symcheck.discover.discrete import find_discrete
@@ -20,11 +20,14 @@ from symcheck.discover.representation import find_representations
 from symcheck.discover.result import Discovery
 from symcheck.discover.unknowns import Ask
 from symcheck.errors import ConfigError, DataError
+from symcheck.grammar import parse_claim
 from symcheck.measure.audit import Audit, Options
 from symcheck.measure.given import Inputs, digest, first_samples, named_inputs, without_ignored
 from symcheck.measure.runner import Runner, environment, measuring
 from symcheck.measure.session import device_of, dtype_of, open_session, output_names
 from symcheck.registry import suggest
+from symcheck.report.model import Verdict
+from symcheck.report.numbers import count
 from symcheck.subject import Subject
 from symcheck.version import __version__
 
@@ -80,6 +83,7 @@ def discover(
         options = Options(search.elements, search.seed, search.tolerance)
         session = open_session(runner, tensors, texts, options, search.batch_size)
         about = {"name": subject.name, "parameters": subject.parameters, **vars(subject.source)}
+        _check_under(search.under, [*tensors])
         unread = _unread(session)
         settings = _settings(search, session, digest(tensors))
         versions = environment(runner, {"symcheck": __version__, "python": platform.python_version()})
@@ -87,6 +91,16 @@ def discover(
         found = _beside(session, search, tell, found, texts, labels)
     notes = (*subject.notes, *unread, *found.notes)
     return replace(found, notes=notes, seconds=time.perf_counter() - start, forwards=runner.forwards)
+
+
+def _check_under(texts: Sequence[str], known: Sequence[str]) -> None:
+    """ConfigError where a group is asked for on an input that there is not."""
+    for text in texts:
+        names = [slot.name for slot in parse_claim(f"{text.partition('->')[0]} -> invariant").inputs]
+        for name in (name for name in names if name is not None and name not in known):
+            raise ConfigError(
+                f"there is no input '{name}'", where=f"--under '{text}'", hint=f"the inputs are {', '.join(known)}"
+            )
 
 
 def _unread(session: Audit) -> list[str]:
@@ -115,7 +129,7 @@ def _searched(session: Audit, search: Search, tell: Tell, result: Discovery) -> 
     claims: list[str] = []
     under: list[str] = list(search.under)
     notes: list[str] = []
-    found = None
+    found, stated = None, Stated()
     if "continuous" in search.parts:
         tell("solving for generators")
         found = _continuous(session, search, notes)
@@ -139,7 +153,20 @@ def _searched(session: Audit, search: Search, tell: Tell, result: Discovery) -> 
         made = find_representations(session, under)
         result = replace(result, representations=made)
         claims += holding(session, [one.claim for one in made.outputs if one.claim])
-    return replace(result, claims=tuple(joined(session, claims)), notes=tuple(notes))
+    told = tuple(joined(session, claims))
+    unsaid = (*_weaker(found, stated, told), *(result.discrete.unsaid if result.discrete is not None else ()))
+    return replace(result, claims=told, unsaid=unsaid, notes=tuple(notes))
+
+
+def _weaker(found: Found | None, stated: Stated, claims: Sequence[str]) -> Iterator[str]:
+    """What is said where the verified algebra has generators that no claim speaks of."""
+    if found is None or found.span is None or found.result.algebra is None or not Verdict(found.result.verdict).holds:
+        return
+    said, size, name = stated.reached(claims), len(found.span), found.result.nearly or found.result.algebra.name
+    if not said:
+        yield f"no claim says this: {name}, {count(size, 'generator')}"
+    elif said < size:
+        yield f"the claims are weaker than what was found: {said} of the {size} generators of {name}"
 
 
 def _beside(

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from symcheck.claim import Claim
-from symcheck.discover.candidates import Family, Row, exchanges, families, planar
+from symcheck.discover.candidates import Family, Row, exchanges, families
 from symcheck.discover.discrete_result import Discrete, FiniteGroup, Tried
-from symcheck.discover.exchange import exchanged
+from symcheck.discover.exchange import exchanged, told_by_name
 from symcheck.discover.group_names import name_of, needed
+from symcheck.discover.judged import SCREEN, audited, error_of, finite_group, sentence, size_of
 from symcheck.discover.moved import at_rest, bound_to, moved_outputs, spread_of
 from symcheck.discover.packed import packed_rows
+from symcheck.discover.turns import find_planar
 from symcheck.errors import ClaimError, SymcheckError
 from symcheck.groups.generated import Generated, generated, spelled_row
 from symcheck.measure.audit import Audit
@@ -27,9 +28,7 @@ from symcheck.report.model import Finding, Verdict
 
 _COUNTED = 170  # slots of which the order is told
 _SURE = 1e-5  # of the spread: alike to rounding
-SCREEN = 0.3  # a candidate that is off by more, of the spread, gets no audit
 _SAME, _SIGN, _STILL = "same", "sign", "invariant"
-_ORDER = {verdict: i for i, verdict in enumerate(Verdict)}
 
 
 def find_discrete(session: Audit) -> Discrete:
@@ -43,7 +42,9 @@ def find_discrete(session: Audit) -> Discrete:
     for names in exchanges(session.evaluator):
         joined = exchanged(session, names)
         if joined is not None:
-            _search(joined, " and ".join(names), groups, tried, notes)
+            made: list[FiniteGroup] = []
+            _search(joined, " and ".join(names), made, tried, notes)
+            groups += (told_by_name(group, names) for group in made)
     return Discrete(tuple(groups), tuple(tried), tuple(dict.fromkeys(notes)))
 
 
@@ -57,11 +58,11 @@ def _search(session: Audit, joined: str, groups: list[FiniteGroup], tried: list[
     for family in found:
         try:
             for screened in _screened(session, family, notes):
-                _judge(session, screened, joined, groups, tried)
+                _judge(session, _unimplied(screened, tried), joined, groups, tried)
         except SymcheckError as error:
             notes.append(f"{family.input}, axis {family.axis}: {error.message}")
-    for group, lead in [] if joined else planar(session.evaluator):
-        _planar(session, group, lead, groups, tried)
+    if not joined:
+        find_planar(session, groups, tried)
 
 
 def _everything(family: Family, rows: Sequence[Row]) -> bool:
@@ -81,13 +82,28 @@ class _Screened:
     actions: Mapping[Row, tuple[str, float]]
 
 
+def _unimplied(one: _Screened, tried: Sequence[Tried]) -> _Screened:
+    """Without the flips of several inputs at once that are exact for some of them and for the others, too."""
+    names = {one.family.input, *one.family.also}
+    exact: dict[str, list[set[str]]] = {}
+    for other in tried:
+        if other.output == one.output and other.verdict == Verdict.EXACT:
+            exact.setdefault(other.what, []).append(set(other.input.split(", ")))
+
+    def implied(row: Row) -> bool:
+        held = exact.get(spelled_row(row), [])
+        return min(row) < 0 and len(names) > 1 and any(names - part in held for part in held if part < names)
+
+    return replace(one, actions={row: done for row, done in one.actions.items() if not implied(row)})
+
+
 def _screened(session: Audit, family: Family, notes: list[str]) -> list[_Screened]:
     """f(g·x) of all candidates at once, compared with f(x) under each output action."""
     rows = list(family.rows)
     group = generated("Signed" if family.signed(rows) else "Perm", rows[:1])  # for its actions, not its elements
     moved_by = family.action(rows, family.shape, family.axis)
     moves = {family.input: moved_by, **family.also}
-    bound = bound_to(session.evaluator, _sentence(session, group.name, moves, {}))
+    bound = bound_to(session.evaluator, sentence(session, group.name, moves, {}))
     still = at_rest(session.evaluator, bound)
     moved = moved_outputs(session.evaluator, bound, torch.tensor(rows))
     found = []
@@ -122,7 +138,7 @@ def _residuals(family: Family, row: Row, y: Tensor, z: Tensor) -> list[tuple[str
         carried = torch.empty_like(y).index_copy_(axis + 1, places, y * signs.reshape(shape))
         found.append((_SAME, z - carried))
     found.append((_SIGN, z + y))
-    return [(action, _size(delta)) for action, delta in found]
+    return [(action, size_of(delta)) for action, delta in found]
 
 
 def _following(family: Family, shape: tuple[int, ...]) -> int | None:
@@ -153,10 +169,10 @@ def _judge(session: Audit, one: _Screened, joined: str, groups: list[FiniteGroup
     for row, (action, residual) in one.actions.items():
         same, verdict, error = action == _SAME, str(Verdict.EXACT), float(residual)
         if marked[row] not in sure.get(same, ()):
-            finding = _audited(session, _text(session, one, [marked[row]], same), one.output, residual)
+            finding = audited(session, _text(session, one, [marked[row]], same), one.output, residual)
             verdict = "" if finding is None else str(finding.verdict)
             if finding is not None:
-                error = _error(finding, residual)
+                error = error_of(finding, residual)
                 kept.setdefault((same, finding.verdict), []).append(marked[row])
         done = action if residual <= SCREEN else ""
         tried.append(Tried(spelled_row(row), one.family.rows[row], lead, one.output, done, error, verdict))
@@ -181,7 +197,7 @@ def _generated(
     except ClaimError:
         return []
     text = _text(session, one, list(group.rows), same)
-    finding = _audited(session, text, one.output)
+    finding = audited(session, text, one.output)
     if finding is None or not finding.verdict.holds:
         return []
     action = _SAME if same else _SIGN if group.odd else _STILL
@@ -193,72 +209,23 @@ def _symmetric(session: Audit, one: _Screened, same: bool, joined: str, lead: st
     n = one.family.degree
     steps = [(1, 0, *range(2, n), n), (*range(1, n), 0, n)]
     text = f"S:{_text(session, one, steps[:1], same).partition(':')[2]}"
-    finding = _audited(session, text, one.output)
+    finding = audited(session, text, one.output)
     if finding is None or not finding.verdict.holds:
         return []
     written, order = tuple(map(spelled_row, steps)), math.factorial(n) if n <= _COUNTED else 0
-    return [_finite(finding, lead, "S", (f"S{n}", order), written, _SAME if same else _STILL, "" if joined else text)]
+    does = _SAME if same else _STILL
+    return [finite_group(finding, lead, "S", (f"S{n}", order), written, does, "" if joined else text)]
 
 
 def _group(finding: Finding, lead: str, group: Generated, action: str, claim: str) -> FiniteGroup:
     written = tuple(map(spelled_row, group.rows))
     name, order = name_of(group), int(group.order or 0)
-    return _finite(finding, lead, group.name, (name, order), written, action, claim)
+    return finite_group(finding, lead, group.name, (name, order), written, action, claim)
 
 
-def _finite(
-    finding: Finding, lead: str, text: str, named: tuple[str, int], written: tuple[str, ...], action: str, claim: str
-) -> FiniteGroup:
-    error = finding.error.spread if finding.error is not None else None
-    return FiniteGroup(
-        lead, finding.output, text, *named, written, action, claim, str(finding.verdict),
-        None if error is None else error.mean, None if error is None else error.high,
-        finding.floor.rounding, finding.tolerance, finding.counts.elements,
-    )  # fmt: skip
 
 
-def _planar(session: Audit, group: str, lead: str, groups: list[FiniteGroup], tried: list[Tried]) -> None:
-    """One group of turns, mirrors or shifts of a picture, for outputs that stay or are pictures themselves."""
-    bound = bound_to(session.evaluator, _sentence(session, group, {lead: "image"}, {}))
-    shapes = {name: tuple(y.shape[1:]) for name, y in at_rest(session.evaluator, bound).items()}
-    for output, shape in shapes.items():
-        flat = session.evaluator.samples.tensors[lead].dim() == 3
-        if any(_covers(g.group, group) or (flat and g.name.startswith("S")) for g in groups
-               if lead in g.input.split(", ") and g.output == output):  # fmt: skip
-            continue  # it is part of a group that was found, or the rows are a set and no picture
-        for action in ("invariant", "image") if len(shape) >= 2 and min(shape[-2:]) > 1 else ("invariant",):
-            text = _sentence(session, group, {lead: "image"}, {output: action})
-            finding = _audited(session, text, output)
-            if finding is None:
-                continue
-            error = _error(finding, float("nan"))
-            tried.append(Tried(group, "picture", lead, output, action, error, str(finding.verdict)))
-            if finding.verdict is Verdict.EXACT:
-                order = Claim.parse(text).bind(session.evaluator.samples.shapes()).group.order
-                groups.append(_finite(finding, lead, group, (group, order or 0), (group,), action, text))
-                break
 
-
-def _covers(large: str, small: str) -> bool:
-    """Whether one group of a picture contains another."""
-    parts = {"D4": ("C4", "D2", "C2", "D1"), "C4": ("C2",), "D2": ("C2", "D1")}
-    shift = large.startswith("Shift") and small.startswith("Shift")
-    return small in parts.get(large, ()) or (shift and int(small[6:-1]) % int(large[6:-1]) == 0)
-
-
-def _audited(session: Audit, text: str, output: str, residual: float = 0.0) -> Finding | None:
-    """The worst finding of one claim about one output; None where it cannot be measured, or the screen refused it."""
-    if not residual <= SCREEN:
-        return None
-    try:
-        pieces = [piece.finding for piece in session.measure(Claim.parse(text)) if piece.finding.output == output]
-    except SymcheckError:
-        return None
-    return min(pieces, key=lambda f: _ORDER[f.verdict], default=None)
-
-
-def _error(finding: Finding, otherwise: float) -> float:
-    return finding.error.spread.mean if finding.error is not None else otherwise
 
 
 def _text(session: Audit, one: _Screened, rows: list[Row], same: bool) -> str:
@@ -269,7 +236,7 @@ def _text(session: Audit, one: _Screened, rows: list[Row], same: bool) -> str:
     action = family.action(rows, one.shape, axis) if same and axis is not None else ""
     action = action or ("homogeneous" if group.odd else "invariant")
     moves = {family.input: family.action(rows, family.shape, family.axis), **family.also}
-    return _sentence(session, group.name, moves, {one.output: action})
+    return sentence(session, group.name, moves, {one.output: action})
 
 
 def _shorter(text: str, one: _Screened, group: Generated) -> str:
@@ -284,16 +251,3 @@ def _shorter(text: str, one: _Screened, group: Generated) -> str:
     turns = group.order == degree and step in group.rows and one.family.axis == 0 and not one.family.also
     return f"Shift(1):{rest}".replace("nodes", "sequence") if turns else text
 
-
-def _sentence(session: Audit, group: str, moves: Mapping[str, str], outputs: Mapping[str, str]) -> str:
-    """A claim that moves some inputs and declares some outputs; the other inputs stay, other outputs are left out."""
-    inputs = [f"{name}={moves.get(name, 'scalar')}" for name in session.evaluator.samples.tensors]
-    base = next(iter(session.evaluator.bases.values()), None)
-    known = [name for name in base.tensors if name != base.owner_name] if base is not None else []
-    named = [f"{name}={outputs.get(name, 'ignore')}" for name in known if outputs] or ["invariant"]
-    return f"{group}: {', '.join(inputs)} -> {', '.join(named)}"
-
-
-def _size(delta: Tensor) -> float:
-    size = float(delta.reshape(len(delta), -1).square().sum(1).mean().sqrt())
-    return size if size == size else float("inf")

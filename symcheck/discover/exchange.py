@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from symcheck.discover.discrete_result import FiniteGroup
 from symcheck.measure.audit import Audit
 from symcheck.measure.runner import Runner
 from symcheck.measure.session import open_session
@@ -29,6 +31,13 @@ class Spread(nn.Module):
         if self.how == "dict":
             return self.call(inputs)
         return self.call(**inputs) if self.how == "keywords" else self.call(*inputs.values())
+
+
+def told_by_name(group: FiniteGroup, names: tuple[str, ...]) -> FiniteGroup:
+    """A group that permutes the inputs `names`, with the inputs that it moves and their names in its cycles."""
+    moved = sorted({int(digits) for cycles in group.generators for digits in re.findall(r"\d+", cycles)})
+    written = tuple(re.sub(r"\d+", lambda found: names[int(found[0])], cycles) for cycles in group.generators)
+    return replace(group, input=" and ".join(names[i] for i in moved), generators=written)
 
 
 def exchanged(session: Audit, names: tuple[str, ...]) -> Audit | None:

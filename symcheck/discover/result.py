@@ -166,6 +166,7 @@ class Discovery:
     data: Mapping[str, DataSymmetry] = field(default_factory=dict)  # by input
     profile: Profile | None = None
     claims: tuple[str, ...] = ()  # verified by the audit: exact or approximate
+    unsaid: tuple[str, ...] = ()  # what was found and is not in the claims, or more than they say
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     forwards: int = 0

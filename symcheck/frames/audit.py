@@ -129,12 +129,13 @@ class _Work:
         """The findings on inputs that are degenerate; a canonicaliser that refuses them is one, too."""
         found: list[Finding] = []
         try:
-            found += self._alone(own)
-            found += self.measured(whole, str(self.claim), own) if whole is not None else []
+            found += [at_degeneracy(one, name, True) for one in self._alone(own)]
+            after = self.measured(whole, str(self.claim), own) if whole is not None else []
+            found += [at_degeneracy(one, name, whole is not None and whole.castable) for one in after]
         except SymcheckError as error:
             claim = posing_claim(self.claim, own, {FRAME: torch.empty(0)})
-            found.append(refused(claim, FRAME, error, self.how.tolerance))
-        return [at_degeneracy(one, name) for one in found]
+            found.append(at_degeneracy(refused(claim, FRAME, error, self.how.tolerance), name, False))
+        return found
 
     def symmetrised(self, tensors: Mapping[str, Tensor], here: Scene) -> Subject | None:
         """The network with the canonicaliser around it, as a subject."""

@@ -14,8 +14,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from symcheck.errors import ClaimError, ConfigError
-from symcheck.frames.scene import Scene, euclidean, motions
+from symcheck.errors import ConfigError
+from symcheck.frames.scene import NoFrame, Scene, euclidean, motions
 from symcheck.groups.draws import Draws
 from symcheck.groups.matrices import determinant
 
@@ -50,7 +50,7 @@ class Frame(ABC):
 
     @abstractmethod
     def poses(self, scene: Scene) -> Poses:
-        """The frames of a batch; raises ClaimError where the group or the inputs have none."""
+        """The frames of a batch; raises NoFrame where the group or the inputs have none."""
 
 
 @final
@@ -130,7 +130,7 @@ class GramSchmidt(Frame):
         d, mirrors, turns, shifts = euclidean(group, "gram-schmidt")
         needed = d if mirrors else d - 1
         if len(self.vectors) != needed or not turns:
-            raise ClaimError(
+            raise NoFrame(
                 f"gram-schmidt needs {needed} vectors for {group.name}, not {len(self.vectors)}",
                 where=f"gram-schmidt({','.join(self.vectors)})",
                 hint="a frame of fewer vectors does not turn with mirrors: name as many as there are dimensions",
@@ -159,6 +159,12 @@ class GramSchmidt(Frame):
         x = scene.columns(name, d)
         if scene.bound.inputs[name].parts[0].action.affine:
             x = x - x.mean(1, keepdim=True)
+        if not int(row or 0) < x.shape[1]:
+            raise ConfigError(
+                f"there is no {text}: '{name}' has {x.shape[1]} {'row' if x.shape[1] == 1 else 'rows'} a sample",
+                where=f"gram-schmidt({','.join(self.vectors)})",
+                hint=f"rows are counted from 0: the last one is {name}[{x.shape[1] - 1}]",
+            )
         return x[:, int(row or 0)]
 
     def _centre(self, scene: Scene, d: int, shifts: bool) -> Tensor:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from symcheck.actions.base import Bound, Rep, move
-from symcheck.errors import ClaimError, ConfigError, DataError, ModelError
+from symcheck.errors import ConfigError, DataError, ModelError
 from symcheck.frames.frame import PCA, Frame, GramSchmidt, Poses, Whole
-from symcheck.frames.scene import Scene, motions
+from symcheck.frames.scene import NoFrame, Scene, motions
 from symcheck.groups.base import Group
 from symcheck.groups.draws import Draws
 from symcheck.importing import import_object
@@ -151,7 +151,7 @@ class ArgMax(Frame):
     def _elements(self, group: Group) -> Tensor:
         listed = group.elements() if group.order is not None else None
         if listed is None:
-            raise ClaimError(
+            raise NoFrame(
                 f"argmax needs a finite group, which {group.name} is not",
                 where="the canonicaliser argmax",
                 hint="use pca or gram-schmidt(a,b), or a function of your own",

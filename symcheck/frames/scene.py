@@ -20,6 +20,10 @@ from symcheck.measure.samples import Samples
 DRIVES = ("points", "vector")  # actions whose values a frame can be read off, best first
 
 
+class NoFrame(ClaimError):
+    """A claim under which there is no frame of this kind, whatever the inputs."""
+
+
 @dataclass(frozen=True)
 class Scene:
     """A batch and the claim that it is moved by."""
@@ -43,7 +47,7 @@ class Scene:
             for name, one in self.bound.inputs.items():
                 if one.parts and one.parts[0].action.name == action:
                     return name
-        raise ClaimError(
+        raise NoFrame(
             "no input says how a sample lies: a frame is read off points or vectors",
             where=f"'{self.bound.claim}'",
             hint="declare positions as 'points', or give a canonicaliser of your own: module:function",
@@ -115,7 +119,7 @@ def _bind(claim: Claim, shapes: Mapping[str, tuple[int, ...]]) -> BoundClaim:
     known = {name: shapes[name] for name in named_slots(claim, [*shapes])}
     bound = claim.bind(known)
     if bound.relation is not None:
-        raise ClaimError(
+        raise NoFrame(
             f"{bound.group.name} is a relation, not a group: there is nothing to average over",
             where=f"'{claim}'",
             hint="state a claim about a group, such as 'SE(3): pos=points -> energy=scalar'",
@@ -124,12 +128,12 @@ def _bind(claim: Claim, shapes: Mapping[str, tuple[int, ...]]) -> BoundClaim:
 
 
 def euclidean(group: Group, what: str) -> tuple[int, bool, bool, bool]:
-    """(d, mirrors, turns, shifts) of O(d), SO(d), E(d), SE(d) or T(d); ClaimError for other groups."""
+    """(d, mirrors, turns, shifts) of O(d), SO(d), E(d), SE(d) or T(d); NoFrame for other groups."""
     if isinstance(group, Orthogonal | Euclidean):
         return group.dimension, group.has_improper, True, isinstance(group, Euclidean)
     if isinstance(group, Translations):
         return group.dimension, False, False, True
-    raise ClaimError(
+    raise NoFrame(
         f"{what} is for O(d), SO(d), E(d), SE(d) and T(d), not for {group.name}",
         where=f"the group {group.name}",
         hint="a finite group is averaged (--by average), or give a canonicaliser: argmax, module:function",

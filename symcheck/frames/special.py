@@ -10,19 +10,27 @@ from symcheck.frames.poser import CANONICAL, FRAME
 from symcheck.report.model import Counts, Finding, Floor, Verdict
 
 _EXCUSED = (Verdict.EXACT, Verdict.INVALID, Verdict.TRIVIAL, Verdict.INCONCLUSIVE)
+_CHOSEN = "rounding chooses the frame there"
+_LARGE = f"the floor excuses nothing: {_CHOSEN}, so that it is as large as the error itself"
 
 
-def at_degeneracy(finding: Finding, name: str) -> Finding:
-    """A finding on degenerate inputs: there rounding chooses the frame, so that no floor excuses an error."""
+def at_degeneracy(finding: Finding, name: str, castable: bool) -> Finding:
+    """A finding on degenerate inputs: there rounding chooses the frame, so that no floor excuses an error.
+
+    Where the subject is `castable`, it is that choice, and not the subject, which keeps a higher precision from telling
+    more.
+    """
     part = ", ".join(filter(None, (finding.part, name)))
     finding = replace(finding, part=part)
+    if castable and finding.verdict is Verdict.EXACT and finding.floor.high is None:
+        finding = replace(finding, note=f"to working precision: {_CHOSEN}, in float64 too, which shows no more")
     if finding.error is None or finding.verdict not in _EXCUSED or not finding.error.spread.mean > finding.tolerance:
         return finding
     verdict = Verdict.BROKEN if finding.error.spread.low > finding.tolerance else Verdict.INCONCLUSIVE
     return replace(
         finding,
         verdict=verdict,
-        note="at this degeneracy no frame is the right one: rounding chooses among a continuum of them",
+        note=f"at this degeneracy no frame is the right one; {_LARGE}",
         advice="no canonicaliser is continuous there: average over the stabiliser, or train an equivariant network",
     )
 
@@ -34,8 +42,13 @@ def told(findings: Sequence[Finding]) -> Iterator[Finding]:
         harmless = finding.output == FRAME and forms.get(finding.part) is Verdict.EXACT
         if harmless and finding.verdict is Verdict.BROKEN:
             note = "the canonical form is exact: h(g·x) differs from g·h(x) by an element that leaves x alone"
+            note += f"; {_LARGE}" if _below_its_floor(finding) else ""
             finding = replace(finding, note=note, advice="outputs that such an element moves break all the same")
         yield finding
+
+
+def _below_its_floor(finding: Finding) -> bool:
+    return finding.error is not None and finding.error.spread.mean <= (finding.floor.rounding or 0.0)
 
 
 def refused(claim: str, output: str, error: SymcheckError, tolerance: float) -> Finding:

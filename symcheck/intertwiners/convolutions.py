@@ -43,14 +43,14 @@ def convolution(module: nn.Module, group: Group, source: Given, target: Given) -
     """
     conv: nn.Conv2d = module  # type: ignore[assignment]
     weight = _dense(conv)
-    out, into = spaces(group, [(target, conv.out_channels), (source, conv.in_channels)])
-    group = out.group
     if "shift" in group.faces or "translation" in group.faces:
         raise ClaimError(
             f"the certificate does not cover the shifts of {group.name}",
             where="a convolution",
             hint="weight sharing commutes with shifts where padding is circular and the stride divides them; audit it",
         )
+    out, into = spaces(group, [(target, conv.out_channels), (source, conv.in_channels)])
+    group = out.group
     if not _turns(group, (source, target), weight.dim() - 2):
         size = weight[0, 0].numel()
         return Convolution(weight, (out, into, trivial(group, size)), conv.weight.numel())

@@ -145,6 +145,9 @@ def _untrained(model: str | None, arguments: dict[str, object], key: str | None)
     built = build(model, arguments, callables=True)
     module = built if isinstance(built, nn.Module) else None
     note = "no checkpoint was loaded: the model is measured as its factory builds it"
+    inner = getattr(built, "subject", None)  # a network around another one says which it is
+    if isinstance(inner, Subject) and inner.source.path:
+        note = f"the factory loaded {inner.source.path}"
     name = model.rpartition(":")[2]
     return Subject(
         name,

@@ -12,6 +12,7 @@ from symcheck.errors import ConfigError
 from symcheck.locate.causes import most_likely
 from symcheck.locate.facts import facts_of
 from symcheck.locate.gaps import rms, size
+from symcheck.locate.gradients import gradient_notes
 from symcheck.locate.hybrids import Chart, Course, Swept
 from symcheck.locate.pairs import PAIRS, course_of
 from symcheck.locate.sweeps import sweep
@@ -76,12 +77,7 @@ def _notes(found: Attributed) -> list[str]:
                      "what makes them is told of what reads them, or of the outputs")  # fmt: skip
     if not recording.stations:
         notes.append("no operation between the inputs and the outputs can be seen: nothing can be told apart")
-    loud = [p for p in found.groups if any(abs(one.share(p)) > _MUCH for one in found.terms.values())]
-    inside = {recording.stations[p].function for at in loud for p in (at, *found.groups[at]) if p != END}
-    if "grad" in inside:
-        notes.append("a gradient is taken inside the network and follows what it is a gradient of: measure that "
-                     "alone, with --output NAME, and the error is told of the operation that makes it")  # fmt: skip
-    return notes
+    return [*notes, *gradient_notes(found)]
 
 
 def _terms(course: Course, chart: Chart, swept: Swept, notes: tuple[str, ...]) -> Attributed:

@@ -96,6 +96,12 @@ def _padding(facts: Facts) -> str:
 
 def _no_average(facts: Facts) -> str:
     names = _named(facts, TABLE if table(facts) else "")
+    if facts.on_vectors and facts.operation == "linear" and not facts.action and facts.commutes is not True:
+        return (
+            f"weights without the symmetry: an ordinary linear layer, whose {_named(facts, 'weight')} mixes the "
+            "components of vectors; mix whole vectors alone (the same number for all components of one), or put in "
+            "scalar products instead of components, and it should vanish"
+        )
     return f"weights without the symmetry: {names}; replace them by their average over the group and it should vanish"
 
 

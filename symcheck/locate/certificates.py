@@ -18,7 +18,7 @@ from symcheck.registry import suggest
 Declared = Given | tuple[Given, Given]
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-_UNDECLARED = "no representation is declared for its features"
+UNDECLARED = "no representation is declared for its features"
 
 
 def certify_layers(
@@ -53,7 +53,7 @@ def _walk(
     children = [*module.named_children()]
     if known(module) or not (children or isinstance(module, _CONTAINERS)):
         if declared is None and known(module):
-            yield unknown(Layer(path, module, group, "?", "?"), _UNDECLARED)
+            yield unknown(Layer(path, module, group, "?", "?"), UNDECLARED)
             return
         source, target = declared if isinstance(declared, tuple) else (declared or "?", declared or "?")
         yield from rows(Layer(path, module, group, source, target, tolerance))

@@ -56,7 +56,8 @@ class Facts:
     tensor it reads, `fixed` whether it reads numbers made on the way (a mask, a ramp); `faces` those of the claim's
     group; `only` the elements that alone carry an error (`improper`, `odd shifts`); `error` is relative to the output,
     `epsilon` that of the run's numbers; `inverse` says that its result follows ρ(g⁻¹) instead of ρ(g), `single` that
-    the stored numbers it reads are rounded to float32, None where it reads none.
+    the stored numbers it reads are rounded to float32, None where it reads none; `commutes` that it is equivariant
+    without its bias, None where it has none or that was not tried.
     """
 
     function: str
@@ -76,6 +77,7 @@ class Facts:
     fixed: bool = False
     shape: tuple[int, ...] = ()
     picked: bool = False
+    commutes: bool | None = None
 
     @property
     def operation(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from symcheck.locate.evidence import Facts
 from symcheck.locate.gaps import apart, rms
+from symcheck.locate.symptoms import biased
 from symcheck.locate.terms import END, Attributed
+from symcheck.locate.unbiased import sound_without_bias
 from symcheck.measure.defect import widest
 
 _PLAIN = (bool, int, float, str, tuple)
@@ -34,7 +37,7 @@ def facts_of(found: Attributed, place: int) -> Facts:
     error = max(
         rms(one.total) / (rms(widest(course.recording.outputs[name])) or 1.0) for name, one in found.terms.items()
     )
-    return Facts(
+    facts = Facts(
         function=station.function,
         kind=station.kind,
         path=station.path,
@@ -53,6 +56,9 @@ def facts_of(found: Attributed, place: int) -> Facts:
         inverse=_inverse(found, place),
         single=_single(found, place),
     )
+    if biased(facts) and "bias" in facts.names:
+        return replace(facts, commutes=sound_without_bias(found, place))
+    return facts
 
 
 def _faces(found: Attributed) -> frozenset[str]:

@@ -9,6 +9,7 @@ from torch import nn
 from symcheck.intertwiners.result import Certificate
 from symcheck.locate.actions import Hidden
 from symcheck.locate.certificates import Declared, certify_layers
+from symcheck.locate.stations import Station
 from symcheck.locate.terms import Attributed
 
 _GRIDS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -41,7 +42,7 @@ def _made(found: Attributed, place: int, part: nn.Module) -> str:
 
 def _given(found: Attributed, place: int, part: nn.Module) -> str:
     """The same of what it reads, where that comes straight from one station or input of as many axes."""
-    course, station = found.course, found.course.recording.stations[place]
+    course, station = found.course, _before_padding(found, found.course.recording.stations[place])
     values, made = course.recording.values, course.recording.values[place][0]
     sources = [source for source in station.sources if source not in found.swept.unknown]
     grid = isinstance(part, _GRIDS)
@@ -57,6 +58,13 @@ def _given(found: Attributed, place: int, part: nn.Module) -> str:
     if rest or not _fits(read.shape, made.dim(), width, grid):
         return ""
     return _channels(found.chart[sources[0]][0], read.dim(), grid)
+
+
+def _before_padding(found: Attributed, station: Station) -> Station:
+    """The station that reads what a layer reads: its `pad`, where it pads first, else itself."""
+    read = [found.course.recording.stations.get(source) for source in station.sources]
+    first = read[0] if len(read) == 1 else None
+    return first if first is not None and first.function == "pad" and first.path == station.path else station
 
 
 def _fits(shape: Sequence[int], axes: int, width: int | None, grid: bool) -> bool:

@@ -273,7 +273,8 @@ def _result(
     for place in (*sorted(locals_), END):
         at = groups[place][0] if groups[place] else place
         station = stations.get(at)
-        action = ", ".join(one.text for one in chart.get(place, ()) if one is not None)
+        known = [] if groups[place] else chart.get(place, ())  # of a group, nobody knows it at the first one
+        action = ", ".join(one.text for one in known if one is not None)
         found.append(
             LieTerm(
                 station.path if station else "", station.function if station else "", station.line if station else "",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symcheck.claim import Claim
-from symcheck.errors import ConfigError, SymcheckError
+from symcheck.errors import ClaimError, ConfigError, SymcheckError
 from symcheck.locate.aliasing import aliasing
 from symcheck.locate.attribution import attribute
 from symcheck.locate.features import certificate_of
@@ -104,7 +104,8 @@ def _parts(
     layers: Attributed | None = None
     if {"layers", "certificates", "lie"} & {*how.parts} and not all(f.verdict in _SILENT for f in findings):
         if audit.evaluator.runner.module is None:
-            notes.append("the subject is a function without a module: its operations have no names")
+            notes.append("the subject is a function without a module: its operations have no names, and no layers can "
+                         "be certified")  # fmt: skip
         else:
             tell("following the operations")
             layers = attribute(audit, claim, how.hidden, how.pairs)
@@ -148,7 +149,15 @@ def _certificates(audit: Audit, claim: Claim, how: How, layers: Attributed | Non
 
 
 def _aliasing(audit: Audit, claim: Claim, how: How, layers: Attributed | None) -> Any:
-    return aliasing(audit, claim)
+    """What sampling explains; ClaimError unless images are all that moves among the inputs."""
+    found = aliasing(audit, claim)
+    if found is None:
+        raise ClaimError(
+            "sampling is told apart from weights for images alone",
+            where=f"'{claim}': what the group moves is not images, or not images alone",
+            hint="claim image -> …, or leave --part aliasing out",
+        )
+    return found
 
 
 def _numerics(audit: Audit, claim: Claim, how: How, layers: Attributed | None) -> Any:

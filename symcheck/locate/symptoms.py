@@ -98,8 +98,8 @@ def normalises(facts: Facts, *kinds: str) -> bool:
 
 
 def biased(facts: Facts) -> bool:
-    """A fixed direction is added to vectors."""
-    if not facts.on_vectors:
+    """A fixed direction is added to vectors, by what would be sound without it."""
+    if not facts.on_vectors or facts.commutes is False:
         return False
     reads = "bias" in facts.names and (facts.operation in PRODUCTS or _convolves(facts))
     number = isinstance(facts.attributes.get("other"), int | float)

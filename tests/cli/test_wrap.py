@@ -44,6 +44,7 @@ def wrong(pos):
     return r.mT, t
 """
 CLAIM = "SE(3): pos=points -> energy=scalar, forces=vector"
+ALIKE = "S: pos=nodes -> energy=invariant, forces=nodes"
 FEW = ["--samples", "12", "--elements", "6"]
 
 
@@ -166,6 +167,9 @@ def test_a_canonicaliser_is_audited_alone_and_with_its_network(
         (["audit", *net("--canonicalizer", "pca")], "under a claim"),
         (["audit", "net.safetensors", CLAIM, *net("--canonicalizer", "pca", "--worst")[1:]], "in one go"),
         (["audit", "net.safetensors", CLAIM, *net("--canonicalizer", "pcb")[1:]], "unknown canonicaliser"),
+        (["audit", "net.safetensors", CLAIM, *net("--canonicalizer", "gram-schmidt(pos[0],pos[9])")[1:]],
+         "no pos[9]: 'pos' has 5 rows"),
+        (["audit", "net.safetensors", ALIKE, *net("--canonicalizer", "pca")[1:]], "not for S(5)"),
     ],
 )
 def test_what_cannot_be_is_refused(args: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,3 +180,23 @@ def test_what_cannot_be_is_refused(args: list[str], words: str, capsys: pytest.C
 def test_data_beside_the_written_file_are_named_from_there(folder: Path) -> None:
     assert main(["wrap", *net("-c", CLAIM, "--by", "frame", "-o", "out.toml")]) == 0
     assert 'inputs = "data.npz"' in (folder / "out.toml").read_text()
+
+
+def test_the_report_of_a_written_file_says_which_weights_it_measured(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["wrap", *net("-c", CLAIM, "--by", "frame", "-o", "out.toml")]) == 0
+    shown = capsys.readouterr().out
+    assert "4 forwards of the network for each sample" in shown and "times as long" not in shown
+    assert main(["audit", "out.toml", *FEW, "-q", "-o", "report.json"]) == 0
+    notes = json.loads((folder / "report.json").read_text())["notes"]
+    assert f"the factory loaded {folder / 'net.safetensors'}" in notes
+    assert not any("no checkpoint was loaded" in note for note in notes)
+
+
+def test_claims_without_a_frame_are_left_out_with_a_word(folder: Path) -> None:
+    first, *rest = net("--canonicalizer", "pca", "-o", "found.json")
+    assert main(["audit", first, ALIKE, CLAIM, *rest]) == 1
+    report = json.loads((folder / "found.json").read_text())
+    assert not any(finding["claim"].startswith("S:") for finding in report["findings"]) and report["findings"]
+    assert any(note.startswith(f"not measured, {ALIKE}: ") and "not for S(5)" in note for note in report["notes"])

@@ -117,6 +117,11 @@ def test_an_exact_frame_is_broken_at_the_degeneracies_alone() -> None:
     # a turn about the line leaves the cloud alone: the frame is free, the form is not
     assert verdicts["frame", "collinear"] is Verdict.BROKEN and verdicts["canonical", "collinear"] is Verdict.EXACT
     stray = next(f for f in found.findings if (f.output, f.part) == ("frame", "collinear"))
+    for one in (f for f in found.findings if f.verdict is Verdict.BROKEN and f.part):
+        assert one.error is not None and one.floor.rounding is not None
+        assert one.error.spread.mean > one.floor.rounding or "the floor excuses nothing" in one.note, one
+    still = next(f for f in found.findings if (f.output, f.part) == ("canonical", "collinear"))
+    assert "could not be raised" not in still.note
     assert "leaves x alone" in stray.note
     assert not found.report(as_subject(network()), {}).holds
 

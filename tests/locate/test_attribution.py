@@ -17,7 +17,9 @@ IMAGES = draws(3, 8, 1, 9, 9)
 CLOUD = draws(4, 8, 5, 3)
 
 
-def layers(model: nn.Module, claim: str, x: Tensor | Mapping[str, Tensor], hidden: dict[str, str] | None = None) -> Attribution:
+def layers(
+    model: nn.Module, claim: str, x: Tensor | Mapping[str, Tensor], hidden: dict[str, str] | None = None
+) -> Attribution:
     found = locate(model, claim, x, How(parts=("layers",), hidden=hidden or {})).attribution
     assert found is not None
     return found

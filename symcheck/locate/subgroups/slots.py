@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,11 +12,12 @@ from torch import Tensor
 from symcheck.groups.draws import Draws
 from symcheck.groups.permutations import Permutations, odd
 from symcheck.groups.shifts import CircularShifts, Shifts
+from symcheck.groups.subgroups import elements_of
 from symcheck.locate.subgroups.candidates import Subgroup, among, symmetric_name
 from symcheck.locate.subgroups.orientation import Sought
 
 PAIRS, TRIPLES = 300, 300  # so many transpositions and 3-cycles are tried one by one
-_LISTED = 64
+_LISTED, _WHOLE = 64, 128
 
 
 def permutation_subgroups(sought: Sought, group: Permutations, count: int) -> tuple[list[Subgroup], list[str]]:
@@ -55,10 +58,7 @@ def _blocks(sought: Sought, tied: Tensor, n: int, letter: str, count: int) -> li
     blocks = [[i for i in range(n) if block[i] == b] for b in sorted(set(block)) if block.count(b) > 1]
     if not blocks or len(blocks[0]) == n:
         return []
-    rng, g = Draws(0, f"blocks {letter}"), torch.arange(n).repeat(count, 1)
-    for slots in blocks:
-        inner = Permutations(letter, len(slots)).sample(count, rng)
-        g[:, slots] = torch.tensor(slots)[inner]
+    order, g = _of_blocks(blocks, n, letter, count)
     label = torch.tensor(block)
 
     def contains(p: Tensor) -> Tensor:
@@ -68,7 +68,23 @@ def _blocks(sought: Sought, tied: Tensor, n: int, letter: str, count: int) -> li
         even = [~odd(torch.argsort(torch.argsort(p[:, slots], 1), 1)) for slots in blocks]
         return kept & torch.stack(even).all(0)
 
-    return [Subgroup(symmetric_name(blocks, n, letter), _moving(g), contains)]
+    return [Subgroup(symmetric_name(blocks, n, letter), _moving(g), contains, order)]
+
+
+def _of_blocks(blocks: Sequence[Sequence[int]], n: int, letter: str, count: int) -> tuple[int, Tensor]:
+    """The order of a product of S or A on blocks of slots, and its elements: all of a small one, else drawn ones."""
+    groups = [Permutations(letter, len(slots)) for slots in blocks]
+    order = math.prod(group.order or 1 for group in groups)
+    if order <= _WHOLE:
+        inner = [[row.tolist() for row in elements_of(group)] for group in groups]
+        rows = [*itertools.product(*inner)]
+    else:
+        rng = Draws(0, f"blocks {letter}")
+        rows = [*zip(*(group.sample(count, rng).tolist() for group in groups), strict=True)]
+    g = torch.arange(n).repeat(len(rows), 1)
+    for k, slots in enumerate(blocks):
+        g[:, list(slots)] = torch.tensor(list(slots))[torch.tensor([row[k] for row in rows])]
+    return order, g
 
 
 def shift_subgroups(group: Shifts, count: int) -> list[Subgroup]:

@@ -21,7 +21,7 @@ def read_frequencies(powers: np.ndarray, order: int, within: int, resampled: boo
     quarters = float(powers[3::4].sum())
     if order == 4 or (order < 4 and quarters > _MOST * total):
         share = "" if order == 4 else f" ({100 * quarters / total:.0f} % of the variance)"
-        words.append(f"peaks at m = 4k{share}: {'the pixel grid' if resampled else 'a square lattice'}")
+        words.append(f"peaks at m = 4k{share}{': the pixel grid' if resampled else ''}")
     elif order == 1:
         top = ", ".join(str(k + 1) for k in sorted((-powers).argsort()[:3]))
         words.append(f"no turn is left; most at m = {top}")
