@@ -208,9 +208,9 @@ def _match(slots: tuple[Slot, ...], given: list[str], kind: str, claim: str) -> 
         parts = [f"does not declare the {kind}(s) {', '.join(missing)}"] if missing else []
         parts += [f"declares {', '.join(map(str, unknown))}, which the subject does not have"] if unknown else []
         hint = f"add {_declared(missing, given, kind)}" if missing else f"use the names above for the {kind}s"
-        if kind == "input" and not missing:
-            last = unknown[-1]
-            hint = f"add -i {last}=… (data for it), such as -i '{last}=normal(5,3)' or -i '{last}=integers(3,5)'"
+        lacking = [name for name in unknown if not str(named[name]).endswith("=ignore")]
+        if kind == "input" and lacking and not missing:
+            hint = f"give data for it: -i '{lacking[0]}=normal(5,3)', or -i '{lacking[0]}=integers(3,5)', for example"
         if missing and len(given) == len(slots) == 1:
             action = str(slots[0]).partition("=")[2]
             hint = f"write {action} without a name, or call the {kind} {slots[0].name}, as in {{'{slots[0].name}': x}}"

@@ -152,6 +152,8 @@ GATE_KEYS = ("gate", "waiver", "subject", "baseline")
 def read_subject_file(path: str | Path) -> SubjectFile:
     """The subject that a TOML file states, its relative paths taken from the folder of the file.
 
+    Of the arguments of a factory those texts are paths that begin with `./`.
+
     In a file called pyproject.toml the table `[tool.symcheck]` is read; what belongs to gates is left alone. Raises
     ConfigError with the line for a syntax error, with a suggestion for an unknown key, with the expected type for a
     wrong value; LoadError when the file cannot be read.
@@ -220,6 +222,8 @@ def _resolved(table: Mapping[str, Any], folder: Path) -> SubjectFile:
         values["checkpoint"] = _resolved_checkpoint(values["checkpoint"], folder)
     if "model" in values:
         values["model"] = _resolve(values["model"], folder)
+    if "arguments" in values:
+        values["arguments"] = {name: _beside(value, folder) for name, value in values["arguments"].items()}
     inputs = values.get("inputs")
     if isinstance(inputs, dict):
         values["inputs"] = {name: _resolve(text, folder) for name, text in inputs.items()}
@@ -233,6 +237,11 @@ def _resolved_checkpoint(text: str, folder: Path) -> str:
     path = folder / Path(text).expanduser()
     named = None if path.exists() else scheme(text)
     return str(path) if named is None else f"{named[0]}:{_resolve(named[1], folder)}"
+
+
+def _beside(value: Any, folder: Path) -> Any:
+    """An argument that begins with `./` from the folder; any other as it is."""
+    return _resolve(value, folder) if isinstance(value, str) and value.startswith("./") else value
 
 
 def _resolve(text: str, folder: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,15 @@ from rich.console import Console
 
 from symcheck.cli.run import file_settings, loaded
 from symcheck.cli.steps import steps
-from symcheck.errors import ConfigError
+from symcheck.errors import ConfigError, SymcheckError
 from symcheck.gate.files import read_files
 from symcheck.locate.locate import PARTS, USUAL, How, locate
 from symcheck.locate.result import Located
 from symcheck.preset import with_preset
+from symcheck.report.formats import format_of
 from symcheck.report.write import check_path, write_report
+
+_DRAWN = frozenset({"layers", "group"})  # the parts that figures are made of
 
 
 @dataclass(frozen=True)
@@ -39,18 +42,39 @@ def run_locate(
     settings = with_preset({**file_settings(path, flags), **flags})
     for output in asked.outputs:
         check_path(output, plain=True, keep=read_files(settings))
+        _check_drawn(output, _how(settings, flags, asked).parts)
     claim = _claim(settings.get("claims"))
     with steps(console) as tell, redirect_stdout(sys.stderr):
         tell("loading")
         subject, inputs = loaded(settings, allow_program, "locate")
         tell(f"locating {claim}")
         found = locate(subject, claim, inputs, _how(settings, flags, asked), tell)
-        for output in asked.outputs:
-            tell(f"writing {output}")
-            plain = found.to_dict()
-            plain["settings"] |= {key: settings[key] for key in ("inputs", "model", "arguments") if key in settings}
-            write_report(json.loads(json.dumps(plain, allow_nan=False, default=str)), output)
+        plain = found.to_dict()
+        plain["settings"] |= {key: settings[key] for key in ("inputs", "model", "arguments") if key in settings}
+        _write(json.loads(json.dumps(plain, allow_nan=False, default=str)), asked.outputs, tell)
     return found
+
+
+def _write(plain: Mapping[str, Any], outputs: Sequence[Path], tell: Callable[[str], None]) -> None:
+    """Write every file that can be written; then raise what the first of the others was refused for."""
+    refused: list[SymcheckError] = []
+    for output in outputs:
+        tell(f"writing {output}")
+        try:
+            write_report(plain, output)
+        except SymcheckError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
+
+
+def _check_drawn(output: Path, parts: Collection[str]) -> None:
+    """Refuse a figure of parts that none is made of, before anything is measured."""
+    if format_of(output) == "figure" and not {*parts} & _DRAWN:
+        raise ConfigError(
+            f"there is nothing to draw of {' and '.join(parts)}", where=str(output),
+            hint=f"figures are made of --part {' and --part '.join(sorted(_DRAWN, reverse=True))}; or write .html",
+        )  # fmt: skip
 
 
 def _how(settings: Mapping[str, Any], flags: Mapping[str, Any], asked: Asked) -> How:

@@ -110,7 +110,7 @@ def _operations(page: Page, operations: Sequence[Operation]) -> None:
         many = f" … {row.group[-1].rpartition(': ')[2]}" if len(row.group) > 1 else ""
         rows.append(
             [
-                f"{row.path or row.kind}: {row.function}{many}" if row.line else "at the outputs",
+                f"{row.path or row.kind}: {row.function}{many}" if row.function != "outputs" else "at the outputs",
                 row.line,
                 " ".join(filter(None, (row.action, f"({_HOW[row.how]})" if row.how in _HOW else ""))),
                 "" if row.local is None else numbers.ratio(row.local),

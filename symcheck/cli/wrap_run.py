@@ -140,17 +140,17 @@ def _tolerance(settings: Mapping[str, Any], claim: str) -> float:
 def _subject_file(
     stem: Path, settings: Mapping[str, Any], module: Symmetrised, claim: str, asked: Asked, allow_program: bool
 ) -> Path:
-    """Write OUT.toml: data beside it are named from there; what its factory is given, and other data, from the root."""
+    """Write OUT.toml: files in its folder and below are named from there, others from the root."""
+    folder = stem.parent.resolve()
+    network = {name: _beside(_absolute(settings.get(name)), folder, "./") for name in ("checkpoint", "model")}
     arguments = {
-        "claim": str(module.claim), "by": asked.by, "inputs": [*module.inputs],
-        "checkpoint": _absolute(settings.get("checkpoint")), "model": _absolute(settings.get("model")),
+        "claim": str(module.claim), "by": asked.by, "inputs": [*module.inputs], **network,
         "arguments": dict(settings.get("arguments", {})), "key": settings.get("key"),
-        "allow_program": allow_program or None, "canonicalizer": _absolute(asked.canonicalizer),
+        "allow_program": allow_program or None, "canonicalizer": _beside(_absolute(asked.canonicalizer), folder, "./"),
         "count": asked.count if asked.by == "average" else None, "seed": settings["seed"] or None,
         "derive": dict(settings.get("derive", {})), "takes": settings.get("takes"),
     }  # fmt: skip
     base, given = settings.get("base", Path.cwd()), settings.get("inputs")
-    folder = stem.parent.resolve()
     many = (
         {n: _beside(_absolute(t, base), folder) for n, t in given.items()}
         if isinstance(given, Mapping) else _beside(_absolute(given, base), folder)
@@ -188,9 +188,10 @@ def _absolute(text: Any, base: Path | None = None) -> str | None:
     return str(text)
 
 
-def _beside(text: str | None, folder: Path) -> str | None:
+def _beside(text: str | None, folder: Path, start: str = "") -> str | None:
     """A path in a folder from there, and a file of code in it; any other text as it is."""
-    return text.replace(f"{folder}/", "", 1) if text is not None and text.startswith(f"{folder}/") else text
+    inside = text is not None and text.startswith(f"{folder}/")
+    return text.replace(f"{folder}/", start, 1) if text is not None and inside else text
 
 
 def _program(module: Symmetrised, tensors: Mapping[str, Tensor], stem: Path, written: list[Path]) -> str:

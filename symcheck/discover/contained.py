@@ -63,7 +63,7 @@ def _axis(slot: Slot) -> int | None:
 
 
 def _mirrors(element: str) -> bool:
-    """Whether a signed permutation in cycles has determinant -1, and D5; a cycle that comes back with a minus names it."""
+    """Whether a signed permutation in cycles has determinant -1 (a cycle with a sign names it), and D5 has mirrors."""
     even = re.fullmatch(r"D\d+", element) is None
     for cycle in _CYCLE.findall(element):
         points = cycle.split()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+import torch
 
 from symcheck.claim import Claim
 from symcheck.errors import ClaimError, ConfigError, SymcheckError
 from symcheck.locate.aliasing import aliasing
-from symcheck.locate.attribution import attribute
+from symcheck.locate.attribution import SILENT, attribute
 from symcheck.locate.features import certificate_of
 from symcheck.locate.lie import lie_layers
 from symcheck.locate.numerics import Asked as Numbers
@@ -37,6 +39,7 @@ from symcheck.version import __version__
 PARTS = ("layers", "group", "lie", "certificates", "aliasing", "numerics")
 USUAL = ("layers", "group", "certificates")
 SEARCHED = 16  # samples on which the group is searched
+_ROUGH = 0.1  # of an output: rounding that may hide a whole error
 _SILENT = (Verdict.TRIVIAL, Verdict.INVALID)
 
 
@@ -113,7 +116,7 @@ def _parts(
         found["attribution"] = told(layers, str(claim), {f.output: f.spread or 1.0 for f in findings})
         unseen = [f.output for f in findings if f.verdict is Verdict.BROKEN and f.output not in layers.terms]
         if unseen:
-            notes.append(f"the error of {', '.join(unseen)} does not show on these pairs: follow more with --pairs")
+            notes.append(_unseen(unseen, layers))
     for part, measure in _FURTHER.items():
         if part in how.parts:
             tell(part)
@@ -124,6 +127,17 @@ def _parts(
                     raise
                 notes.append(f"{part}: {error.message}" + (f" ({error.where})" if error.where else ""))
     return {**found, "notes": tuple(notes)}
+
+
+def _unseen(names: Sequence[str], layers: Attributed) -> str:
+    """Why an error of the audit is not there among the pairs: they are too few, or rounding could be as large."""
+    dtype = layers.course.runner.dtype or torch.get_default_dtype()
+    if SILENT * torch.finfo(dtype).eps < _ROUGH:
+        return f"the error of {', '.join(names)} does not show on these pairs: follow more with --pairs"
+    return (
+        f"the error of {', '.join(names)} is no larger than what rounding in {str(dtype).removeprefix('torch.')} may "
+        "add up to, so that operations cannot be told apart: run it in float64, or float32"
+    )
 
 
 def _group(audit: Audit, claim: Claim, how: How, layers: Attributed | None) -> Any:

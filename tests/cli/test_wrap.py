@@ -200,3 +200,14 @@ def test_claims_without_a_frame_are_left_out_with_a_word(folder: Path) -> None:
     report = json.loads((folder / "found.json").read_text())
     assert not any(finding["claim"].startswith("S:") for finding in report["findings"]) and report["findings"]
     assert any(note.startswith(f"not measured, {ALIKE}: ") and "not for S(5)" in note for note in report["notes"])
+
+
+def test_a_written_file_moves_with_its_weights_and_code(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["wrap", *net("-c", CLAIM, "--by", "canonical", "--canonicalizer", "nets.py:pose", "-o", "out")]) == 0
+    written = (folder / "out.toml").read_text()
+    assert 'checkpoint = "./net.safetensors"' in written and 'canonicalizer = "./nets.py:pose"' in written
+    assert str(folder) not in written
+    moved = folder.parent / f"{folder.name}-moved"
+    folder.rename(moved)
+    monkeypatch.chdir(folder.parent)
+    assert main(["audit", str(moved / "out.toml"), *FEW, "-q"]) == 0

@@ -19,7 +19,8 @@ def discover_sections(data: Mapping[str, Any], easel: Easel) -> Iterator[Section
     """The parts of a symcheck.discover/1 document; LoadError names the place of what does not fit."""
     found = Entry(data)
     claims = [Words(one.whole, "command") for one in found["claims"]]
-    yield Section("Claims that hold", claims or [Words("No claim was found that holds.")])
+    unsaid = [Words(words) for words in found["unsaid"].sentences]
+    yield Section("Claims that hold", [*(claims or [Words("No claim was found that holds.")]), *unsaid])
     if found["continuous"]:
         yield from _continuous(found, easel)
     yield from _motions(found, easel)

@@ -8,7 +8,7 @@ from typing import Any
 from symcheck.report import numbers
 from symcheck.report.entry import Entry
 from symcheck.report.html.figures.bars import bars_panel
-from symcheck.report.html.figures.canvas import Panel
+from symcheck.report.html.figures.canvas import Panel, note
 from symcheck.report.html.figures.flows import flow_panel
 from symcheck.report.html.figures.hasse import Node, hasse_panel
 from symcheck.report.html.figures.singular import singular_panel
@@ -23,7 +23,26 @@ def located_rows(data: Mapping[str, Any]) -> list[tuple[str, list[Panel]]]:
     found = Entry(data)
     shares = [bars_panel(title, rows) for title, rows in share_bars(found["attribution"])]
     panels = shares or [*group_panels(found["group"], tolerance_of(found))]
+    if not panels and (found["attribution"] or found["group"]):
+        panels = [_sentence(_nothing(found))]
     return _in_pairs(found["claim"].text, panels)
+
+
+def _nothing(found: Entry) -> str:
+    """Why a location has no bars and no subgroups, in a sentence."""
+    if found["attribution"]:
+        return "Layer by layer, nothing but rounding."
+    return "Nothing was seen of the group that can be drawn."
+
+
+def _sentence(words: str) -> Panel:
+    """A panel that only says something."""
+
+    def draw(axes: Any) -> None:
+        axes.set_axis_off()
+        note(axes, (0.0, 0.5), words, va="center", ha="left")
+
+    return Panel("Where the error is made", words, draw, 340, 30, (6, 6, 4, 8))
 
 
 def discovered_rows(data: Mapping[str, Any]) -> list[tuple[str, list[Panel]]]:
