@@ -13,19 +13,20 @@ from symcheck.report import numbers
 from symcheck.report.page import INDENT, Page
 
 _ROWS = 12
-_CANCELS = 1.1  # the sum of |shares| from which terms work against each other
+_CANCELS, _LARGE = 1.1, 2.0  # the sum of |shares|, and the size of one term, from which terms cancel
 _STILL = "trivial: the group does not act there, so that any weights will do"
 
 
-def cancelling(shares: Sequence[float]) -> str:
-    """What is to be said of signed shares of which some cancel others; empty where they hardly do."""
+def cancelling(shares: Sequence[float], largest: float = 0.0) -> str:
+    """What is to be said of terms of which some cancel others; empty where they hardly do.
+
+    `largest` is the largest term relative to the whole error.
+    """
     total = sum(map(abs, shares))
-    if not total > _CANCELS:
+    if not (total > _CANCELS or largest > _LARGE):
         return ""
-    return (
-        f"terms cancel: |shares| sum to {100 * total:.0f} %, and what one operation adds others take back, "
-        "so that a term can be larger than the whole error"
-    )
+    seen = f"|shares| sum to {100 * total:.0f} %" if total > _CANCELS else f"one is {largest:.0f} times the error"
+    return f"terms cancel: {seen}; what one operation adds others take back, so that a term can exceed the whole error"
 
 
 def show_certificates(page: Page, found: Certificate, details: bool) -> None:
@@ -92,7 +93,8 @@ def _terms(page: Page, found: LieLayers) -> None:
             for term in found.ranked(output)[:_ROWS]
         ]  # fmt: skip
         page.table((f"operation, {output}", "at", "hidden action", "RMS", "share"), rows)
-        if words := cancelling([term.share[output] for term in found.terms]):
+        largest = max(term.size[output] for term in found.terms) / (found.error[output] or 1.0)
+        if words := cancelling([term.share[output] for term in found.terms], largest):
             page.line(words, "dim", INDENT)
     closure = max(found.closure.values())
     page.line(

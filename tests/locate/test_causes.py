@@ -118,6 +118,10 @@ PLANTED = {
             replace(VECTORS, function="linear", names=("weight",)),
         ),
         (replace(VECTORS, function="__iadd__", names=("offset",)), replace(VECTORS, function="add")),
+        (
+            replace(VECTORS, function="linear", names=("weight", "bias"), commutes=True),
+            replace(VECTORS, function="linear", names=("weight", "bias"), commutes=False),
+        ),
     ],
     "unsymmetrised_weight": [
         (

@@ -117,6 +117,7 @@ def test_the_table_has_one_share_for_each_output() -> None:
 
 def test_terms_that_cancel_are_told() -> None:
     assert "133 %" in cancelling([1.165, -0.165])
+    assert "12 times" in cancelling([0.57, 0.43], 12.0) and cancelling([0.57, 0.43], 1.5) == ""
     assert cancelling([0.6, 0.4]) == "" and cancelling([1.04, -0.04]) == "" and cancelling([]) == ""
 
 
@@ -161,6 +162,12 @@ def test_a_layer_that_pads_first_is_certified(mode: str) -> None:
         net[0].weight.copy_(sum(torch.rot90(net[0].weight, k, (2, 3)) for k in range(4)))  # type: ignore[arg-type]
     found = found_in(net, "C4: image -> image", draws(3, 8, 1, 8, 8), "certificates").certificates
     assert found is not None and [row.layer for row in found.broken()] == ["2.weight"]
+
+
+def test_convolutions_under_shifts_say_what_is_not_covered() -> None:
+    net = generic(nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular")), 5)
+    words = said(found_in(net, "Shift: image -> image", draws(3, 8, 1, 8, 8), "certificates"))
+    assert "1 of 1 rows are not certified: the certificate does not cover the shifts of Shift" in words
 
 
 def test_rows_that_are_cut_are_counted() -> None:
