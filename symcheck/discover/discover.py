@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -28,7 +29,7 @@ from symcheck.measure.session import device_of, dtype_of, open_session, output_n
 from symcheck.registry import suggest
 from symcheck.report.model import Verdict
 from symcheck.report.numbers import count
-from symcheck.subject import Subject
+from symcheck.subject import as_subject
 from symcheck.version import __version__
 
 PARTS = ("continuous", "discrete", "representations")
@@ -56,7 +57,7 @@ class Search:
 
 
 def discover(
-    subject: Subject,
+    model: Any,
     inputs: Inputs,
     search: Search | None = None,
     *,
@@ -66,10 +67,11 @@ def discover(
 ) -> Discovery:
     """The Lie algebra, the finite groups and the output actions of a network that nobody declared.
 
+    `model` is an nn.Module, a callable on tensors, or a Subject; `inputs` as in `audit`.
     `claims` only name the outputs and the owner of packed rows, as those of a subject file do; `labels` (B, ...) are
     for the profile. Raises DataError where nothing can be searched, ConfigError for unknown parts and forms.
     """
-    start, search = time.perf_counter(), search or Search()
+    start, search, subject = time.perf_counter(), search or Search(), as_subject(model)
     if unknown := [part for part in search.parts if part not in PARTS + SLOW]:
         raise ConfigError(
             f"there is no part '{unknown[0]}'", where="--only and --also", hint=suggest(unknown[0], [*PARTS, *SLOW])
