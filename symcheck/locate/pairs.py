@@ -24,15 +24,13 @@ MOST = 2_000_000_000  # bytes of what the operations return
 def course_of(audit: Audit, claim: Claim, pairs: int = PAIRS) -> tuple[Course, tuple[str, ...]]:
     """A batch of pairs: a few elements of every part of the group that needs no resampling, with a few samples."""
     evaluator = audit.evaluator
-    bound = claim.bind(evaluator.samples.shapes())
+    bound, base, outputs = audit.bound(claim)
     if bound.relation is not None:
         raise ConfigError(
             f"'{claim}' is a relation, and no group acts inside the network",
             where="--claim",
             hint="a claim of a group can be located: C4, SO(3), S, Shift, …",
         )
-    base = evaluator.base(bound)
-    outputs = bound.outputs({n: s for n, s in base.shapes().items() if n != base.owner_name})
     parts = strata(bound, outputs, audit.options.elements, audit.options.seed)
     exact = [part for part in parts if not part.resampled] or parts
     resampled = exact[0].resampled

@@ -165,3 +165,11 @@ def test_a_declared_action_is_taken_and_an_unknown_path_refused() -> None:
 def test_a_relation_is_no_group() -> None:
     with pytest.raises(ConfigError, match="relation"):
         layers(generic(nn.Linear(3, 3), 1), "Causal: sequence -> sequence", draws(1, 8, 5, 3))
+
+
+def test_what_only_the_claim_names_can_be_located() -> None:
+    healthy, broken = (generic(Two(0.0, second), 6) for second in (0.0, 0.3))
+    claim = "Shift: image -> probabilities=invariant"
+    assert not layers(healthy, claim, IMAGES).operations
+    found = layers(broken, claim, IMAGES)
+    assert [row.function for row in found.operations] == ["add"] and found.closure < 1e-9
