@@ -126,7 +126,7 @@ class Located:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data without NaN."""
-        parts = {name: getattr(self, name) for name in ("group", "numerics")}
+        parts = {name: getattr(self, name) for name in ("group", "certificates", "aliasing", "numerics")}
         plain = asdict(self) | {name: part.to_dict() for name, part in parts.items() if part is not None}
         ordered: dict[str, Any] = finite({"schema": plain.pop("schema"), **plain}, [0])
         return ordered

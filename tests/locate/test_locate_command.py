@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from symcheck.cli.locate import PARTS as OFFERED
 from symcheck.cli.main import app
+from symcheck.locate import How, locate
+from symcheck.locate.locate import PARTS
 
 FIXTURE = str(Path(__file__).parents[2] / "fixtures" / "digits-cnn.toml")
 CLAIM = ("-c", "C4: image -> invariant")
@@ -47,3 +51,14 @@ def test_a_declared_action_is_taken() -> None:
 def test_what_cannot_be_asked_is_refused(words: tuple[str, ...], said: str) -> None:
     code, text = run(*words)
     assert code != 0 and said in text
+
+
+def test_the_options_name_the_parts_that_there_are() -> None:
+    assert set(OFFERED) == set(PARTS)
+
+
+def test_a_document_says_whether_the_network_is_certified() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
+    found = locate(model, "S: nodes -> nodes", torch.randn(8, 5, 3).double(), How(parts=("certificates",)))
+    assert found.certificates is not None and found.certificates.rows
+    assert found.to_dict()["certificates"]["verdict"] == found.certificates.verdict
