@@ -117,7 +117,7 @@ def _velocity(part: Part, curve: Curve, x: Tensor) -> Velocity | None:
         moved = _by_forward_mode(part, curve, x)
     except SymcheckError:
         raise
-    except (RuntimeError, NotImplementedError, TypeError):  # an operation of a user's action without a derivative
+    except (RuntimeError, TypeError):  # an operation of a user's action without a derivative
         return Velocity(_by_differences(part, curve, x), FINITE)
     if part.action.whole and not _agree(moved[:1], _by_differences(part, curve, x[:1])):
         return Velocity(_by_differences(part, curve, x), FINITE)  # a user's action that loses the derivative on its way

@@ -166,7 +166,7 @@ def _memory(tensor: Tensor) -> int:
     """A number of the memory that a tensor lies in; its own where it has none (sparse, inside of a vmap)."""
     try:
         return tensor.untyped_storage().data_ptr() or id(tensor)
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         return id(tensor)
 
 
